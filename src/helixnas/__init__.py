@@ -1,0 +1,3 @@
+"""HelixNAS: cut a trained network into blocks, learn smaller blocks, choose the best set under a budget."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,171 @@
+"""Where each value lives on disk. Writes are atomic and carry a checksum; reads check it or raise ArtifactError.
+
+JSON, Parquet and safetensors only: nothing that is read here can run code. The same value gives the same bytes.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helixnas.errors import ArtifactError, EnvironmentFault
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+VERSION = 1
+CACHE = Path(".cache")
+"""Checkpoints, curves and studies: never an output of DVC, never read by a later stage, safe to delete."""
+
+
+def folder(stage: str, block_id: int | None = None) -> Path:
+    """A stage's folder, relative to the project root; with ``block_id``, that block's."""
+    path = Path("artifacts") / stage
+    return path if block_id is None else path / f"block_{block_id}"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that replaces it when the body ends well, and vanishes when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise EnvironmentFault(f"{path} must be written, but: {error}. Free some space, or check the folder's rights.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_text(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def save_json(path: Path, kind: str, value: Any) -> None:
+    """Save a value of plain types under its kind, such as ``"arch"``."""
+    text = json.dumps(
+        {"kind": kind, "version": VERSION, "sha256": _hash_json(value), "value": value}, indent=1, sort_keys=True
+    )
+    save_text(path, text + "\n")
+
+
+def load_json(path: Path, kind: str) -> Any:
+    """The value that ``save_json`` saved, with tuples as lists."""
+    _must_exist(path)
+    try:
+        envelope = json.loads(path.read_text(encoding="utf-8"))
+        value = envelope["value"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, str(error)) from error
+    _check(path, kind, envelope, _hash_json(value))
+    return value
+
+
+def save_table(path: Path, kind: str, table: "pd.DataFrame", facts: Mapping[str, Any] | None = None) -> None:
+    """Save a table as Parquet, floats in float64, with ``facts`` (plain types) in its metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    header = {"kind": kind, "version": VERSION, "facts": dict(facts or {}), "sha256": _hash_table(table)}
+    arrow = arrow.replace_schema_metadata({"helixnas": json.dumps(header, sort_keys=True)})
+    with atomic(path) as temporary:
+        pq.write_table(arrow, temporary, compression="zstd")
+
+
+def load_table(path: Path, kind: str) -> tuple["pd.DataFrame", dict[str, Any]]:
+    """The table and the facts that ``save_table`` saved."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _must_exist(path)
+    try:
+        arrow = pq.read_table(path)
+        header = json.loads((arrow.schema.metadata or {})[b"helixnas"])
+        table = arrow.to_pandas()
+    except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    _check(path, kind, header, _hash_table(table))
+    return table, header["facts"]
+
+
+def save_tensors(path: Path, kind: str, tensors: Mapping[str, "Tensor"], facts: Mapping[str, Any] | None = None) -> None:
+    """Save named tensors as safetensors, with ``facts`` (plain types) in the header."""
+    from safetensors.torch import save_file
+
+    plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    header = {"kind": kind, "version": VERSION, "facts": dict(facts or {}), "sha256": _hash_tensors(plain)}
+    with atomic(path) as temporary:
+        save_file(plain, temporary, metadata={"helixnas": json.dumps(header, sort_keys=True)})
+
+
+def load_tensors(path: Path, kind: str) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
+    """The tensors and the facts that ``save_tensors`` saved, on the CPU."""
+    from safetensors import SafetensorError, safe_open
+
+    _must_exist(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["helixnas"])
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    _check(path, kind, header, _hash_tensors(tensors))
+    return tensors, header["facts"]
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"{path} must exist, but does not. Run `dvc repro`, or `dvc pull` where a remote holds it.")
+
+
+def _damaged(path: Path, why: str) -> ArtifactError:
+    reason = " ".join(why.split())[:200]
+    return ArtifactError(f"{path} must be whole, but cannot be read ({reason}). Remove it and run `dvc repro`.")
+
+
+def _check(path: Path, kind: str, header: Mapping[str, Any], digest: str) -> None:
+    got = (header.get("kind"), header.get("version"))
+    if got != (kind, VERSION):
+        raise ArtifactError(f"{path} must hold {(kind, VERSION)}, but holds {got}. Remove it and run `dvc repro`.")
+    if header.get("sha256") != digest:
+        raise ArtifactError(f"{path} was changed after it was written: its checksum differs. Remove it and run `dvc repro`.")
+
+
+def _hash_json(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _hash_table(table: "pd.DataFrame") -> str:
+    digest = hashlib.sha256()
+    for name in table.columns:
+        column = table[name].to_numpy()
+        digest.update(f"{name}:{column.dtype}".encode())
+        digest.update("\0".join(map(str, column)).encode() if column.dtype == object else column.tobytes())
+    return digest.hexdigest()
+
+
+def _hash_tensors(tensors: Mapping[str, "Tensor"]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(memoryview(tensor.flatten().view(_uint8()).numpy()))
+    return digest.hexdigest()
+
+
+def _uint8() -> Any:
+    import torch
+
+    return torch.uint8

@@ -1,0 +1,6 @@
+"""params.yaml in, a frozen RunConfig out."""
+
+from helixnas.config.load import load
+from helixnas.config.schema import RunConfig
+
+__all__ = ["RunConfig", "load"]

@@ -1,0 +1,179 @@
+"""What params.yaml may say: one frozen section per stage, unknown keys forbidden, units in the names."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Percent = Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$")]
+Limit = Annotated[float, Field(gt=0)] | Percent | None
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Augment(Section):
+    """timm's training transform. ``rand_augment`` is timm's string, such as ``rand-m9-mstd0.5``."""
+
+    min_scale: Fraction | Literal[1] = 0.8
+    hflip: Share
+    rand_augment: str | None
+    random_erasing: Share
+
+
+class Recipe(Section):
+    """How a network is trained: timm's optimizer, scheduler (cosine), augmentation and EMA."""
+
+    epochs: CountOrNone
+    batch_size: Count
+    optimizer: str
+    lr: Rate
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_epochs: CountOrNone
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    augment: Augment
+
+
+class Data(Section):
+    source: Literal["digits"]
+    image_size: Count
+    test_fraction: Fraction
+    rating_fraction: Fraction
+
+
+class Teacher(Section):
+    source: Annotated[str, Field(pattern=r"^timm:.+")]
+    model_args: dict[str, bool | int | float | str | list[int] | None]
+    pretrained: bool
+    weights: str | None
+    block_ids: list[int]
+    blocks: Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+    num_threads: Count
+    recipe: Recipe
+
+    @model_validator(mode="after")
+    def block_ids_count_the_blocks(self) -> "Teacher":
+        wanted = list(range(len(self.blocks)))
+        if self.block_ids != wanted:
+            raise ValueError(f"block_ids must count the {len(wanted)} blocks as {wanted}, but is {self.block_ids}")
+        return self
+
+
+class CellShape(Section):
+    """A cell's depth in layers, and its inner width as a share of the block's output width."""
+
+    depth: Annotated[int, Field(ge=1, le=8)]
+    width: Annotated[float, Field(gt=0, le=4)]
+
+
+class Space(Section):
+    name: Literal["substitute"]
+    kernels: Annotated[list[Literal[1, 3, 5, 7, 9]], Field(min_length=1)]
+    expansions: Annotated[list[Rate], Field(min_length=1)]
+    se_ratio: Share
+    cells: list[CellShape]
+    keep_teacher: bool
+
+    @model_validator(mode="after")
+    def something_to_choose(self) -> "Space":
+        if not self.cells and not self.keep_teacher:
+            raise ValueError("cells must hold a cell, or keep_teacher be true: a block needs something to choose")
+        return self
+
+
+class Distill(Section):
+    epochs: Count
+    batch_size: Count
+    lr: Rate
+    weight_decay: Annotated[float, Field(ge=0)]
+    sampler: Literal["fair", "uniform"]
+    augment: Augment
+    num_threads: Count
+
+
+class Rating(Section):
+    num_images: CountOrNone
+    num_calibration_images: Annotated[int, Field(ge=2)]
+    batch_size: Count
+    num_threads: Count
+
+
+class Latency(Section):
+    batch_size: Count
+    num_rounds: CountOrNone
+    quantile: Share
+
+
+class CostSection(Section):
+    latency: Latency
+    num_threads: Count
+
+
+class BudgetSection(Section):
+    madds: Limit
+    num_params: Limit
+    latency_ms: Limit
+
+
+class Search(Section):
+    budget: BudgetSection
+    num_best: Count
+    num_trials: CountOrNone
+    num_threads: Count
+
+
+class Distillation(Section):
+    weight: Share
+    temperature: Rate
+
+
+class Retrain(Section):
+    init: Literal["inherit", "scratch"]
+    num_threads: Count
+    distillation: Distillation
+    recipe: Recipe
+
+
+class Report(Section):
+    num_latency_rounds: Count
+    num_threads: Count
+
+
+class Tracking(Section):
+    experiment: Annotated[str, Field(min_length=1)]
+    model_name: Annotated[str, Field(min_length=1, pattern=r"^[^/:.%\"']+$")]
+    max_acc_drop: Share
+
+
+class Flow(Section):
+    num_workers: Annotated[int, Field(ge=1, le=16)]
+
+
+class RunConfig(Section):
+    """The whole of params.yaml."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    device: Literal["auto", "cpu", "cuda"]
+    data: Data
+    teacher: Teacher
+    search_space: Space
+    distill: Distill
+    rating: Rating
+    cost: CostSection
+    search: Search
+    retrain: Retrain
+    report: Report
+    tracking: Tracking
+    flow: Flow
+
+    @model_validator(mode="after")
+    def a_latency_budget_is_measured(self) -> "RunConfig":
+        if self.search.budget.latency_ms is not None and self.cost.latency.num_rounds == 0:
+            raise ValueError("search.budget.latency_ms is set, so cost.latency.num_rounds must be at least 1, but is 0")
+        return self

@@ -1,0 +1,28 @@
+"""The vocabulary: what can be chosen. Pure Python, no torch."""
+
+from helixnas.search_space.architecture import Architecture, Path
+from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, LayerSpec, SearchSpace
+from helixnas.search_space.budget import COST_NAMES, Budget, Cost, quantity
+from helixnas.search_space.candidate import TEACHER, Candidate, mbconv
+from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchResult
+
+__all__ = [
+    "COST_NAMES",
+    "TEACHER",
+    "Architecture",
+    "BlockSpace",
+    "BlockSpec",
+    "Budget",
+    "Candidate",
+    "Cell",
+    "Choice",
+    "Cost",
+    "CostTable",
+    "LayerSpec",
+    "Path",
+    "RatingTable",
+    "SearchResult",
+    "SearchSpace",
+    "mbconv",
+    "quantity",
+]

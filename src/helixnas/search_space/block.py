@@ -1,0 +1,163 @@
+"""What a block must do (BlockSpec), what it may be made of (Cell, BlockSpace), and all blocks together (SearchSpace)."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Literal
+
+from helixnas.errors import SpaceMismatchError
+from helixnas.search_space.architecture import Architecture, Path
+from helixnas.search_space.candidate import TEACHER, Candidate
+
+Layout = Literal["NCHW", "NLC"]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """One contiguous piece of the teacher, seen from outside.
+
+    Shapes leave out the batch: (channels, height, width) for maps, (tokens, channels) for tokens.
+    """
+
+    block_id: int
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    layout: Layout
+    teacher_modules: tuple[str, ...]
+
+    @property
+    def in_width(self) -> int:
+        return self.in_shape[0 if self.layout == "NCHW" else -1]
+
+    @property
+    def out_width(self) -> int:
+        return self.out_shape[0 if self.layout == "NCHW" else -1]
+
+    @property
+    def stride(self) -> int:
+        """The factor by which the block shrinks a map's height; 1 for tokens."""
+        return round(self.in_shape[1] / self.out_shape[1]) if self.layout == "NCHW" else 1
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """One position of a cell: what goes in, what comes out, which candidates may stand there."""
+
+    in_width: int
+    out_width: int
+    stride: int
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One skeleton that a block may take: as many layers as ``widths`` is long.
+
+    ``widths`` are output widths, ``candidates`` lists what each layer may take; the order of candidates is their index.
+    """
+
+    widths: tuple[int, ...]
+    strides: tuple[int, ...]
+    candidates: tuple[tuple[Candidate, ...], ...]
+
+    @property
+    def depth(self) -> int:
+        return len(self.widths)
+
+    @property
+    def num_paths(self) -> int:
+        return math.prod(map(len, self.candidates))
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether this cell is the teacher's own block, which needs no distilling."""
+        return self.candidates == ((TEACHER,),)
+
+    def layers(self, in_width: int) -> tuple[LayerSpec, ...]:
+        """The cell's layers when ``in_width`` channels go in."""
+        in_widths = (in_width, *self.widths[:-1])
+        return tuple(map(LayerSpec, in_widths, self.widths, self.strides, self.candidates))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpace:
+    """A block's spec and the cells that compete for it. The order of ``paths()`` is the order of every table."""
+
+    spec: BlockSpec
+    cells: tuple[Cell, ...]
+
+    @property
+    def block_id(self) -> int:
+        return self.spec.block_id
+
+    @property
+    def num_paths(self) -> int:
+        return sum(cell.num_paths for cell in self.cells)
+
+    def paths(self) -> Iterator[Path]:
+        """Every path: cell by cell, the last layer's choice turning fastest."""
+        for index, cell in enumerate(self.cells):
+            for choices in product(*(range(len(candidates)) for candidates in cell.candidates)):
+                yield Path(self.block_id, index, choices)
+
+    def parse_path(self, key: str) -> Path:
+        """The path of a key such as ``2:0.5``; SpaceMismatchError if this block has no such path."""
+        cell, _, choices = key.partition(":")
+        try:
+            path = Path(self.block_id, int(cell), tuple(map(int, choices.split("."))))
+        except ValueError:
+            path = Path(self.block_id, -1, ())
+        if not self.has(path) or path.key != key:
+            raise SpaceMismatchError(
+                f"Block {self.block_id} of this search space must hold path {key!r}, but does not. "
+                "Use an arch_id made with the same search_space and teacher.blocks."
+            )
+        return path
+
+    def has(self, path: Path) -> bool:
+        """Whether the path names a cell of this block and a candidate for each of its layers."""
+        if not 0 <= path.cell < len(self.cells):
+            return False
+        candidates = self.cells[path.cell].candidates
+        return len(candidates) == len(path.choices) and all(
+            0 <= choice < len(options) for choice, options in zip(path.choices, candidates, strict=True)
+        )
+
+    def out_width(self, path: Path) -> int:
+        return self.cells[path.cell].widths[-1]
+
+    def names(self, path: Path) -> tuple[str, ...]:
+        """The candidates' names along a path, for people."""
+        return tuple(
+            options[choice].name
+            for options, choice in zip(self.cells[path.cell].candidates, path.choices, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpace:
+    """All blocks. The stem before them and the head behind them are the teacher's, and fixed."""
+
+    blocks: tuple[BlockSpace, ...]
+
+    @property
+    def num_architectures(self) -> int:
+        return math.prod(block.num_paths for block in self.blocks)
+
+    def parse(self, arch_id: str) -> Architecture:
+        """The architecture of an ``arch_id``; SpaceMismatchError if it belongs to another space."""
+        keys = arch_id.split("-")
+        if len(keys) != len(self.blocks):
+            raise SpaceMismatchError(
+                f"An arch_id of this search space must name {len(self.blocks)} blocks, but {arch_id!r} names {len(keys)}."
+            )
+        return Architecture(tuple(block.parse_path(key) for block, key in zip(self.blocks, keys, strict=True)))
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint that tables carry, so that one from another space is refused."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,78 @@
+"""What a network costs, and what it may cost."""
+
+from dataclasses import dataclass, fields
+
+from helixnas.errors import ConfigError
+
+EPSILON = 1e-9
+"""Relative slack of a limit: sums of measured times must not fail by the last bit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one forward pass of one image takes. ``latency_ms`` is None where nothing was measured."""
+
+    madds: int
+    num_params: int
+    latency_ms: float | None = None
+
+    def __add__(self, other: "Cost") -> "Cost":
+        is_measured = self.latency_ms is not None and other.latency_ms is not None
+        latency_ms = (self.latency_ms or 0.0) + (other.latency_ms or 0.0) if is_measured else None
+        return Cost(self.madds + other.madds, self.num_params + other.num_params, latency_ms)
+
+
+COST_NAMES: tuple[str, ...] = tuple(field.name for field in fields(Cost))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Upper limits on a cost; None is no limit. ``admits`` is the only comparison of a cost with a limit."""
+
+    madds: float | None = None
+    num_params: float | None = None
+    latency_ms: float | None = None
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that are set, by cost name, in the order of COST_NAMES."""
+        pairs = {name: getattr(self, name) for name in COST_NAMES}
+        return {name: limit for name, limit in pairs.items() if limit is not None}
+
+    def admits(self, cost: Cost) -> bool:
+        """Whether every limit holds; a cost equal to its limit is admitted. A limited but unmeasured cost is an error."""
+        values = {name: getattr(cost, name) for name in self.limits}
+        missing = [name for name, value in values.items() if value is None]
+        if missing:
+            raise ConfigError(f"search.budget.{missing[0]} is set, so it must be measured, but was not. Run the cost stage.")
+        return all(values[name] <= limit * (1 + EPSILON) for name, limit in self.limits.items())
+
+    def __str__(self) -> str:
+        return " and ".join(f"{name} <= {quantity(name, limit)}" for name, limit in self.limits.items()) or "no limit"
+
+    @classmethod
+    def resolve(cls, asked: dict[str, float | str | None], teacher: Cost) -> "Budget":
+        """The budget of a mapping such as ``{"madds": "30%", "latency_ms": 2.5}``.
+
+        A percentage is of the teacher's own cost. ConfigError where the teacher's cost was not measured.
+        """
+        return cls(**{name: _limit(name, value, teacher) for name, value in asked.items()})
+
+
+def _limit(name: str, value: float | str | None, teacher: Cost) -> float | None:
+    if not isinstance(value, str):
+        return value
+    whole = getattr(teacher, name)
+    if whole is None:
+        raise ConfigError(f"search.budget.{name} is {value!r}, a share of the teacher's, which was not measured. Run the cost stage.")
+    return whole * float(value.removesuffix("%")) / 100
+
+
+def quantity(name: str, value: float) -> str:
+    """A cost for people: ``5.9M``, ``812K``, ``1.94 ms``."""
+    if name == "latency_ms":
+        return f"{value:.3g} ms"
+    for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}" if value < 100 * size else f"{value / size:.1f}{unit}"
+    return f"{value:g}"

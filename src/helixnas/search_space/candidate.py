@@ -1,0 +1,46 @@
+"""A candidate: one operation that a layer may take, known by its name alone."""
+
+import re
+from dataclasses import dataclass
+
+from helixnas.errors import SpaceMismatchError
+
+_NUMBER = re.compile(r"([a-z]+)(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A kind of operation and its numbers, such as ``mb`` with kernel 5, expansion 6, squeeze-excite 0.25.
+
+    ``numbers`` keeps its order, since the name is made of it: ``mb_k5_e6_se0.25``. Widths and strides are no part of
+    a candidate; the layer that holds it knows them.
+    """
+
+    kind: str
+    numbers: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def name(self) -> str:
+        return "_".join([self.kind, *(f"{key}{value:g}" for key, value in self.numbers)])
+
+    def number(self, key: str) -> float:
+        """The number called ``key``; KeyError if this kind has none."""
+        return dict(self.numbers)[key]
+
+    @classmethod
+    def parse(cls, name: str) -> "Candidate":
+        """The candidate of a name, the inverse of ``name``."""
+        kind, *tokens = name.split("_")
+        matches = [_NUMBER.fullmatch(token) for token in tokens]
+        if not kind or not all(matches):
+            raise SpaceMismatchError(f"A candidate's name must look like 'mb_k5_e6_se0.25', but is {name!r}.")
+        return cls(kind, tuple((match[1], float(match[2])) for match in matches if match))
+
+
+TEACHER = Candidate("teacher")
+"""The teacher's own block, kept as it is."""
+
+
+def mbconv(kernel: int, expansion: int, se_ratio: float) -> Candidate:
+    """Inverted residual with squeeze-excite (MobileNetV2/V3, EfficientNet). ``se_ratio`` is of the input channels."""
+    return Candidate("mb", (("k", kernel), ("e", expansion), ("se", se_ratio)))

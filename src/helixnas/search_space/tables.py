@@ -1,0 +1,91 @@
+"""What is known of each path of a block, and what came of the search: plain values that travel between stages."""
+
+import math
+from dataclasses import dataclass
+
+from helixnas.errors import ArtifactError
+from helixnas.search_space.architecture import Architecture
+from helixnas.search_space.block import BlockSpace
+from helixnas.search_space.budget import Budget, Cost
+
+
+@dataclass(frozen=True, slots=True)
+class RatingTable:
+    """The distill_loss of every path of a block, in the order of ``BlockSpace.paths()``. Low is good."""
+
+    block_id: int
+    paths: tuple[str, ...]
+    distill_loss: tuple[float, ...]
+    num_images: int
+    seed: int
+
+    def check(self, block: BlockSpace) -> "RatingTable":
+        """The table itself, if it is complete for ``block`` and finite; else ArtifactError."""
+        _check_rows("rating", self.block_id, self.paths, tuple(path.key for path in block.paths()))
+        bad = [key for key, loss in zip(self.paths, self.distill_loss, strict=True) if not math.isfinite(loss)]
+        if bad:
+            raise ArtifactError(
+                f"The rating table of block {self.block_id} must hold finite losses, but path {bad[0]} has none. "
+                f"Lower distill.lr, then run `dvc repro distill@{self.block_id}`."
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """The cost of every (in_width, path) of a block: one row for each width that may come in, and each path."""
+
+    block_id: int
+    in_widths: tuple[int, ...]
+    paths: tuple[str, ...]
+    costs: tuple[Cost, ...]
+
+    def check(self, block: BlockSpace) -> "CostTable":
+        """The table itself, if it is complete for ``block``; else ArtifactError."""
+        keys = tuple(path.key for path in block.paths())
+        for width in sorted(set(self.in_widths)):
+            rows = tuple(key for key, row_width in zip(self.paths, self.in_widths, strict=True) if row_width == width)
+            _check_rows("cost", self.block_id, rows, keys)
+        return self
+
+
+def _check_rows(name: str, block_id: int, got: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+    if got == wanted:
+        return
+    missing = [key for key in wanted if key not in set(got)]
+    fault = f"lacks {len(missing)}, the first {missing[0]}" if missing else "holds others, or in another order"
+    raise ArtifactError(
+        f"The {name} table of block {block_id} must hold the block's {len(wanted)} paths, but {fault}. "
+        f"Remove it and run `dvc repro`."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One architecture with what the tables say of it, and what was measured (None where nothing was)."""
+
+    architecture: Architecture
+    predicted_loss: float
+    cost: Cost
+    val_loss: float | None = None
+    measured_latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What the search decided, and how sure it is.
+
+    ``chosen`` is ``exact`` or, where a measured trial beat it, that trial. ``chosen_by`` is "exact" or "refine", and
+    ``reason`` says why in a sentence. ``optimality`` tells what is proven of ``exact``, such as "proven". ``frontier``
+    runs from the cheapest to the best, ``best`` holds the k best under the budget.
+    """
+
+    chosen: Choice
+    chosen_by: str
+    reason: str
+    exact: Choice
+    optimality: str
+    budget: Budget
+    best: tuple[Choice, ...]
+    frontier: tuple[Choice, ...]
+    num_trials: int
