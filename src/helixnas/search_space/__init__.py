@@ -4,6 +4,7 @@ from helixnas.search_space.architecture import Architecture, Path
 from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, LayerSpec, SearchSpace
 from helixnas.search_space.budget import COST_NAMES, Budget, Cost, quantity
 from helixnas.search_space.candidate import TEACHER, Candidate, mbconv
+from helixnas.search_space.figures import Figure, Figures
 from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchResult
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "Choice",
     "Cost",
     "CostTable",
+    "Figure",
+    "Figures",
     "LayerSpec",
     "Path",
     "RatingTable",

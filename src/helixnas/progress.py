@@ -1,0 +1,88 @@
+"""How far a stage is, for whoever watches: a small file per stage, and a line on the terminal when nobody draws bars.
+
+A room knows nothing of this. It is handed a ``Progress`` and a ``Log``, and calls them.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total), in any unit, as the work advances."""
+
+Log = Callable[[str, float, int], None]
+"""Called with (name, value, step): one point of a curve."""
+
+FOLDER = Path(".cache/progress")
+WATCHED = "HELIXNAS_WATCHED"
+"""Set by a flow that draws the bars itself; then a stage prints no progress of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A stage's progress at one moment. ``left_s`` is None until enough is done to tell."""
+
+    stage: str
+    done: int
+    total: int
+    elapsed_s: float
+    left_s: float | None
+
+
+def silent(done: int, total: int) -> None:
+    """A Progress that shows nothing."""
+
+
+def forget(name: str, value: float, step: int) -> None:
+    """A Log that keeps nothing."""
+
+
+class Reporter:
+    """A Progress for one stage (``distill@2``): writes its State to ``.cache/progress``, at most four times a second."""
+
+    def __init__(self, stage: str, folder: Path = FOLDER) -> None:
+        self._stage = stage
+        self._path = folder / f"{stage}.json"
+        self._start = time.monotonic()
+        self._first_done: int | None = None
+        self._written = self._printed = -1e9
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self._first_done is None:
+            self._first_done = done
+        if done < total and now - self._written < 0.25:
+            return
+        self._written = now
+        state = State(self._stage, done, total, now - self._start, self._left_s(done, total, now))
+        self._write(state)
+        if WATCHED not in os.environ and (done >= total or now - self._printed >= 5):
+            self._printed = now
+            print(_line(state), file=sys.stderr, flush=True)
+
+    def _left_s(self, done: int, total: int, now: float) -> float | None:
+        fresh = done - (self._first_done or 0)
+        return (now - self._start) / fresh * (total - done) if fresh > 0 else None
+
+    def _write(self, state: State) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(asdict(state)))
+        temporary.replace(self._path)
+
+
+def read(stage: str, folder: Path = FOLDER) -> State | None:
+    """The last State that a stage wrote; None if it wrote none."""
+    try:
+        return State(**json.loads((folder / f"{stage}.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _line(state: State) -> str:
+    left = "" if state.left_s is None else f", {state.left_s:.0f} s left"
+    return f"{state.stage}: {state.done}/{state.total}{left}"
