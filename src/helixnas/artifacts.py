@@ -103,12 +103,13 @@ def load_table(path: Path, kind: str) -> tuple["pd.DataFrame", dict[str, Any]]:
 
 def save_tensors(path: Path, kind: str, tensors: Mapping[str, "Tensor"], facts: Mapping[str, Any] | None = None) -> None:
     """Save named tensors as safetensors, with ``facts`` (plain types) in the header."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     header = {"kind": kind, "version": VERSION, "facts": dict(facts or {}), "sha256": _hash_tensors(plain)}
     with atomic(path) as temporary:
-        save_file(plain, temporary, metadata={"helixnas": json.dumps(header, sort_keys=True)})
+        # bytes first: a full disk must raise OSError here, not a library's own error
+        temporary.write_bytes(save(plain, metadata={"helixnas": json.dumps(header, sort_keys=True)}))
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, "Tensor"], dict[str, Any]]:

@@ -1,0 +1,18 @@
+"""Train one network, resume it, and see how good it is. timm's recipe has its door here."""
+
+from helixnas.fit.augment import Augmenter, pinned
+from helixnas.fit.checkpoint import Checkpoint
+from helixnas.fit.guard import require_finite
+from helixnas.fit.loop import Fit, LogitDistillation, accuracy, predict, validation_loss
+
+__all__ = [
+    "Augmenter",
+    "Checkpoint",
+    "Fit",
+    "LogitDistillation",
+    "accuracy",
+    "pinned",
+    "predict",
+    "require_finite",
+    "validation_loss",
+]

@@ -1,0 +1,54 @@
+"""timm's training transform over batches of bytes, with its randomness pinned."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from timm.data import create_transform
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+
+from helixnas.config.schema import Augment
+
+
+@contextmanager
+def pinned(seed: int) -> Iterator[None]:
+    """Seed the global generators of Python, NumPy and torch for the body, then put them back.
+
+    timm's transforms and a network's dropout draw from them and take no generator of their own.
+    """
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng():
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+
+
+class Augmenter:
+    """Random crops, flips and the rest of timm's recipe; the same seed gives the same batch."""
+
+    def __init__(self, settings: Augment, image_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        self._transform = create_transform(
+            input_size=image_size,
+            is_training=True,
+            scale=(settings.min_scale, 1.0),
+            hflip=settings.hflip,
+            color_jitter=None,
+            auto_augment=settings.rand_augment,
+            interpolation="bilinear",
+            mean=mean,
+            std=std,
+            re_prob=settings.random_erasing,
+        )
+
+    def __call__(self, images: Tensor, seed: int) -> Tensor:
+        """uint8 images [B, C, H, W] as augmented, normalised float32 of the same shape."""
+        with pinned(seed):
+            return torch.stack([self._transform(to_pil_image(image)) for image in images])
