@@ -3,7 +3,16 @@
 from helixnas.search_space.architecture import Architecture, Path
 from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, LayerSpec, SearchSpace
 from helixnas.search_space.budget import COST_NAMES, Budget, Cost, quantity
+from helixnas.search_space.build import build
 from helixnas.search_space.candidate import TEACHER, Candidate, mbconv
+from helixnas.search_space.codec import (
+    choice_from_json,
+    choice_to_json,
+    figures_from_json,
+    figures_to_json,
+    search_result_from_json,
+    search_result_to_json,
+)
 from helixnas.search_space.figures import Figure, Figures
 from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchResult
 
@@ -26,6 +35,13 @@ __all__ = [
     "RatingTable",
     "SearchResult",
     "SearchSpace",
+    "build",
+    "choice_from_json",
+    "choice_to_json",
+    "figures_from_json",
+    "figures_to_json",
     "mbconv",
     "quantity",
+    "search_result_from_json",
+    "search_result_to_json",
 ]
