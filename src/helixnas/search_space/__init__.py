@@ -13,14 +13,6 @@ from helixnas.search_space.codec import (
     search_result_from_json,
     search_result_to_json,
 )
-from helixnas.search_space.codec import (
-    choice_from_json,
-    choice_to_json,
-    figures_from_json,
-    figures_to_json,
-    search_result_from_json,
-    search_result_to_json,
-)
 from helixnas.search_space.figures import Figure, Figures
 from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchResult
 
@@ -45,17 +37,11 @@ __all__ = [
     "SearchSpace",
     "build",
     "choice_from_json",
-    "choice_from_json",
-    "choice_to_json",
     "choice_to_json",
     "figures_from_json",
-    "figures_from_json",
-    "figures_to_json",
     "figures_to_json",
     "mbconv",
     "quantity",
     "search_result_from_json",
-    "search_result_from_json",
-    "search_result_to_json",
     "search_result_to_json",
 ]
