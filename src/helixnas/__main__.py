@@ -1,0 +1,110 @@
+"""The command line: ``helixnas <stage>`` as dvc.yaml calls it, and what people do with the result.
+
+Imports are lazy, so that ``--help`` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from helixnas.errors import HelixError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+STAGES = "Stages, as dvc.yaml runs them"
+MODELS = "Registered models"
+
+BlockId = Annotated[int, typer.Option("--block-id", min=0, help="Which block, counted from 0.")]
+
+
+def _config():  # type: ignore[no-untyped-def]  # RunConfig; named here it would import pydantic for --help
+    from helixnas.config import load
+
+    return load(Path())
+
+
+def _require_block(block_id: int, num_blocks: int) -> None:
+    if block_id >= num_blocks:
+        raise HelixError(f"--block-id must be below {num_blocks}, the number of teacher.blocks, but is {block_id}.")
+
+
+@app.command(rich_help_panel=STAGES)
+def data() -> None:
+    """Split the images into train, rating and test parts."""
+    from helixnas.stages import data as stage
+
+    stage.run(_config())
+
+
+@app.command(rich_help_panel=STAGES)
+def teacher() -> None:
+    """Load or train the teacher, cut it into blocks, prove the cut."""
+    from helixnas.stages import teacher as stage
+
+    stage.run(_config())
+
+
+@app.command(rich_help_panel=STAGES)
+def distill(block_id: BlockId) -> None:
+    """Train one block's supernet to imitate the teacher's block."""
+    from helixnas.stages import distill as stage
+
+    config = _config()
+    _require_block(block_id, len(config.teacher.blocks))
+    stage.run(config, block_id)
+
+
+@app.command(rich_help_panel=STAGES)
+def rating(block_id: BlockId) -> None:
+    """Rate every path of one block on held-out images."""
+    from helixnas.stages import rating as stage
+
+    config = _config()
+    _require_block(block_id, len(config.teacher.blocks))
+    stage.run(config, block_id)
+
+
+@app.command(rich_help_panel=STAGES)
+def cost() -> None:
+    """Count madds and num_params of every path, and measure latency."""
+    from helixnas.stages import cost as stage
+
+    stage.run(_config())
+
+
+@app.command(rich_help_panel=STAGES)
+def search() -> None:
+    """Find the best architecture under search.budget: exactly, then by measuring."""
+    from helixnas.stages import search as stage
+
+    stage.run(_config())
+
+
+@app.command(rich_help_panel=STAGES)
+def retrain() -> None:
+    """Train the chosen student."""
+    from helixnas.stages import retrain as stage
+
+    stage.run(_config())
+
+
+@app.command(rich_help_panel=STAGES)
+def report() -> None:
+    """Take the final figures on the test part and write the report."""
+    from helixnas.stages import report as stage
+
+    stage.run(_config())
+
+
+def main() -> None:
+    """Run a command; a fault that the user can mend ends with one message and exit code 2."""
+    try:
+        app()
+    except HelixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

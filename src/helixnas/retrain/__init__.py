@@ -1,0 +1,5 @@
+"""Train a chosen student alone."""
+
+from helixnas.retrain.train import retrain
+
+__all__ = ["retrain"]

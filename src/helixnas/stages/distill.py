@@ -1,0 +1,51 @@
+"""distill: one block's supernet learns to imitate the teacher's block."""
+
+from collections.abc import Iterator
+
+from helixnas import artifacts
+from helixnas.artifacts import folder
+from helixnas.config import RunConfig
+from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
+from helixnas.distill import Distillation, trainable_cells
+from helixnas.fit import Augmenter, Checkpoint, pinned
+from helixnas.stages.loading import load_distill_loss, load_part, load_space, load_teacher
+from helixnas.stages.setting import Curve, Setting, begin, clear
+from helixnas.student import BlockSupernet
+from helixnas.teacher import BlockBatch, CutTeacher, block_batch
+
+
+def run(config: RunConfig, block_id: int) -> None:
+    setting = begin(f"distill@{block_id}", config, config.distill.num_threads)
+    space = load_space(setting.root, config)
+    block = space.blocks[block_id]
+    teacher = load_teacher(setting.root, config, setting.device)
+    with pinned(derive_seed(setting.seed, "init")):
+        supernet = BlockSupernet(block, teacher.blocks[block_id]).to(setting.device)
+    inputs = [setting.root / folder("teacher") / "teacher.safetensors", setting.root / folder("data") / "train.safetensors"]
+    resume = setting.resume_folder(["data", "teacher", "search_space", "distill"], inputs)
+    curve = Curve(resume / "curve.jsonl")
+    if trainable_cells(block):
+        loss = load_distill_loss(setting.root, block.spec)
+        distillation = Distillation(supernet, block, loss, config.distill, setting.seed)
+        epochs = _Epochs(setting, teacher, block_id, load_part(setting.root, "train"))
+        distillation.run(epochs, epochs.num_steps, Checkpoint(resume / "checkpoint.pt"), curve, setting.progress)
+    artifacts.save_tensors(setting.out / "supernet.safetensors", "supernet", supernet.state_dict(), {"space": space.digest})
+    curve.save(setting.out / "curve.csv")
+    clear(resume)
+
+
+class _Epochs:
+    """Augmented images through the frozen teacher: the block's inputs and targets, the same for the same epoch."""
+
+    def __init__(self, setting: Setting, teacher: CutTeacher, block_id: int, train: ImageSet) -> None:
+        self._setting, self._teacher, self._block_id, self._train = setting, teacher, block_id, train
+        settings = setting.config.distill
+        self._batch_size = settings.batch_size
+        self._augmenter = Augmenter(settings.augment, train.in_shape[1], train.mean, train.std)
+        self.num_steps = num_batches(len(train), self._batch_size)
+
+    def __call__(self, epoch: int) -> Iterator[BlockBatch]:
+        order_seed = derive_seed(self._setting.seed, "order", epoch)
+        for offset, rows in enumerate(epoch_batches(len(self._train), self._batch_size, order_seed)):
+            images = self._augmenter(self._train.images[rows], derive_seed(self._setting.seed, "augment", epoch, offset))
+            yield block_batch(self._teacher, self._block_id, images.to(self._setting.device))

@@ -1,0 +1,123 @@
+"""What stages read of each other: one loader per artifact, so that each is spelt once."""
+
+from pathlib import Path
+
+import torch
+
+from helixnas import artifacts
+from helixnas.artifacts import folder
+from helixnas.config import RunConfig
+from helixnas.data import ImageSet
+from helixnas.errors import ArtifactError, SpaceMismatchError
+from helixnas.search_space import BlockSpec, Cost, CostTable, RatingTable, SearchResult, SearchSpace, build
+from helixnas.search_space import search_result_from_json
+from helixnas.student import BlockSupernet
+from helixnas.teacher import CutTeacher, DistillLoss, create, cut
+
+NUM_PROOF_IMAGES = 8
+
+
+def load_part(root: Path, name: str) -> ImageSet:
+    """The part ``train``, ``rating`` or ``test``."""
+    return ImageSet.load(root / folder("data") / f"{name}.safetensors")
+
+
+def load_specs(root: Path) -> tuple[BlockSpec, ...]:
+    value = artifacts.load_json(root / folder("teacher") / "cut.json", "cut")
+    return tuple(
+        BlockSpec(
+            block_id=spec["block_id"],
+            in_shape=tuple(spec["in_shape"]),
+            out_shape=tuple(spec["out_shape"]),
+            layout=spec["layout"],
+            teacher_modules=tuple(spec["teacher_modules"]),
+        )
+        for spec in value["blocks"]
+    )
+
+
+def load_space(root: Path, config: RunConfig) -> SearchSpace:
+    return build(load_specs(root), config.search_space)
+
+
+def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeacher:
+    """The trained teacher in pieces, proved again on a few train images."""
+    train = load_part(root, "train")
+    settings = config.teacher.model_copy(update={"pretrained": False, "weights": None})
+    network = create(settings, train.in_shape[0], len(train.class_names))
+    weights, _ = artifacts.load_tensors(root / folder("teacher") / "teacher.safetensors", "teacher")
+    network.load_state_dict(weights)
+    teacher = cut(network, config.teacher.blocks, train.first(NUM_PROOF_IMAGES).normalized())
+    network.to(device).requires_grad_(False)
+    return teacher
+
+
+def load_distill_loss(root: Path, spec: BlockSpec) -> DistillLoss:
+    path = root / folder("teacher") / "variances.safetensors"
+    tensors, _ = artifacts.load_tensors(path, "variances")
+    return DistillLoss(tensors[f"block_{spec.block_id}"], spec.layout)
+
+
+def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id: int) -> BlockSupernet:
+    """A distilled supernet in eval mode; SpaceMismatchError if it was distilled for another space."""
+    path = root / folder("distill", block_id) / "supernet.safetensors"
+    tensors, facts = artifacts.load_tensors(path, "supernet")
+    _require_space(path, facts["space"], space)
+    supernet = BlockSupernet(space.blocks[block_id], teacher.blocks[block_id])
+    supernet.load_state_dict(tensors)
+    return supernet.requires_grad_(False).eval()
+
+
+def load_ratings(root: Path, space: SearchSpace) -> tuple[RatingTable, ...]:
+    """The rating table of every block, complete and finite, or ArtifactError."""
+    return tuple(_rating(root, space, block_id) for block_id in range(len(space.blocks)))
+
+
+def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
+    path = root / folder("rating", block_id) / "rating.parquet"
+    frame, facts = artifacts.load_table(path, "rating")
+    _require_space(path, facts["space"], space)
+    losses = tuple(map(float, frame["distill_loss"]))
+    table = RatingTable(block_id, tuple(frame["path"]), losses, facts["num_images"], facts["seed"])
+    return table.check(space.blocks[block_id])
+
+
+def load_costs(root: Path, space: SearchSpace, *, is_measured: bool) -> tuple[CostTable, ...]:
+    """The cost table of every block. ``is_measured`` adds this machine's latency; without it latency_ms is None."""
+    return tuple(_costs(root, space, block_id, is_measured) for block_id in range(len(space.blocks)))
+
+
+def _costs(root: Path, space: SearchSpace, block_id: int, is_measured: bool) -> CostTable:
+    path = root / folder("cost") / "counted" / f"block_{block_id}.parquet"
+    frame, facts = artifacts.load_table(path, "counted")
+    _require_space(path, facts["space"], space)
+    latencies: list[float | None] = [None] * len(frame)
+    if is_measured:
+        measured, _ = artifacts.load_table(root / folder("cost") / "measured" / f"block_{block_id}.parquet", "measured")
+        if list(measured["path"]) != list(frame["path"]) or list(measured["in_width"]) != list(frame["in_width"]):
+            raise ArtifactError(f"Block {block_id}'s measured costs must be of the counted paths, but are not. Run `dvc repro cost`.")
+        latencies = list(map(float, measured["latency_ms"]))
+    rows = zip(frame["madds"], frame["num_params"], latencies, strict=True)
+    costs = tuple(Cost(int(madds), int(num_params), latency_ms) for madds, num_params, latency_ms in rows)
+    return CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs).check(space.blocks[block_id])
+
+
+def load_outer_costs(root: Path, *, is_measured: bool) -> tuple[Cost, Cost]:
+    """The cost of stem and head together, and of the whole teacher."""
+    counted = artifacts.load_json(root / folder("cost") / "counted" / "fixed.json", "fixed")
+    latency: dict[str, float | None] = {"fixed": None, "teacher": None}
+    if is_measured:
+        latency = artifacts.load_json(root / folder("cost") / "measured" / "fixed.json", "measured")["latency_ms"]
+    fixed, teacher = (Cost(**counted[name], latency_ms=latency[name]) for name in ("fixed", "teacher"))
+    return fixed, teacher
+
+
+def load_search_result(root: Path, space: SearchSpace) -> SearchResult:
+    return search_result_from_json(artifacts.load_json(root / folder("search") / "result.json", "search"), space)
+
+
+def _require_space(path: Path, digest: str, space: SearchSpace) -> None:
+    if digest != space.digest:
+        raise SpaceMismatchError(
+            f"{path} must belong to the search space {space.digest}, but belongs to {digest}. Run `dvc repro`."
+        )

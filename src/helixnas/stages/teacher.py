@@ -1,0 +1,46 @@
+"""teacher: load or train the network, cut it into blocks, prove the cut, measure the features' variances."""
+
+from dataclasses import asdict
+
+from torch import nn
+
+from helixnas import artifacts
+from helixnas.artifacts import folder
+from helixnas.config import RunConfig
+from helixnas.data import ImageSet, derive_seed
+from helixnas.fit import Checkpoint, Fit, accuracy, pinned
+from helixnas.stages.loading import NUM_PROOF_IMAGES, load_part
+from helixnas.stages.setting import Curve, Setting, begin, clear
+from helixnas.teacher import CutTeacher, create, cut, feature_variances, prove
+
+
+def run(config: RunConfig) -> None:
+    setting = begin("teacher", config, config.teacher.num_threads)
+    train = load_part(setting.root, "train")
+    with pinned(derive_seed(setting.seed, "init")):
+        network = create(config.teacher, train.in_shape[0], len(train.class_names))
+    example = train.first(NUM_PROOF_IMAGES).normalized()
+    teacher = cut(network, config.teacher.blocks, example)  # before training: a cut that fails, fails at once
+    _train(setting, network, train)
+    network.cpu().eval()
+    prove(teacher, example)
+    _save(setting, teacher, train)
+
+
+def _train(setting: Setting, network: nn.Module, train: ImageSet) -> None:
+    resume = setting.resume_folder(["data", "teacher"], [setting.root / folder("data") / "train.safetensors"])
+    checkpoint, curve = Checkpoint(resume / "checkpoint.pt"), Curve(resume / "curve.jsonl")
+    if setting.config.teacher.recipe.epochs:
+        rating = load_part(setting.root, "rating")
+        fit = Fit(network, train, setting.config.teacher.recipe, "teacher.recipe", setting.seed, setting.device)
+        fit.run(checkpoint, lambda net: accuracy(net, rating), curve, setting.progress)
+    curve.save(setting.out / "curve.csv")
+    artifacts.save_tensors(setting.out / "teacher.safetensors", "teacher", network.state_dict())
+    clear(resume)
+
+
+def _save(setting: Setting, teacher: CutTeacher, train: ImageSet) -> None:
+    variances = feature_variances(teacher, train.normalized().split(256))
+    tensors = {f"block_{spec.block_id}": variance for spec, variance in zip(teacher.specs, variances, strict=True)}
+    artifacts.save_tensors(setting.out / "variances.safetensors", "variances", tensors)
+    artifacts.save_json(setting.out / "cut.json", "cut", {"blocks": [asdict(spec) for spec in teacher.specs]})

@@ -1,0 +1,69 @@
+"""The operations that a candidate's name stands for. Each is built for one layer: widths and stride in, module out."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from helixnas.errors import ConfigError
+from helixnas.search_space import Candidate, LayerSpec
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a gate computed from the map's mean (Hu et al. 2018, arXiv 1709.01507)."""
+
+    def __init__(self, width: int, reduced: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(width, reduced, 1),
+            nn.SiLU(inplace=True),
+            nn.Conv2d(reduced, width, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to the same shape."""
+        gated: Tensor = x * self.gate(x)
+        return gated
+
+
+class MBConv(nn.Module):
+    """Inverted residual: expand, depthwise, squeeze-excite, project (Sandler et al. 2018; Tan & Le 2019).
+
+    The shortcut is there where it can be: stride 1 and equal widths. Squeeze-excite is sized by the input width, as
+    in EfficientNet and DNA.
+    """
+
+    def __init__(self, layer: LayerSpec, kernel: int, expansion: float, se_ratio: float) -> None:
+        super().__init__()
+        hidden = round(layer.in_width * expansion)
+        self.expand = _conv_bn(layer.in_width, hidden, 1) if expansion != 1 else nn.Identity()
+        self.depthwise = _conv_bn(hidden, hidden, kernel, layer.stride, groups=hidden)
+        self.excite = SqueezeExcite(hidden, max(1, round(layer.in_width * se_ratio))) if se_ratio else nn.Identity()
+        self.project = nn.Sequential(nn.Conv2d(hidden, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
+        self.has_shortcut = layer.stride == 1 and layer.in_width == layer.out_width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
+        y: Tensor = self.project(self.excite(self.depthwise(self.expand(x))))
+        return x + y if self.has_shortcut else y
+
+
+def _conv_bn(in_width: int, out_width: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(in_width, out_width, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_width), nn.SiLU(inplace=True))
+
+
+def _mbconv(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    number = candidate.number
+    return MBConv(layer, int(number("k")), number("e"), number("se"))
+
+
+OPERATIONS: dict[str, Callable[[LayerSpec, Candidate], nn.Module]] = {"mb": _mbconv}
+
+
+def build_operation(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    """A fresh module for a candidate at a layer; ConfigError for a kind that nobody registered."""
+    if candidate.kind not in OPERATIONS:
+        raise ConfigError(f"A candidate's kind must be one of {sorted(OPERATIONS)}, but is {candidate.kind!r}.")
+    return OPERATIONS[candidate.kind](layer, candidate)
