@@ -27,6 +27,8 @@ class BlockSpec:
     out_shape: tuple[int, ...]
     layout: Layout
     teacher_modules: tuple[str, ...]
+    is_nonnegative: bool = False
+    """Whether the block ends in a ReLU or the like: then its substitutes do too. A linear end learns far worse."""
 
     @property
     def in_width(self) -> int:

@@ -8,10 +8,10 @@ from helixnas.config import RunConfig
 from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
 from helixnas.distill import Distillation, trainable_cells
 from helixnas.fit import Augmenter, Checkpoint, pinned
-from helixnas.stages.loading import load_distill_loss, load_part, load_space, load_teacher
+from helixnas.stages.loading import load_feature_moments, load_part, load_space, load_teacher
 from helixnas.stages.setting import Curve, Setting, begin, clear
 from helixnas.student import BlockSupernet
-from helixnas.teacher import BlockBatch, CutTeacher, block_batch
+from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss, block_batch
 
 
 def run(config: RunConfig, block_id: int) -> None:
@@ -21,12 +21,13 @@ def run(config: RunConfig, block_id: int) -> None:
     teacher = load_teacher(setting.root, config, setting.device)
     with pinned(derive_seed(setting.seed, "init")):
         supernet = BlockSupernet(block, teacher.blocks[block_id]).to(setting.device)
+    mean, variance = load_feature_moments(setting.root, block_id)
+    supernet.match_outputs(mean, variance.sqrt())
     inputs = [setting.root / folder("teacher") / "teacher.safetensors", setting.root / folder("data") / "train.safetensors"]
     resume = setting.resume_folder(["data", "teacher", "search_space", "distill"], inputs)
     curve = Curve(resume / "curve.jsonl")
     if trainable_cells(block):
-        loss = load_distill_loss(setting.root, block.spec)
-        distillation = Distillation(supernet, block, loss, config.distill, setting.seed)
+        distillation = Distillation(supernet, block, DistillLoss(variance), config.distill, setting.seed)
         epochs = _Epochs(setting, teacher, block_id, load_part(setting.root, "train"))
         distillation.run(epochs, epochs.num_steps, Checkpoint(resume / "checkpoint.pt"), curve, setting.progress)
     artifacts.save_tensors(setting.out / "supernet.safetensors", "supernet", supernet.state_dict(), {"space": space.digest})

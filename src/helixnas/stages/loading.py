@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
@@ -12,7 +13,7 @@ from helixnas.errors import ArtifactError, SpaceMismatchError
 from helixnas.search_space import BlockSpec, Cost, CostTable, RatingTable, SearchResult, SearchSpace, build
 from helixnas.search_space import search_result_from_json
 from helixnas.student import BlockSupernet
-from helixnas.teacher import CutTeacher, DistillLoss, create, cut
+from helixnas.teacher import CutTeacher, create, cut
 
 NUM_PROOF_IMAGES = 8
 
@@ -31,6 +32,7 @@ def load_specs(root: Path) -> tuple[BlockSpec, ...]:
             out_shape=tuple(spec["out_shape"]),
             layout=spec["layout"],
             teacher_modules=tuple(spec["teacher_modules"]),
+            is_nonnegative=spec["is_nonnegative"],
         )
         for spec in value["blocks"]
     )
@@ -52,10 +54,10 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
     return teacher
 
 
-def load_distill_loss(root: Path, spec: BlockSpec) -> DistillLoss:
-    path = root / folder("teacher") / "variances.safetensors"
-    tensors, _ = artifacts.load_tensors(path, "variances")
-    return DistillLoss(tensors[f"block_{spec.block_id}"], spec.layout)
+def load_feature_moments(root: Path, block_id: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance of a block's output over the train part, float64 [C] each."""
+    tensors, _ = artifacts.load_tensors(root / folder("teacher") / "features.safetensors", "features")
+    return tensors[f"block_{block_id}.mean"], tensors[f"block_{block_id}.variance"]
 
 
 def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id: int) -> BlockSupernet:

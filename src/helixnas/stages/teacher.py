@@ -1,6 +1,6 @@
 """teacher: load or train the network, cut it into blocks, prove the cut, measure the features' variances."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from torch import nn
 
@@ -11,7 +11,7 @@ from helixnas.data import ImageSet, derive_seed
 from helixnas.fit import Checkpoint, Fit, accuracy, pinned
 from helixnas.stages.loading import NUM_PROOF_IMAGES, load_part
 from helixnas.stages.setting import Curve, Setting, begin, clear
-from helixnas.teacher import CutTeacher, create, cut, feature_variances, prove
+from helixnas.teacher import CutTeacher, create, cut, feature_statistics, prove
 
 
 def run(config: RunConfig) -> None:
@@ -40,7 +40,15 @@ def _train(setting: Setting, network: nn.Module, train: ImageSet) -> None:
 
 
 def _save(setting: Setting, teacher: CutTeacher, train: ImageSet) -> None:
-    variances = feature_variances(teacher, train.normalized().split(256))
-    tensors = {f"block_{spec.block_id}": variance for spec, variance in zip(teacher.specs, variances, strict=True)}
-    artifacts.save_tensors(setting.out / "variances.safetensors", "variances", tensors)
-    artifacts.save_json(setting.out / "cut.json", "cut", {"blocks": [asdict(spec) for spec in teacher.specs]})
+    statistics = feature_statistics(teacher, train.normalized().split(256))
+    specs = [
+        replace(spec, is_nonnegative=float(block.minimum.min()) >= 0)
+        for spec, block in zip(teacher.specs, statistics, strict=True)
+    ]
+    tensors = {
+        f"block_{block_id}.{name}": tensor
+        for block_id, block in enumerate(statistics)
+        for name, tensor in (("mean", block.mean), ("variance", block.variance))
+    }
+    artifacts.save_tensors(setting.out / "features.safetensors", "features", tensors)
+    artifacts.save_json(setting.out / "cut.json", "cut", {"blocks": [asdict(spec) for spec in specs]})

@@ -4,9 +4,11 @@ import copy
 from collections.abc import Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
-from helixnas.search_space import TEACHER, BlockSpace, Candidate, Cell, LayerSpec, Path
+from helixnas.search_space import TEACHER, BlockSpace, BlockSpec, Candidate, Cell, LayerSpec, Path
 from helixnas.student.ops import build_operation
 
 
@@ -18,8 +20,7 @@ class BlockSupernet(nn.Module):
 
     def __init__(self, block: BlockSpace, teacher_block: nn.Module) -> None:
         super().__init__()
-        in_width = block.spec.in_width
-        self.cells = nn.ModuleList(_cell(cell, in_width, teacher_block) for cell in block.cells)
+        self.cells = nn.ModuleList(_cell(cell, block.spec, teacher_block) for cell in block.cells)
 
     def forward(self, x: Tensor, path: Path) -> Tensor:
         """The block's output for the inputs ``x`` along ``path``: in_shape to out_shape."""
@@ -36,12 +37,42 @@ class BlockSupernet(nn.Module):
         return cast("Sequence[nn.ModuleList]", self.cells[cell])
 
 
-def _cell(cell: Cell, in_width: int, teacher_block: nn.Module) -> nn.ModuleList:
-    layers = cell.layers(in_width)
-    return nn.ModuleList(nn.ModuleList(_module(layer, c, teacher_block) for c in layer.candidates) for layer in layers)
+    def match_outputs(self, mean: Tensor, std: Tensor) -> None:
+        """Start every path near the teacher: its last BatchNorm gives the teacher's mean and deviation, [C] each."""
+        for cell in self.cells:
+            for operation in cell[-1]:  # type: ignore[index]  # a ModuleList of ModuleLists
+                if isinstance(operation, _Last):
+                    operation.match_outputs(mean, std)
 
 
-def _module(layer: LayerSpec, candidate: Candidate, teacher_block: nn.Module) -> nn.Module:
+class _Last(nn.Module):
+    """The operation that a cell ends with, and the activation that the teacher's block ends with."""
+
+    def __init__(self, operation: nn.Module, *, is_nonnegative: bool) -> None:
+        super().__init__()
+        self.operation = operation
+        self.activation = nn.ReLU() if is_nonnegative else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.activation(self.operation(x))
+        return y
+
+    @torch.no_grad()
+    def match_outputs(self, mean: Tensor, std: Tensor) -> None:
+        norms = [module for module in self.operation.modules() if isinstance(module, _NormBase) and module.affine]
+        if norms:
+            norms[-1].weight.copy_(std)
+            norms[-1].bias.copy_(mean)
+
+
+def _cell(cell: Cell, spec: BlockSpec, teacher_block: nn.Module) -> nn.ModuleList:
+    *inner, last = cell.layers(spec.in_width)
+    layers = [nn.ModuleList(build_operation(layer, candidate) for candidate in layer.candidates) for layer in inner]
+    ends = (_end(last, candidate, spec, teacher_block) for candidate in last.candidates)
+    return nn.ModuleList([*layers, nn.ModuleList(ends)])
+
+
+def _end(layer: LayerSpec, candidate: Candidate, spec: BlockSpec, teacher_block: nn.Module) -> nn.Module:
     if candidate == TEACHER:
         return copy.deepcopy(teacher_block)
-    return build_operation(layer, candidate)
+    return _Last(build_operation(layer, candidate), is_nonnegative=spec.is_nonnegative)

@@ -1,7 +1,7 @@
 """The trained network, cut into blocks. timm's models have their door here."""
 
 from helixnas.teacher.cut import CutTeacher, cut, prove
-from helixnas.teacher.features import BlockBatch, block_batch, feature_variances
+from helixnas.teacher.features import BlockBatch, FeatureStatistics, block_batch, feature_statistics
 from helixnas.teacher.load import create, load_weights
 from helixnas.teacher.loss import DistillLoss
 
@@ -9,10 +9,11 @@ __all__ = [
     "BlockBatch",
     "CutTeacher",
     "DistillLoss",
+    "FeatureStatistics",
     "block_batch",
     "create",
     "cut",
-    "feature_variances",
+    "feature_statistics",
     "load_weights",
     "prove",
 ]

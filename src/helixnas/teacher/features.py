@@ -26,14 +26,42 @@ def block_batch(teacher: CutTeacher, block_id: int, images: Tensor) -> BlockBatc
     return BlockBatch(x, teacher.blocks[block_id](x))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureStatistics:
+    """One block's output over the train part: float64 [C] each, over images and positions."""
+
+    mean: Tensor
+    variance: Tensor
+    minimum: Tensor
+
+
 @torch.no_grad()
-def feature_variances(teacher: CutTeacher, batches: Iterable[Tensor]) -> list[Tensor]:
-    """The variance of each channel of each block's output over all images and positions: float64 [C] per block."""
-    sums = [torch.zeros(3, spec.out_width, dtype=torch.float64) for spec in teacher.specs]
+def feature_statistics(teacher: CutTeacher, batches: Iterable[Tensor]) -> list[FeatureStatistics]:
+    """The statistics of each block's output, from batches of normalised images."""
+    totals = [_Totals(spec.out_width) for spec in teacher.specs]
     for images in batches:
         x = teacher.stem(images)
-        for block, spec, total in zip(teacher.blocks, teacher.specs, sums, strict=True):
+        for block, spec, total in zip(teacher.blocks, teacher.specs, totals, strict=True):
             x = block(x)
-            values = x.double().movedim(1 if spec.layout == "NCHW" else -1, 0).flatten(1).cpu()
-            total += torch.stack([torch.full((len(values),), values.shape[1]), values.sum(1), values.square().sum(1)])
-    return [(squares / count - (total / count) ** 2).clamp_min(0) for count, total, squares in sums]
+            total.add(x.double().movedim(1 if spec.layout == "NCHW" else -1, 0).flatten(1).cpu())
+    return [total.statistics() for total in totals]
+
+
+class _Totals:
+    """Sums over batches, from which the statistics follow."""
+
+    def __init__(self, width: int) -> None:
+        self._count = 0
+        self._sum, self._squares = torch.zeros(2, width, dtype=torch.float64)
+        self._minimum = torch.full((width,), float("inf"), dtype=torch.float64)
+
+    def add(self, values: Tensor) -> None:
+        """Values [C, n]."""
+        self._count += values.shape[1]
+        self._sum += values.sum(1)
+        self._squares += values.square().sum(1)
+        self._minimum = torch.minimum(self._minimum, values.amin(1))
+
+    def statistics(self) -> FeatureStatistics:
+        mean = self._sum / self._count
+        return FeatureStatistics(mean, (self._squares / self._count - mean**2).clamp_min(0), self._minimum)

@@ -3,29 +3,22 @@
 import torch
 from torch import Tensor
 
-from helixnas.search_space.block import Layout
-
-FLOOR = 0.01
-"""A channel's variance counts as at least this share of the mean over channels: dead channels divide by it."""
-
 
 class DistillLoss:
-    """Mean squared error, each channel in units of its variance over the train part; 1 is as bad as a constant.
+    """Mean squared error over the teacher's mean channel variance: 0 is perfect, 1 as bad as the best constant.
 
-    ``variance`` is [C]. DNA divides the rating alone by one deviation per batch (arXiv 1911.13053, Eq. 6); fixed
-    variances per channel make training and rating the same measure, and do not depend on the batch.
+    ``variance`` is [C], of the teacher's feature over the train part. It is averaged over channels before it divides,
+    so a dead channel, whose variance is 0, is harmless. DNA trains on the plain error and divides its rating by a
+    deviation taken anew in each batch (arXiv 1911.13053, Eq. 5 and 6); one fixed unit makes both the same measure.
     """
 
-    def __init__(self, variance: Tensor, layout: Layout) -> None:
-        floor = FLOOR * variance.mean().clamp_min(1e-12)
-        scale = variance.clamp_min(floor).reciprocal().float()
-        self._scale = scale.view(-1, 1, 1) if layout == "NCHW" else scale
+    def __init__(self, variance: Tensor) -> None:
+        self._unit = max(float(variance.double().mean()), 1e-12)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a batch, a scalar. Shapes [N, C, H, W] or [N, L, C]."""
-        return ((outputs - targets).square() * self._scale.to(outputs.device)).mean()
+        """The loss of a batch, a scalar. Both of the block's out_shape behind the batch."""
+        return (outputs - targets).square().mean() / self._unit
 
     def per_image(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of each image, float64 [N]; their mean is the loss of the batch."""
-        errors = (outputs - targets).square() * self._scale.to(outputs.device)
-        return errors.flatten(1).to(torch.float64).mean(dim=1)
+        return (outputs - targets).square().flatten(1).to(torch.float64).mean(dim=1) / self._unit
