@@ -105,6 +105,18 @@ class BlockSpace:
             for choices in product(*(range(len(candidates)) for candidates in cell.candidates)):
                 yield Path(self.block_id, index, choices)
 
+    def path_at(self, index: int) -> Path:
+        """The path at a position of ``paths()``, without listing those before it."""
+        for cell_index, cell in enumerate(self.cells):
+            if index < cell.num_paths:
+                choices = []
+                for candidates in reversed(cell.candidates):
+                    index, choice = divmod(index, len(candidates))
+                    choices.append(choice)
+                return Path(self.block_id, cell_index, tuple(reversed(choices)))
+            index -= cell.num_paths
+        raise IndexError(f"Block {self.block_id} has {self.num_paths} paths.")
+
     def parse_path(self, key: str) -> Path:
         """The path of a key such as ``2:0.5``; SpaceMismatchError if this block has no such path."""
         cell, _, choices = key.partition(":")

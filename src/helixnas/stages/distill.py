@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import torch
+
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
@@ -20,7 +22,9 @@ def run(config: RunConfig, block_id: int) -> None:
     block = space.blocks[block_id]
     teacher = load_teacher(setting.root, config, setting.device)
     with pinned(derive_seed(setting.seed, "init")):
-        supernet = BlockSupernet(block, teacher.blocks[block_id]).to(setting.device)
+        supernet = BlockSupernet(block, teacher.blocks[block_id])
+    for network in (teacher.network, supernet):  # on a CPU, depthwise layers train up to 2.5 times faster so
+        network.to(setting.device, memory_format=torch.channels_last)
     mean, variance = load_feature_moments(setting.root, block_id)
     supernet.match_outputs(mean, variance.sqrt())
     inputs = [setting.root / folder("teacher") / "teacher.safetensors", setting.root / folder("data") / "train.safetensors"]

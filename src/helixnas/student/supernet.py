@@ -39,8 +39,8 @@ class BlockSupernet(nn.Module):
 
     def match_outputs(self, mean: Tensor, std: Tensor) -> None:
         """Start every path near the teacher: its last BatchNorm gives the teacher's mean and deviation, [C] each."""
-        for cell in self.cells:
-            for operation in cell[-1]:  # type: ignore[index]  # a ModuleList of ModuleLists
+        for index in range(len(self.cells)):
+            for operation in self.layers(index)[-1]:
                 if isinstance(operation, _Last):
                     operation.match_outputs(mean, std)
 

@@ -1,0 +1,8 @@
+"""Ratings, costs and a budget in; architectures out. Optuna's door. No network is evaluated here."""
+
+from helixnas.search.decide import decide
+from helixnas.search.exact import ExactResult, solve
+from helixnas.search.price import pricer
+from helixnas.search.refine import Measurement, refine
+
+__all__ = ["ExactResult", "Measurement", "decide", "pricer", "refine", "solve"]

@@ -1,0 +1,86 @@
+"""search: the proven optimum from the tables, then Optuna on what is really measured."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from helixnas import artifacts
+from helixnas.artifacts import CACHE, folder, save_text
+from helixnas.config import RunConfig
+from helixnas.cost import measure, runner
+from helixnas.data import ImageSet
+from helixnas.fit import validation_loss
+from helixnas.progress import silent
+from helixnas.report import frontier_table, trials_table
+from helixnas.search import Measurement, decide, pricer, refine, solve
+from helixnas.search_space import Architecture, Budget, SearchSpace, search_result_to_json
+from helixnas.stages.loading import load_costs, load_outer_costs, load_part, load_ratings, load_space, load_supernet, load_teacher
+from helixnas.stages.setting import Setting, begin
+from helixnas.student import assemble, recalibrate
+
+
+def run(config: RunConfig) -> None:
+    setting = begin("search", config, config.search.num_threads)
+    space = load_space(setting.root, config)
+    is_timed = config.search.budget.latency_ms is not None  # else times must not decide: they do not reproduce
+    ratings = load_ratings(setting.root, space)
+    costs = load_costs(setting.root, space, is_measured=is_timed)
+    fixed, teacher_cost = load_outer_costs(setting.root, is_measured=is_timed)
+    budget = Budget.resolve(config.search.budget.model_dump(), teacher_cost)
+    exact = solve(space, ratings, costs, fixed, budget, config.search.num_best)
+    trials = ()
+    if config.search.num_trials:
+        affordable = [choice for choice in exact.frontier if budget.admits(choice.cost)]
+        trials = refine(
+            space,
+            seeds=list(dict.fromkeys([*exact.best, *reversed(affordable)]))[: config.search.num_trials * 2 // 3 + 1],
+            price=pricer(space, ratings, costs, fixed),
+            objective=_Objective(setting, space, is_timed=is_timed),
+            budget=budget,
+            num_trials=config.search.num_trials,
+            seed=setting.seed,
+            journal=_journal(setting, space),
+            progress=setting.progress,
+        )
+    result = decide(exact, trials, budget)
+    artifacts.save_json(setting.out / "result.json", "search", search_result_to_json(result))
+    save_text(setting.out / "frontier.csv", frontier_table(result).to_csv(index=False))
+    save_text(setting.out / "trials.csv", trials_table(trials, result.chosen).to_csv(index=False))
+
+
+def _journal(setting: Setting, space: SearchSpace) -> Path:
+    """Optuna's file, named by all that the trials depend on; kept after the search for the dashboard."""
+    inputs = [setting.root / folder("teacher") / "teacher.safetensors"]
+    for block in space.blocks:
+        inputs.append(setting.root / folder("distill", block.block_id) / "supernet.safetensors")
+        inputs.append(setting.root / folder("rating", block.block_id) / "rating.parquet")
+    digest = setting.resume_folder(["data", "teacher", "search_space", "rating", "search"], inputs).name
+    return setting.root / CACHE / "search" / f"{digest.removeprefix('search-')}.journal"
+
+
+class _Objective:
+    """The validation loss of an assembled, recalibrated student on the rating part, and its latency where it counts."""
+
+    def __init__(self, setting: Setting, space: SearchSpace, *, is_timed: bool) -> None:
+        config = setting.config
+        self._setting, self._is_timed = setting, is_timed
+        self._teacher = load_teacher(setting.root, config, setting.device)
+        self._supernets = [
+            load_supernet(setting.root, space, self._teacher, block.block_id).to(setting.device) for block in space.blocks
+        ]
+        train = load_part(setting.root, "train")
+        self._calibration: Tensor = train.first(config.rating.num_calibration_images).normalized().to(setting.device)
+        self._part: ImageSet = load_part(setting.root, "rating")
+
+    def __call__(self, architecture: Architecture) -> Measurement:
+        student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
+        recalibrate(student, [self._calibration])
+        val_loss = validation_loss(student, self._part)
+        return Measurement(val_loss, self._latency_ms(student) if self._is_timed else None)
+
+    def _latency_ms(self, student: torch.nn.Module) -> float:
+        settings = self._setting.config.cost.latency
+        inputs = torch.rand(settings.batch_size, *self._part.in_shape, device=self._setting.device)
+        (latency_ms,) = measure([runner(student, inputs)], settings.num_rounds, settings.quantile, silent)
+        return latency_ms
