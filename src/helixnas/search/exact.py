@@ -1,20 +1,21 @@
 """The best architecture under a budget, proven, and the whole frontier: a Pareto merge of the blocks' tables.
 
 A sum of block losses under sums of block costs has optimal substructure: if a part of an architecture is beaten in loss
-and in every cost by another part that hands on the same width, no completion can make it better. So fronts of partial
-sums are merged block by block, one front for each width that may cross the interface (method: exact replacement of
-DNA's traversal, arXiv 1911.13053, Alg. 2, which skips solutions).
+and in every cost by another part that takes in the same width, no completion can make it better. So fronts of partial
+sums are merged block by block (the exact replacement of DNA's traversal, arXiv 1911.13053, Alg. 2, which skips
+solutions), and an A* search over them lists the best in order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
-from helixnas.search.frontier import frontier, layers
+from helixnas.search.best import best_rows
 from helixnas.search.infeasible import infeasible
-from helixnas.search.options import BlockOptions, block_options
+from helixnas.search.merge import merge
+from helixnas.search.options import BlockOptions, block_options, cost_value
 from helixnas.search_space import COST_NAMES, Architecture, Budget, Choice, Cost, CostTable, RatingTable, SearchSpace
 
 
@@ -25,14 +26,6 @@ class ExactResult:
     best: tuple[Choice, ...]
     frontier: tuple[Choice, ...]
     optimality: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Front:
-    """Partial architectures that hand on one width: their sums [n, 1 + d] and the row chosen in each block [n, k]."""
-
-    sums: NDArray[np.float64]
-    rows: NDArray[np.int64]
 
 
 def solve(
@@ -50,61 +43,20 @@ def solve(
     """
     names = tuple(budget.limits) or COST_NAMES[:1]
     options = block_options(space, ratings, costs, names)
-    merged = _merge(options, num_best)
-    ranked = merged.rows[np.lexsort((np.arange(len(merged.sums)), merged.sums[:, 0]))]
-    best: list[Choice] = []
-    for rows in ranked:
-        choice = _choice(space, options, fixed, rows)
-        if budget.admits(choice.cost):
-            best.append(choice)
-        if len(best) == num_best:
-            break
+    fronts = merge(options)
+    room = np.array([budget.ceiling(name) - cost_value(fixed, name) for name in names])
+    ranked = (_choice(space, options, fixed, rows) for rows in best_rows(options, fronts, room, num_best))
+    best = tuple(islice((choice for choice in ranked if budget.admits(choice.cost)), num_best))
     if not best:
         raise infeasible(space, options, fixed, budget)
-    front = frontier(merged.sums)
-    cheapest_first = front[np.lexsort(merged.sums[front].T[:0:-1])]
-    return ExactResult(tuple(best), tuple(_choice(space, options, fixed, merged.rows[i]) for i in cheapest_first), "proven")
+    front = fronts[0][space.blocks[0].spec.in_width]
+    cheapest_first = np.lexsort(front.sums.T[:0:-1])
+    frontier = tuple(_choice(space, options, fixed, front.rows[index]) for index in cheapest_first)
+    return ExactResult(best, frontier, "proven")
 
 
-def _merge(options: Sequence[BlockOptions], num_best: int) -> _Front:
-    """All architectures that fewer than ``num_best`` others beat, whatever width they end with."""
-    first = options[0]
-    fronts = {int(first.in_width[0]): _Front(np.zeros((1, first.values.shape[1])), np.zeros((1, 0), dtype=np.int64))}
-    for block in options:
-        fronts = _step(fronts, block, num_best)
-    joined = _join(list(fronts.values()))
-    return _kept(joined, num_best)
-
-
-def _step(fronts: dict[int, _Front], block: BlockOptions, num_best: int) -> dict[int, _Front]:
-    """The fronts behind a block, by the width it hands on."""
-    reached: dict[int, list[_Front]] = {}
-    for in_width, front in fronts.items():
-        for out_width in np.unique(block.out_width[block.in_width == in_width]):
-            rows = np.flatnonzero((block.in_width == in_width) & (block.out_width == out_width))
-            rows = rows[layers(block.values[rows], num_best)]  # beaten inside the block is beaten everywhere
-            reached.setdefault(int(out_width), []).append(_kept(_sums(front, block.values[rows], rows), num_best))
-    return {width: _kept(_join(parts), num_best) for width, parts in reached.items()}
-
-
-def _sums(front: _Front, values: NDArray[np.float64], rows: NDArray[np.int64]) -> _Front:
-    """Every partial architecture with every one of the block's rows behind it."""
-    sums = (front.sums[:, None] + values[None]).reshape(-1, values.shape[1])
-    prefix = np.repeat(front.rows, len(rows), axis=0)
-    return _Front(sums, np.column_stack([prefix, np.tile(rows, len(front.rows))]))
-
-
-def _join(fronts: list[_Front]) -> _Front:
-    return _Front(np.concatenate([f.sums for f in fronts]), np.concatenate([f.rows for f in fronts]))
-
-
-def _kept(front: _Front, num_best: int) -> _Front:
-    kept = layers(front.sums, num_best)
-    return _Front(front.sums[kept], front.rows[kept])
-
-
-def _choice(space: SearchSpace, options: Sequence[BlockOptions], fixed: Cost, rows: NDArray[np.int64]) -> Choice:
-    """A row of a front, with its paths and its costs summed anew from the tables' own integers."""
+def _choice(space: SearchSpace, options: Sequence[BlockOptions], fixed: Cost, rows: Iterable[int]) -> Choice:
+    """An architecture by its row in each block, with its costs summed anew from the tables' own integers."""
     cost, loss, paths = fixed, 0.0, []
     for block, option, row in zip(space.blocks, options, rows, strict=True):
         paths.append(block.path_at(int(option.path[row])))

@@ -21,23 +21,6 @@ def frontier(points: Points) -> Rows:
     return order[kept]
 
 
-def layers(points: Points, depth: int) -> Rows:
-    """The rows on the first ``depth`` frontiers, peeled one after another, sorted by the first column.
-
-    Whoever is left out is beaten by at least ``depth`` others, so under any limits it is not among the ``depth`` best.
-    """
-    left = np.arange(len(points))
-    peeled = []
-    for _ in range(depth):
-        if not len(left):
-            break
-        front = frontier(points[left])
-        peeled.append(left[front])
-        left = np.delete(left, front)
-    rows = np.concatenate(peeled) if peeled else left
-    return rows[np.lexsort((rows, *points[rows].T[::-1]))]
-
-
 def _staircase(ordered: Points) -> NDArray[np.bool_]:
     """Which rows of two columns or one, in lexicographic order, fall below all rows before them in the last column."""
     last = ordered[:, -1]

@@ -27,7 +27,7 @@ COST_NAMES: tuple[str, ...] = tuple(field.name for field in fields(Cost))
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Upper limits on a cost; None is no limit. ``admits`` is the only comparison of a cost with a limit."""
+    """Upper limits on a cost; None is no limit. ``admits`` is the one comparison of a cost with a limit."""
 
     madds: float | None = None
     num_params: float | None = None
@@ -45,7 +45,12 @@ class Budget:
         missing = [name for name, value in values.items() if value is None]
         if missing:
             raise ConfigError(f"search.budget.{missing[0]} is set, so it must be measured, but was not. Run the cost stage.")
-        return all(values[name] <= limit * (1 + EPSILON) for name, limit in self.limits.items())
+        return all(values[name] <= self.ceiling(name) for name in self.limits)
+
+    def ceiling(self, name: str) -> float:
+        """The most that a cost may be and still be admitted, for those who compare arrays; infinite without a limit."""
+        limit = self.limits.get(name)
+        return float("inf") if limit is None else limit * (1 + EPSILON)
 
     def __str__(self) -> str:
         return " and ".join(f"{name} <= {quantity(name, limit)}" for name, limit in self.limits.items()) or "no limit"
