@@ -16,6 +16,7 @@ STAGES = "Stages, as dvc.yaml runs them"
 MODELS = "Registered models"
 
 BlockId = Annotated[int, typer.Option("--block-id", min=0, help="Which block, counted from 0.")]
+VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="This version, not the challenger.")]
 
 
 def _config():  # type: ignore[no-untyped-def]  # RunConfig; named here it would import pydantic for --help
@@ -95,6 +96,65 @@ def report() -> None:
     from helixnas.stages import report as stage
 
     stage.run(_config())
+
+
+@app.command(rich_help_panel=MODELS)
+def publish() -> None:
+    """Record the last run in MLflow and register its student: what `make run` does after the stages."""
+    from helixnas.stages import publish as publishing
+
+    version = publishing.publish(Path(), _config(), {}).version
+    print(f"{version.name} version {version.version} ({', '.join(version.aliases) or 'no alias'})")
+
+
+@app.command(rich_help_panel=MODELS)
+def promote(version: VersionOption = None) -> None:
+    """Make the challenger the champion, if it passes the gate: the budget, and accuracy on the test part."""
+    from helixnas.stages import promote as promoting
+
+    print(promoting.promote(Path(), _config(), version).reason)
+
+
+@app.command(rich_help_panel=MODELS)
+def rollback() -> None:
+    """Make the previous champion the champion again."""
+    from helixnas.stages import promote as promoting
+
+    version = promoting.rollback(Path(), _config())
+    print(f"{version.name} version {version.version} is the champion again.")
+
+
+@app.command(rich_help_panel=MODELS)
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    alias: Annotated[str, typer.Option(help="Which version: champion, challenger, previous.")] = "champion",
+) -> None:
+    """Classify image files with a registered student."""
+    from helixnas.stages import promote as promoting
+
+    for path, class_name, probability in promoting.predict(Path(), _config(), images, alias):
+        print(f"{path}\t{class_name}\t{probability:.4f}")
+
+
+@app.command(rich_help_panel=MODELS)
+def versions() -> None:
+    """List the registered students, the newest first."""
+    from helixnas.search_space import quantity
+    from helixnas.stages import promote as promoting
+
+    for version in promoting.versions(Path(), _config()):
+        aliases = " ".join(f"@{alias}" for alias in version.aliases)
+        madds = quantity("madds", version.cost.madds)
+        print(f"{version.version}\t{version.top1_acc:.2%}\t{madds} madds\t{version.arch_id}\t{aliases}")
+
+
+@app.command(rich_help_panel=MODELS)
+def delete(version: Annotated[int, typer.Argument(min=1, help="The version's number.")]) -> None:
+    """Delete a registered student; never the champion or the previous one."""
+    from helixnas.stages import promote as promoting
+
+    promoting.delete(Path(), _config(), version)
+    print(f"Version {version} is deleted.")
 
 
 def main() -> None:

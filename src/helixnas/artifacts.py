@@ -43,7 +43,9 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise EnvironmentFault(f"{path} must be written, but: {error}. Free some space, or check the folder's rights.") from error
+        raise EnvironmentFault(
+            f"{path} must be written, but: {error}. Free some space, or check the folder's rights."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -101,7 +103,9 @@ def load_table(path: Path, kind: str) -> tuple["pd.DataFrame", dict[str, Any]]:
     return table, header["facts"]
 
 
-def save_tensors(path: Path, kind: str, tensors: Mapping[str, "Tensor"], facts: Mapping[str, Any] | None = None) -> None:
+def save_tensors(
+    path: Path, kind: str, tensors: Mapping[str, "Tensor"], facts: Mapping[str, Any] | None = None
+) -> None:
     """Save named tensors as safetensors, with ``facts`` (plain types) in the header."""
     from safetensors.torch import save
 
@@ -142,7 +146,9 @@ def _check(path: Path, kind: str, header: Mapping[str, Any], digest: str) -> Non
     if got != (kind, VERSION):
         raise ArtifactError(f"{path} must hold {(kind, VERSION)}, but holds {got}. Remove it and run `dvc repro`.")
     if header.get("sha256") != digest:
-        raise ArtifactError(f"{path} was changed after it was written: its checksum differs. Remove it and run `dvc repro`.")
+        raise ArtifactError(
+            f"{path} was changed after it was written: its checksum differs. Remove it and run `dvc repro`."
+        )
 
 
 def _hash_json(value: Any) -> str:

@@ -55,7 +55,9 @@ class _LayerCounter:
         return self._known[key]
 
 
-def path_runs(block: BlockSpace, in_width: int, teacher_block: nn.Module, batch_size: int, device: torch.device) -> list[Run]:
+def path_runs(
+    block: BlockSpace, in_width: int, teacher_block: nn.Module, batch_size: int, device: torch.device
+) -> list[Run]:
     """A run of every path of a block for one width that comes in, in the order of ``paths()``, weights fresh."""
     spec = replace(block.spec, in_shape=(in_width, *block.spec.in_shape[1:]))
     supernet = BlockSupernet(replace(block, spec=spec), teacher_block).to(device).eval()

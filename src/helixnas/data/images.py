@@ -37,7 +37,9 @@ class ImageSet:
     def first(self, num_images: int) -> "ImageSet":
         """The first ``num_images`` of the set. The data stage shuffled it, so that they are a random sample."""
         if num_images > len(self):
-            raise DataError(f"{num_images} images are asked for, but the part has {len(self)}. Ask for fewer in params.yaml.")
+            raise DataError(
+                f"{num_images} images are asked for, but the part has {len(self)}. Ask for fewer in params.yaml."
+            )
         return ImageSet(self.images[:num_images], self.labels[:num_images], self.class_names, self.mean, self.std)
 
     def normalized(self) -> Tensor:

@@ -41,7 +41,9 @@ def _split(labels: Tensor, test_fraction: float, rating_fraction: float, seed: i
         rest, test = train_test_split(rows, test_size=test_fraction, random_state=seed, stratify=labels[rows])
         train, rating = train_test_split(rest, test_size=rating_fraction, random_state=seed, stratify=labels[rest])
     except ValueError as error:
-        raise DataError(f"Every class must have images for three parts, but: {error} Change data.*_fraction.") from error
+        raise DataError(
+            f"Every class must have images for three parts, but: {error} Change data.*_fraction."
+        ) from error
     return torch.from_numpy(train), torch.from_numpy(rating), torch.from_numpy(test)
 
 

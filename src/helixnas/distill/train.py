@@ -31,7 +31,9 @@ class Distillation:
         parameters = [p for index in trainable_cells(block) for p in supernet.cells[index].parameters()]
         self._optimizer = torch.optim.AdamW(parameters, settings.lr, weight_decay=settings.weight_decay)
 
-    def run(self, epoch_batches: Epoch, steps_per_epoch: int, checkpoint: Checkpoint, log: Log, progress: Progress) -> None:
+    def run(
+        self, epoch_batches: Epoch, steps_per_epoch: int, checkpoint: Checkpoint, log: Log, progress: Progress
+    ) -> None:
         """Train from the last checkpoint to the end; logs ``distill_loss``, the mean of each epoch."""
         num_steps = self._settings.epochs * steps_per_epoch
         schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimizer, self._settings.lr, num_steps + 1, pct_start=0.1)

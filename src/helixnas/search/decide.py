@@ -32,22 +32,38 @@ def _choose(best: Choice, trials: Sequence[Choice], budget: Budget) -> tuple[Cho
         return best, "exact", "The tables alone decided: no trial was measured."
     fitting = [trial for trial in trials if _fits(trial, budget)]
     if not fitting:
-        return best, "exact", f"None of {len(trials)} measured architectures met the latency limit as a whole; the tables' optimum stands."
+        return (
+            best,
+            "exact",
+            f"None of {len(trials)} measured architectures met the latency limit as a whole; the tables' optimum stands.",
+        )
     winner = min(fitting, key=_val_loss)
     exact = next((trial for trial in fitting if trial.architecture == best.architecture), None)
     if exact is None:
-        return winner, "refine", (
-            f"Measured as a whole, the tables' optimum misses the latency limit; of {len(fitting)} that meet it, "
-            f"this one has the least validation loss, {_val_loss(winner):.4f}."
+        return (
+            winner,
+            "refine",
+            (
+                f"Measured as a whole, the tables' optimum misses the latency limit; of {len(fitting)} that meet it, "
+                f"this one has the least validation loss, {_val_loss(winner):.4f}."
+            ),
         )
     if _val_loss(exact) <= _val_loss(winner):
-        return exact, "exact", (
-            f"Of {len(fitting)} measured architectures none has a lower validation loss than the tables' optimum, "
-            f"{_val_loss(exact):.4f}."
+        return (
+            exact,
+            "exact",
+            (
+                f"Of {len(fitting)} measured architectures none has a lower validation loss than the tables' optimum, "
+                f"{_val_loss(exact):.4f}."
+            ),
         )
-    return winner, "refine", (
-        f"Its measured validation loss, {_val_loss(winner):.4f}, is the least of {len(fitting)}; the tables' optimum "
-        f"has {_val_loss(exact):.4f}."
+    return (
+        winner,
+        "refine",
+        (
+            f"Its measured validation loss, {_val_loss(winner):.4f}, is the least of {len(fitting)}; the tables' optimum "
+            f"has {_val_loss(exact):.4f}."
+        ),
     )
 
 

@@ -52,5 +52,7 @@ def cost_value(cost: Cost, name: str) -> float:
     """A cost by name; ArtifactError if it was not measured."""
     value = getattr(cost, name)
     if value is None:
-        raise ArtifactError(f"search.budget.{name} needs {name} of every path, but it was not measured. Run `dvc repro cost`.")
+        raise ArtifactError(
+            f"search.budget.{name} needs {name} of every path, but it was not measured. Run `dvc repro cost`."
+        )
     return float(value)

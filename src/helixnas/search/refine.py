@@ -65,7 +65,10 @@ def _choices(space: SearchSpace, seeds: Sequence[Choice]) -> dict[str, Categoric
     """A categorical per block: the keys of the paths that the seeds use, in order of appearance."""
     columns = zip(*(seed.architecture.paths for seed in seeds), strict=True)
     keys = [tuple(dict.fromkeys(path.key for path in column)) for column in columns]
-    return {_name(block.block_id): CategoricalDistribution(options) for block, options in zip(space.blocks, keys, strict=True)}
+    return {
+        _name(block.block_id): CategoricalDistribution(options)
+        for block, options in zip(space.blocks, keys, strict=True)
+    }
 
 
 def _study(journal: Path) -> optuna.Study:
@@ -87,7 +90,9 @@ def _sampler(seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True)
 
 
-def _run(study: optuna.Study, trial: Trial, space: SearchSpace, price: Price, objective: Objective, budget: Budget) -> None:
+def _run(
+    study: optuna.Study, trial: Trial, space: SearchSpace, price: Price, objective: Objective, budget: Budget
+) -> None:
     """Measure a trial's architecture, or take what is known of it: nothing is measured twice."""
     architecture = _architecture(trial.params, space)
     cost = price(architecture).cost

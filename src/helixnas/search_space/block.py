@@ -146,8 +146,7 @@ class BlockSpace:
     def names(self, path: Path) -> tuple[str, ...]:
         """The candidates' names along a path, for people."""
         return tuple(
-            options[choice].name
-            for options, choice in zip(self.cells[path.cell].candidates, path.choices, strict=True)
+            options[choice].name for options, choice in zip(self.cells[path.cell].candidates, path.choices, strict=True)
         )
 
 

@@ -44,7 +44,9 @@ class Budget:
         values = {name: getattr(cost, name) for name in self.limits}
         missing = [name for name, value in values.items() if value is None]
         if missing:
-            raise ConfigError(f"search.budget.{missing[0]} is set, so it must be measured, but was not. Run the cost stage.")
+            raise ConfigError(
+                f"search.budget.{missing[0]} is set, so it must be measured, but was not. Run the cost stage."
+            )
         return all(values[name] <= self.ceiling(name) for name in self.limits)
 
     def ceiling(self, name: str) -> float:
@@ -69,7 +71,9 @@ def _limit(name: str, value: float | str | None, teacher: Cost) -> float | None:
         return value
     whole = getattr(teacher, name)
     if whole is None:
-        raise ConfigError(f"search.budget.{name} is {value!r}, a share of the teacher's, which was not measured. Run the cost stage.")
+        raise ConfigError(
+            f"search.budget.{name} is {value!r}, a share of the teacher's, which was not measured. Run the cost stage."
+        )
     return whole * float(value.removesuffix("%")) / 100
 
 

@@ -36,7 +36,9 @@ def _count(setting: Setting, space: SearchSpace, teacher: CutTeacher, in_shape: 
     tables = []
     for block, teacher_block in zip(space.blocks, teacher.blocks, strict=True):
         table = count_paths(block, in_widths(space, block.block_id), teacher_block).check(block)
-        frame = _frame(table).assign(madds=[c.madds for c in table.costs], num_params=[c.num_params for c in table.costs])
+        frame = _frame(table).assign(
+            madds=[c.madds for c in table.costs], num_params=[c.num_params for c in table.costs]
+        )
         _save(setting.out / "counted", block.block_id, "counted", frame, {"space": space.digest})
         tables.append(table)
     fixed = count(teacher.stem, in_shape) + count(teacher.head, space.blocks[-1].spec.out_shape)

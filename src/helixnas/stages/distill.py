@@ -27,14 +27,19 @@ def run(config: RunConfig, block_id: int) -> None:
         network.to(setting.device, memory_format=torch.channels_last)
     mean, variance = load_feature_moments(setting.root, block_id)
     supernet.match_outputs(mean, variance.sqrt())
-    inputs = [setting.root / folder("teacher") / "teacher.safetensors", setting.root / folder("data") / "train.safetensors"]
+    inputs = [
+        setting.root / folder("teacher") / "teacher.safetensors",
+        setting.root / folder("data") / "train.safetensors",
+    ]
     resume = setting.resume_folder(["data", "teacher", "search_space", "distill"], inputs)
     curve = Curve(resume / "curve.jsonl")
     if trainable_cells(block):
         distillation = Distillation(supernet, block, DistillLoss(variance), config.distill, setting.seed)
         epochs = _Epochs(setting, teacher, block_id, load_part(setting.root, "train"))
         distillation.run(epochs, epochs.num_steps, Checkpoint(resume / "checkpoint.pt"), curve, setting.progress)
-    artifacts.save_tensors(setting.out / "supernet.safetensors", "supernet", supernet.state_dict(), {"space": space.digest})
+    artifacts.save_tensors(
+        setting.out / "supernet.safetensors", "supernet", supernet.state_dict(), {"space": space.digest}
+    )
     curve.save(setting.out / "curve.csv")
     clear(resume)
 
@@ -52,5 +57,7 @@ class _Epochs:
     def __call__(self, epoch: int) -> Iterator[BlockBatch]:
         order_seed = derive_seed(self._setting.seed, "order", epoch)
         for offset, rows in enumerate(epoch_batches(len(self._train), self._batch_size, order_seed)):
-            images = self._augmenter(self._train.images[rows], derive_seed(self._setting.seed, "augment", epoch, offset))
+            images = self._augmenter(
+                self._train.images[rows], derive_seed(self._setting.seed, "augment", epoch, offset)
+            )
             yield block_batch(self._teacher, self._block_id, images.to(self._setting.device))

@@ -10,7 +10,16 @@ from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError, SpaceMismatchError
-from helixnas.search_space import BlockSpec, Cost, CostTable, RatingTable, SearchResult, SearchSpace, build
+from helixnas.search_space import (
+    Architecture,
+    BlockSpec,
+    Cost,
+    CostTable,
+    RatingTable,
+    SearchResult,
+    SearchSpace,
+    build,
+)
 from helixnas.search_space import search_result_from_json
 from helixnas.student import BlockSupernet
 from helixnas.teacher import CutTeacher, create, cut
@@ -97,11 +106,15 @@ def _costs(root: Path, space: SearchSpace, block_id: int, is_measured: bool) -> 
     if is_measured:
         measured, _ = artifacts.load_table(root / folder("cost") / "measured" / f"block_{block_id}.parquet", "measured")
         if list(measured["path"]) != list(frame["path"]) or list(measured["in_width"]) != list(frame["in_width"]):
-            raise ArtifactError(f"Block {block_id}'s measured costs must be of the counted paths, but are not. Run `dvc repro cost`.")
+            raise ArtifactError(
+                f"Block {block_id}'s measured costs must be of the counted paths, but are not. Run `dvc repro cost`."
+            )
         latencies = list(map(float, measured["latency_ms"]))
     rows = zip(frame["madds"], frame["num_params"], latencies, strict=True)
     costs = tuple(Cost(int(madds), int(num_params), latency_ms) for madds, num_params, latency_ms in rows)
-    return CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs).check(space.blocks[block_id])
+    return CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs).check(
+        space.blocks[block_id]
+    )
 
 
 def load_outer_costs(root: Path, *, is_measured: bool) -> tuple[Cost, Cost]:
@@ -116,6 +129,12 @@ def load_outer_costs(root: Path, *, is_measured: bool) -> tuple[Cost, Cost]:
 
 def load_search_result(root: Path, space: SearchSpace) -> SearchResult:
     return search_result_from_json(artifacts.load_json(root / folder("search") / "result.json", "search"), space)
+
+
+def load_chosen(root: Path, space: SearchSpace) -> Architecture:
+    """The architecture that the search chose."""
+    value = artifacts.load_json(root / folder("search") / "chosen.json", "chosen")
+    return space.parse(value["arch_id"])
 
 
 def _require_space(path: Path, digest: str, space: SearchSpace) -> None:

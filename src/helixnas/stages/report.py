@@ -31,6 +31,7 @@ def run(config: RunConfig) -> None:
         ratings=load_ratings(setting.root, space),
         costs=load_costs(setting.root, space, is_measured=bool(config.cost.latency.num_rounds)),
         curves=_curves(setting.root, len(space.blocks)),
+        trials=pd.read_csv(setting.root / folder("search") / "trials.csv"),
         facts={**figures.machine, **environment_facts(), "seed": str(config.seed), "data": config.data.source},
     )
     write(setting.out / "report.html", data)

@@ -12,7 +12,7 @@ from helixnas.data import derive_seed
 from helixnas.fit import Checkpoint, pinned
 from helixnas.retrain import retrain
 from helixnas.search_space import Architecture, SearchSpace
-from helixnas.stages.loading import load_part, load_search_result, load_space, load_supernet, load_teacher
+from helixnas.stages.loading import load_chosen, load_part, load_space, load_supernet, load_teacher
 from helixnas.stages.setting import Curve, Setting, begin, clear
 from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble, recalibrate, reset
 from helixnas.teacher import CutTeacher
@@ -21,7 +21,7 @@ from helixnas.teacher import CutTeacher
 def run(config: RunConfig) -> None:
     setting = begin("retrain", config, config.retrain.num_threads)
     space = load_space(setting.root, config)
-    architecture = load_search_result(setting.root, space).chosen.architecture
+    architecture = load_chosen(setting.root, space)
     teacher = load_teacher(setting.root, config, torch.device("cpu"))
     student = _initial_student(setting, space, teacher, architecture)
     artifacts.save_tensors(setting.out / "initial.safetensors", "student", student.state_dict())
@@ -46,7 +46,7 @@ def _initial_student(
 
 def _train(setting: Setting, student: StudentNetwork, teacher: CutTeacher) -> None:
     inputs = [
-        setting.root / folder("search") / "result.json",
+        setting.root / folder("search") / "chosen.json",
         setting.root / folder("teacher") / "teacher.safetensors",
         setting.root / folder("data") / "train.safetensors",
         setting.out / "initial.safetensors",

@@ -15,7 +15,15 @@ from helixnas.progress import silent
 from helixnas.report import frontier_table, trials_table
 from helixnas.search import Measurement, decide, pricer, refine, solve
 from helixnas.search_space import Architecture, Budget, SearchSpace, search_result_to_json
-from helixnas.stages.loading import load_costs, load_outer_costs, load_part, load_ratings, load_space, load_supernet, load_teacher
+from helixnas.stages.loading import (
+    load_costs,
+    load_outer_costs,
+    load_part,
+    load_ratings,
+    load_space,
+    load_supernet,
+    load_teacher,
+)
 from helixnas.stages.setting import Setting, begin
 from helixnas.student import assemble, recalibrate
 
@@ -45,6 +53,8 @@ def run(config: RunConfig) -> None:
         )
     result = decide(exact, trials, budget)
     artifacts.save_json(setting.out / "result.json", "search", search_result_to_json(result))
+    # alone in a file, so that a new budget that changes nothing retrains nothing
+    artifacts.save_json(setting.out / "chosen.json", "chosen", {"arch_id": result.chosen.architecture.arch_id})
     save_text(setting.out / "frontier.csv", frontier_table(result).to_csv(index=False))
     save_text(setting.out / "trials.csv", trials_table(trials, result.chosen).to_csv(index=False))
 
@@ -67,7 +77,8 @@ class _Objective:
         self._setting, self._is_timed = setting, is_timed
         self._teacher = load_teacher(setting.root, config, setting.device)
         self._supernets = [
-            load_supernet(setting.root, space, self._teacher, block.block_id).to(setting.device) for block in space.blocks
+            load_supernet(setting.root, space, self._teacher, block.block_id).to(setting.device)
+            for block in space.blocks
         ]
         train = load_part(setting.root, "train")
         self._calibration: Tensor = train.first(config.rating.num_calibration_images).normalized().to(setting.device)

@@ -36,7 +36,6 @@ class BlockSupernet(nn.Module):
         """The candidates of each layer of a cell."""
         return cast("Sequence[nn.ModuleList]", self.cells[cell])
 
-
     def match_outputs(self, mean: Tensor, std: Tensor) -> None:
         """Start every path near the teacher: its last BatchNorm gives the teacher's mean and deviation, [C] each."""
         for index in range(len(self.cells)):

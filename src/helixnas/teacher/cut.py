@@ -108,7 +108,9 @@ def _require_run(nodes: list[fx.Node], start: fx.Node, end: fx.Node, block_id: i
         return
     place = f"where block {block_id - 1} ends" if block_id else "where the stem ends"
     if not called:
-        raise CutError(f"teacher.blocks[{block_id}].modules must continue {place}, but {names[-1]!r} is called before it.")
+        raise CutError(
+            f"teacher.blocks[{block_id}].modules must continue {place}, but {names[-1]!r} is called before it."
+        )
     if called[0] != names[0]:
         raise CutError(
             f"teacher.blocks[{block_id}].modules must continue {place} ({called[0]!r}), but starts at {names[0]!r}."

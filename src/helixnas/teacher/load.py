@@ -22,7 +22,9 @@ def create(settings: Teacher, in_channels: int, num_classes: int) -> nn.Module:
     name = settings.source.removeprefix("timm:")
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise ConfigError(f"teacher.source must name a model of timm, but is {settings.source!r}. Near: {', '.join(near)}.")
+        raise ConfigError(
+            f"teacher.source must name a model of timm, but is {settings.source!r}. Near: {', '.join(near)}."
+        )
     network = _create(name, settings, dict(settings.model_args), in_channels, num_classes)
     if settings.weights is not None:
         load_weights(network, Path(settings.weights))

@@ -1,0 +1,70 @@
+# HelixNAS. `make` alone lists what there is.
+SHELL := /bin/bash
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+# The programs of our environment come first, for DVC's stages too; no tool phones home.
+export PATH := $(abspath $(BIN)):$(PATH)
+export OMP_NUM_THREADS ?= 1
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format lock bench ui schedule repro promote rollback clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed  ## make the virtual environment from requirements.lock
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python must be 3.11 or newer, but is $$($(PYTHON) --version). Set PYTHON=..."; exit 2; }
+	@echo "Setting up $(VENV): about 6 GB, a few minutes ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+run: setup  ## the main job: teacher in, registered student out
+	@$(BIN)/python -m flows $(foreach override,$(SET),--set $(override))
+
+test: setup  ## all tests
+	$(BIN)/python -m pytest
+
+check: setup  ## linters, types, floors and doors, Dockerfile
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+
+format: setup  ## put the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup  ## resolve requirements.lock anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --constraint constraints.txt \
+		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+bench: setup  ## every headline figure, as a ratio measured in one run
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+ui: setup  ## MLflow, Prefect and the Optuna dashboard, on 127.0.0.1
+	@$(BIN)/python -m flows.ui
+
+schedule: setup  ## serve the deployments of prefect.yaml: nightly and on demand
+	@$(BIN)/python -m flows.schedule
+
+repro: setup  ## the stages alone, one after another, by DVC
+	$(BIN)/dvc repro
+
+promote: setup  ## let the challenger through the gate
+	@$(BIN)/helixnas promote
+
+rollback: setup  ## make the previous champion the champion again
+	@$(BIN)/helixnas rollback
+
+clean:  ## remove caches; artifacts, models and DVC's cache stay
+	rm -rf .cache .prefect .pytest_cache .mypy_cache .ruff_cache .hypothesis build

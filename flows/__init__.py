@@ -1,0 +1,1 @@
+"""Prefect: when, where, again, in parallel. No torch, no logic."""

@@ -1,0 +1,85 @@
+"""The page: every section in its place in page.html, plotly.js once, nothing from the network."""
+
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+
+from helixnas.artifacts import save_text
+from helixnas.report.blocks import chosen_blocks
+from helixnas.report.draw import draw
+from helixnas.report.summary import decision_list, definition_list, figures_table, headline_html, losses_html
+from helixnas.search_space import Cost, CostTable, Figures, RatingTable, SearchResult, SearchSpace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReportData:
+    """All that the page shows. ``curves`` go from a stage, such as ``distill@2``, to its (step, name, value) rows.
+
+    ``facts`` are shown as provenance, as they are. ``trials`` is what ``trials_table`` made; empty where none was run.
+    """
+
+    figures: Figures
+    result: SearchResult
+    space: SearchSpace
+    ratings: tuple[RatingTable, ...]
+    costs: tuple[CostTable, ...]
+    curves: dict[str, pd.DataFrame]
+    facts: dict[str, str]
+    trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def write(path: Path, data: ReportData) -> None:
+    """Write the report: one HTML file that needs nothing else. The same data gives the same bytes."""
+    from plotly.offline import get_plotlyjs
+
+    template = Template(_resource("page.html"))
+    save_text(path, template.substitute(_sections(data), style=_resource("style.css"), plotly=get_plotlyjs()))
+
+
+def _resource(name: str) -> str:
+    return files("helixnas.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _sections(data: ReportData) -> dict[str, str]:
+    from helixnas.report.curves import curve_charts  # plotly: not for those who only want the terminal's table
+    from helixnas.report.frontier import frontier_chart
+    from helixnas.report.ratings import rating_charts
+    from helixnas.report.trials import trials_chart
+
+    figures, result = data.figures, data.result
+    blocks = chosen_blocks(data.space, result.chosen.architecture, data.ratings, data.costs)
+    return {
+        "title": escape(figures.arch_id),
+        "headline": headline_html(figures),
+        "losses": losses_html(figures),
+        "figures": figures_table(figures),
+        "decision": decision_list(figures, result, data.space),
+        "frontier": frontier_chart(result, figures.teacher.cost),
+        "trials": trials_chart(data.trials),
+        "ratings": rating_charts(blocks),
+        "student": draw(blocks, _fixed(result, [view.cost for view in blocks])),
+        "curves": curve_charts(data.curves),
+        "provenance": _provenance(data),
+    }
+
+
+def _fixed(result: SearchResult, block_costs: list[Cost]) -> Cost:
+    """What lies outside the blocks: the whole less its blocks."""
+    whole = result.chosen.cost
+    return Cost(
+        whole.madds - sum(cost.madds for cost in block_costs),
+        whole.num_params - sum(cost.num_params for cost in block_costs),
+    )
+
+
+def _provenance(data: ReportData) -> str:
+    made = {
+        "search space": data.space.digest,
+        "rating images": f"{data.ratings[0].num_images:,}",
+        "latency measured on": ", ".join(f"{name} {text}" for name, text in data.figures.machine.items()),
+    }
+    return definition_list({name: escape(text) for name, text in (data.facts | made).items()})

@@ -1,0 +1,55 @@
+"""The ratings, block by block: every path's distill_loss against its madds."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import plotly.graph_objects as go
+
+from helixnas.report.blocks import ChosenBlock, cell_name
+from helixnas.report.charts import LOG_AXIS, OTHERS, STUDENT, SYMBOLS, TEACHER, blank, embed, is_wide
+from helixnas.search_space import Path, quantity
+
+
+def rating_charts(views: Sequence[ChosenBlock]) -> str:
+    """A chart for each block, as HTML."""
+    return "\n".join(map(_chart, views))
+
+
+def _chart(view: ChosenBlock) -> str:
+    figure = blank("madds", "distill_loss", height=340)
+    for index, cell in enumerate(view.block.cells):
+        paths = [path for path in view.block.paths() if path.cell == index]
+        color = TEACHER if cell.is_teacher else OTHERS[index % len(OTHERS)]
+        marker = {"size": 7, "color": color, "symbol": SYMBOLS[index % len(SYMBOLS)]}
+        figure.add_trace(_points(view, paths, cell_name(cell), marker))
+    ring = {"size": 17, "color": STUDENT, "symbol": "circle-open", "line": {"width": 2.5}}
+    figure.add_trace(_points(view, [view.path], "chosen", ring))
+    if is_wide([cost.madds for cost in view.costs.values()], ratio=4):
+        figure.update_xaxes(LOG_AXIS)
+    figure.update_xaxes(tickformat="~s")
+    figure.update_yaxes(rangemode="tozero")
+    block_id, num_paths = view.block.block_id, view.block.num_paths
+    caption = f"{num_paths:,} paths. Chosen {view.path.key}: {_names(view, view.path)}"
+    return embed(figure, f"rating-{block_id}", f"Block {block_id}.", caption)
+
+
+def _points(view: ChosenBlock, paths: Sequence[Path], label: str, marker: Mapping[str, object]) -> go.Scatter:
+    madds = [view.costs[path.key].madds for path in paths]
+    names = [escape(_names(view, path)) for path in paths]
+    return go.Scatter(
+        x=madds,
+        y=[view.losses[path.key] for path in paths],
+        customdata=[
+            [path.key, name, quantity("madds", cost)] for path, name, cost in zip(paths, names, madds, strict=True)
+        ],
+        name=label,
+        mode="markers",
+        cliponaxis=False,
+        marker=marker,
+        hovertemplate="<b>%{customdata[0]}</b>  %{customdata[1]}<br>"
+        "distill_loss %{y:.4f}<br>%{customdata[2]} madds<extra></extra>",
+    )
+
+
+def _names(view: ChosenBlock, path: Path) -> str:
+    return " · ".join(view.block.names(path))

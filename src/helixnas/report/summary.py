@@ -1,0 +1,82 @@
+"""What a reader wants first: the run in a sentence, the table of figures, who chose and what is proven. As HTML."""
+
+import re
+from html import escape
+
+from helixnas.report.wording import (
+    TIMES,
+    budget_sentence,
+    headline,
+    loss_sentence,
+    optimum_sentence,
+    percent,
+    points,
+    share_of,
+    space_sentence,
+)
+from helixnas.search_space import COST_NAMES, Figure, Figures, SearchResult, SearchSpace, quantity
+
+TITLES = {"madds": "multiply-adds", "num_params": "weights", "latency_ms": "latency"}
+
+
+def headline_html(figures: Figures) -> str:
+    """The headline, its figures set off."""
+    sentence = escape(headline(figures))
+    aside = re.sub(r"\(.*?\)", lambda found: f"<span>{found[0].replace(' %', '&nbsp;%')}</span>", sentence)
+    return re.sub(rf"\d+(?:\.\d+)?( %|{TIMES})", lambda found: f"<b>{found[0]}</b>", aside)
+
+
+def figures_table(figures: Figures) -> str:
+    """The teacher, the student before retraining, the student; each cost with its share of the teacher's as a bar."""
+    names = "".join(f'<th scope="col">{TITLES[name]}<small>{name}</small></th>' for name in COST_NAMES)
+    rows = "".join(_row(figure, figures.teacher) for figure in figures.rows)
+    return (
+        f'<table class="figures"><thead><tr><td></td><th scope="col">top-1 accuracy<small>{figures.num_test_images:,} '
+        f"test images</small></th>{names}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _row(figure: Figure, teacher: Figure) -> str:
+    cells = _accuracy(figure, teacher) + "".join(_cost(name, figure, teacher) for name in COST_NAMES)
+    return f'<tr><th scope="row">{escape(figure.name)}</th>{cells}</tr>'
+
+
+def _accuracy(figure: Figure, teacher: Figure) -> str:
+    acc, whole = figure.top1_acc, teacher.top1_acc
+    if figure is teacher or not whole:
+        return _cell(percent(acc, 2))
+    return _cell(percent(acc, 2), acc / whole, f"{points(acc - whole)} points, ")
+
+
+def _cost(name: str, figure: Figure, teacher: Figure) -> str:
+    value, share = getattr(figure.cost, name), share_of(name, figure, teacher)
+    if value is None:
+        return '<td class="missing">not measured</td>'
+    return _cell(quantity(name, value), None if figure is teacher else share)
+
+
+def _cell(value: str, share: float | None = None, note: str = "") -> str:
+    """A value; where it is held against the teacher's, its share in words and as a bar."""
+    bar = "" if share is None else f'<small>{note}{percent(share)}</small><i style="--share:{min(share, 1):.4f}"></i>'
+    return f"<td><b>{value}</b>{bar}</td>"
+
+
+def losses_html(figures: Figures) -> str:
+    return escape(loss_sentence(figures))
+
+
+def decision_list(figures: Figures, result: SearchResult, space: SearchSpace) -> str:
+    """The architecture, the budget, who chose it and why, what is proven."""
+    entries = {
+        "Architecture": f"<code>{escape(figures.arch_id)}</code>",
+        "Budget": escape(budget_sentence(figures)),
+        "Chosen by": f"<b>{escape(result.chosen_by)}</b>. {escape(result.reason)}",
+        "Exact optimum": escape(optimum_sentence(result)),
+        "Search space": escape(space_sentence(space.num_architectures, result)),
+    }
+    return definition_list(entries)
+
+
+def definition_list(entries: dict[str, str]) -> str:
+    """Terms and their HTML, in order."""
+    return "<dl>" + "".join(f"<dt>{escape(term)}</dt><dd>{text}</dd>" for term, text in entries.items()) + "</dl>"

@@ -1,0 +1,37 @@
+"""The final figures on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from helixnas.report.wording import percent, points, share_of
+from helixnas.search_space import COST_NAMES, Figure, Figures, quantity
+
+
+def print_figures(figures: Figures, console: Console) -> None:
+    """Print the table that a run ends with: accuracy and cost, in dim what they are against the teacher's."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("", overflow="fold")
+    for title in ("top-1 (test)", *COST_NAMES):
+        table.add_column(title, justify="right", no_wrap=True)
+    for figure in figures.rows:
+        costs = [_cost(name, figure, figures.teacher) for name in COST_NAMES]
+        table.add_row(Text(figure.name), _accuracy(figure, figures.teacher), *costs)
+    console.print(table)
+
+
+def _accuracy(figure: Figure, teacher: Figure) -> Text:
+    gap = "" if figure is teacher else points(figure.top1_acc - teacher.top1_acc)
+    return _pair(percent(figure.top1_acc, 2), gap)
+
+
+def _cost(name: str, figure: Figure, teacher: Figure) -> Text:
+    value, share = getattr(figure.cost, name), share_of(name, figure, teacher)
+    if value is None:
+        return Text("not measured", style="dim")
+    return _pair(quantity(name, value), "" if share is None or figure is teacher else percent(share))
+
+
+def _pair(value: str, note: str) -> Text:
+    """A value and its note, each in a width of its own so that columns line up."""
+    return Text.assemble(value, (f"  {note:>6}", "dim"))

@@ -1,0 +1,27 @@
+"""The trials: how the predictions fared where an architecture was really measured."""
+
+import pandas as pd
+
+from helixnas.report.charts import STUDENT, TEACHER, blank, embed
+from helixnas.report.tables import rank_agreement
+from helixnas.report.wording import agreement_sentence
+
+
+def trials_chart(trials: pd.DataFrame) -> str:
+    """Measured val_loss against predicted_loss, one point for each trial, as HTML; a sentence where there is none."""
+    if trials.empty:
+        return '<p class="empty">No architecture was measured, so the tables alone decided (search.num_trials: 0).</p>'
+    figure = blank("predicted_loss, from the ratings", "val_loss, measured on the rating part", height=380)
+    for is_chosen, name, color, size in ((False, "trial", TEACHER, 9), (True, "chosen", STUDENT, 13)):
+        rows = trials[trials["is_chosen"] == is_chosen]
+        figure.add_scatter(
+            x=rows["predicted_loss"].tolist(),
+            y=rows["val_loss"].tolist(),
+            customdata=rows["arch_id"].tolist(),
+            name=name,
+            mode="markers",
+            marker={"size": size, "color": color},
+            hovertemplate="<b>%{customdata}</b><br>predicted_loss %{x:.4f}<br>val_loss %{y:.4f}<extra></extra>",
+        )
+    tau = rank_agreement(trials["predicted_loss"].tolist(), trials["val_loss"].tolist())
+    return embed(figure, "trials", f"{len(trials)} trials.", agreement_sentence(tau, len(trials)))

@@ -1,0 +1,123 @@
+"""Figures in words: percentages, points, and the page's sentences. Losses are said as plainly as gains."""
+
+import math
+
+from helixnas.search_space import Budget, Cost, Figure, Figures, SearchResult, quantity
+
+TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
+ABOUT_AS_FAST = 0.05
+"""Relative difference of two latencies below which neither is called faster."""
+
+
+def percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of two accuracies (0 to 1) with its sign, in percentage points."""
+    return f"{MINUS if difference < 0 else '+'}{100 * abs(difference):.2f}" if difference else "±0"
+
+
+def share_of(name: str, figure: Figure, teacher: Figure) -> float | None:
+    """A figure's cost as a share of the teacher's; None where one of them was not measured."""
+    value, whole = getattr(figure.cost, name), getattr(teacher.cost, name)
+    return None if value is None or not whole else value / whole
+
+
+def headline(figures: Figures) -> str:
+    """The run in one sentence."""
+    student, teacher = figures.student, figures.teacher
+    share = share_of("madds", student, teacher) or 0.0
+    speed = _speed(share_of("latency_ms", student, teacher))
+    return (
+        f"The student reaches {percent(student.top1_acc, 2)} (teacher {percent(teacher.top1_acc, 2)}) "
+        f"with {percent(share)} of the multiply-adds{speed}."
+    )
+
+
+def _speed(share: float | None) -> str:
+    if share is None:
+        return ""
+    if abs(share - 1) < ABOUT_AS_FAST:
+        return ", about as fast"
+    return f", {1 / share:.1f}{TIMES} faster" if share < 1 else f", {share:.1f}{TIMES} slower"
+
+
+def loss_sentence(figures: Figures) -> str:
+    """What the student lost or gained, in points and in images, and how much of that chance may be."""
+    n = figures.num_test_images
+    difference = figures.student.top1_acc - figures.teacher.top1_acc
+    num_images = abs(round(difference * n))
+    low, high = _interval(figures.student.top1_acc, n)
+    change = f"{100 * abs(difference):.2f} points of top-1 accuracy"
+    changes = {
+        -1: f"It loses {change}: {num_images} more of the {n:,} test images {_be(num_images)} wrong.",
+        0: f"It gets as many of the {n:,} test images right as the teacher.",
+        1: f"It gains {change}: {num_images} fewer of the {n:,} test images {_be(num_images)} wrong.",
+    }
+    return (
+        f"{changes[(difference > 0) - (difference < 0)]} One image is {100 / n:.2g} points; the student's accuracy "
+        f"lies between {percent(low)} and {percent(high)} with 95 % confidence."
+    )
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _interval(acc: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval of a proportion seen in ``n`` images (Wilson 1927)."""
+    centre = acc + z * z / (2 * n)
+    half = z * math.sqrt(acc * (1 - acc) / n + z * z / (4 * n * n))
+    return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
+
+
+def budget_sentence(figures: Figures) -> str:
+    """Each limit, what the student takes of it, and whether it keeps it."""
+    limits = figures.budget.limits
+    return " ".join(_limit(name, limit, figures.student.cost) for name, limit in limits.items()) or "None was set."
+
+
+def _limit(name: str, limit: float, cost: Cost) -> str:
+    value = getattr(cost, name)
+    asked = f"{name} ≤ {quantity(name, limit)}"
+    if value is None:
+        return f"{asked}; the student's was not measured."
+    verdict = "kept" if Budget(**{name: limit}).admits(cost) else "exceeded"
+    return f"{asked}, {verdict}: the student takes {quantity(name, value)}."
+
+
+def optimum_sentence(result: SearchResult) -> str:
+    """What is proven of the exact optimum, and how the chosen architecture stands to it."""
+    exact, chosen = result.exact, result.chosen
+    if exact.architecture == chosen.architecture:
+        return f"{result.optimality}; it is the chosen architecture, predicted_loss {chosen.predicted_loss:.4g}."
+    return (
+        f"{result.optimality}; it is {exact.architecture.arch_id}, predicted_loss {exact.predicted_loss:.4g}, "
+        f"where the chosen one has {chosen.predicted_loss:.4g}."
+    )
+
+
+def space_sentence(num_architectures: int, result: SearchResult) -> str:
+    measured = f"{result.num_trials:,} were measured" if result.num_trials else "none was measured"
+    return f"{_count(num_architectures)} architectures; {len(result.frontier):,} make up the frontier, {measured}."
+
+
+def _count(number: int) -> str:
+    if number < 10**15:
+        return f"{number:,}"
+    mantissa, exponent = f"{number:.1e}".split("e+")
+    return f"{mantissa} {TIMES} 10^{int(exponent)}"
+
+
+def agreement_sentence(tau: float | None, n: int) -> str:
+    """Kendall's tau-b over ``n`` measured architectures, with what chance alone would reach."""
+    if tau is None or n < 5:  # of four, even the very same order comes by chance in one case of twelve
+        return "Too few, or too alike, to tell whether the predicted order is right."
+    chance = 1.96 * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
+    verdict = "more than chance explains" if abs(tau) > chance else "no more than chance explains"
+    return (
+        f"Rank agreement of prediction and measurement, Kendall τ-b: {tau:+.2f} (+1 is the same order). With {n} "
+        f"points chance alone stays within ±{min(chance, 1):.2f} in 19 of 20 cases, so this is {verdict}. "
+        "Trials lie close to the optimum, where orders are hardest to tell."
+    )

@@ -1,0 +1,64 @@
+"""A registered student, loaded to predict. Nothing of this package is in it: only torch and MLflow are needed."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from torch import nn
+
+from helixnas import artifacts
+from helixnas.errors import PromotionError
+from helixnas.tracking.store import Store
+from helixnas.tracking.versions import Version, aliases, with_alias
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A version with its module, float32 [N, C, H, W] in 0 to 1 -> logits [N, classes], and the facts of arch.json.
+
+    The module is an exported graph: it runs any batch, and cannot be trained.
+    """
+
+    version: Version
+    module: nn.Module
+    facts: Mapping[str, Any]
+
+
+def load_model(store: Store, name: str, alias: str) -> Loaded:
+    """The version that bears ``alias``; PromotionError tells which aliases there are, and how to get this one."""
+    version = with_alias(store, name, alias)
+    if version is None:
+        known = ", ".join(sorted(aliases(store, name))) or "none"
+        raise PromotionError(
+            f"{name} must have a version with the alias {alias!r}, but its aliases are: {known}. "
+            "Run `make run` to register a challenger, then `helixnas promote` to make it the champion."
+        )
+    return load_version(store, version)
+
+
+def load_version(store: Store, version: Version) -> Loaded:
+    """The module and facts of a version; PromotionError where its files are gone or would need pickle."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            module = load_module(store, f"models:/{version.name}/{version.version}", Path(folder))
+        except (MlflowException, OSError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise PromotionError(
+                f"Version {version.version} of {version.name} must load without pickle, but: {reason} "
+                f"Run `helixnas delete {version.version}`, then `make run` to register it again."
+            ) from error
+        return Loaded(version, module, artifacts.load_json(Path(folder) / "extra_files" / "arch.json", "arch"))
+
+
+def load_module(store: Store, uri: str, folder: Path) -> nn.Module:
+    """The module behind one of MLflow's model URIs, by way of a copy of its files in ``folder``."""
+    import mlflow.artifacts
+    import mlflow.pytorch
+
+    with store.ambient():
+        local = mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
+    module: nn.Module = mlflow.pytorch.load_model(local)
+    return module

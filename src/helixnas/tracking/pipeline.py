@@ -1,0 +1,116 @@
+"""One MLflow run for each pipeline and a child for each stage, written from files.
+
+DVC may have made any stage's files long ago; a stage that was cached is recorded as completely as one that ran.
+"""
+
+import csv
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+from helixnas.artifacts import folder
+from helixnas.config import RunConfig
+from helixnas.errors import ArtifactError
+from helixnas.search_space import COST_NAMES, Figures
+from helixnas.tracking.lineage import dvc_md5, read_commit
+from helixnas.tracking.store import Store
+
+MAX_METRICS = 1000
+"""MLflow's limit for one batch; a batch is a hundred times faster than its points one by one."""
+MAX_PARAMS = 100
+FILES = (Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock"), folder("report") / "report.html")
+TRAIN = folder("data") / "train.safetensors"
+STUDENT = folder("retrain") / "student.safetensors"
+
+
+def begin(store: Store, root: Path, config: RunConfig) -> str:
+    """Open the pipeline's run, with its parameters and git's commit, and return its id. ``end`` closes it."""
+    commit = read_commit(root)
+    tags = {"mlflow.source.git.commit": commit.sha, "git_dirty": str(commit.is_dirty).lower()}
+    run_id = str(store.client.create_run(store.experiment_id, run_name="pipeline", tags=tags).info.run_id)
+    params = _flat(config.model_dump(mode="json"))
+    for chunk in _chunks((Param(key, value) for key, value in params), MAX_PARAMS):
+        store.client.log_batch(run_id, params=chunk)
+    return run_id
+
+
+def end(
+    store: Store, run_id: str, root: Path, outcomes: Mapping[str, str], figures: Figures | None, *, is_ok: bool
+) -> None:
+    """Write what came of the pipeline, and close its run as FINISHED or FAILED.
+
+    ``outcomes`` tells of each of DVC's stages (``distill@2``) whether it "ran", was "cached", "skipped" or "failed".
+    ``figures`` is None where the pipeline did not get that far; the stages that did are recorded all the same.
+    """
+    for stage, outcome in outcomes.items():
+        _record_stage(store, run_id, root, stage, outcome)
+    if figures is not None:
+        _record_result(store, run_id, root, figures)
+    for path in FILES:
+        if (root / path).is_file():
+            store.client.log_artifact(run_id, str(root / path))
+    store.client.set_terminated(run_id, "FINISHED" if is_ok else "FAILED")
+
+
+def _record_result(store: Store, run_id: str, root: Path, figures: Figures) -> None:
+    now_ms = int(time.time() * 1000)
+    metrics = [Metric(key, value, now_ms, 0) for key, value in _values(figures) if value is not None]
+    tags = [RunTag("arch_id", figures.arch_id), RunTag("dvc_md5", dvc_md5(root, STUDENT))]
+    store.client.log_batch(run_id, metrics=metrics, tags=tags)
+    source = json.dumps({"uri": TRAIN.as_posix()})
+    dataset = Dataset(name=TRAIN.stem, digest=dvc_md5(root, TRAIN), source_type="local", source=source)
+    store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
+
+
+def _values(figures: Figures) -> Iterator[tuple[str, float | None]]:
+    """Each figure by name, ``student/top1_acc``; None is a latency that was not measured."""
+    rows = {"teacher": figures.teacher, "student_before": figures.student_before, "student": figures.student}
+    for row, figure in rows.items():
+        yield f"{row}/top1_acc", figure.top1_acc
+        for name in COST_NAMES:
+            yield f"{row}/{name}", getattr(figure.cost, name)
+
+
+def _record_stage(store: Store, parent_id: str, root: Path, stage: str, outcome: str) -> None:
+    name, _, block_id = stage.partition("@")
+    tags = {"mlflow.parentRunId": parent_id, "stage": name, "outcome": outcome}
+    if block_id:
+        tags["block_id"] = block_id
+    run_id = store.client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id
+    out = root / folder(name, int(block_id) if block_id else None)
+    for curve in sorted(out.rglob("curve.csv")):
+        for chunk in _chunks(_points(curve), MAX_METRICS):
+            store.client.log_batch(run_id, metrics=chunk)
+    store.client.set_terminated(run_id, "FAILED" if outcome == "failed" else "FINISHED")
+
+
+def _points(curve: Path) -> Iterator[Metric]:
+    """A curve's points, dated when its file was written. NaN and infinity pass: MLflow has a place for them."""
+    written_ms = int(curve.stat().st_mtime * 1000)
+    with curve.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            try:
+                yield Metric(row["name"], float(row["value"]), written_ms, int(row["step"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise ArtifactError(
+                    f"{curve} must have rows of step, name and value, but has {row}. Remove it and run `dvc repro`."
+                ) from error
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested sections as dotted keys, ``teacher.recipe.lr``; lists as JSON."""
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", json.dumps(value) if isinstance(value, list) else str(value)
+
+
+def _chunks(items: Iterator[Any], size: int) -> Iterator[Sequence[Any]]:
+    while chunk := list(islice(items, size)):
+        yield chunk

@@ -1,0 +1,108 @@
+"""The registered versions of a student, read back from MLflow as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlflow.exceptions import MlflowException
+
+from helixnas.errors import PromotionError
+from helixnas.search_space import Cost, Figures
+
+if TYPE_CHECKING:
+    from helixnas.tracking.store import Store
+
+CHALLENGER = "challenger"
+"""The alias of the version that was published last."""
+CHAMPION = "champion"
+"""The alias of the version that predicts."""
+PREVIOUS = "previous"
+"""The alias of the version that was champion before, for a rollback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One registered student. ``is_new`` tells whether the call that returned it made it."""
+
+    name: str
+    version: int
+    arch_id: str
+    top1_acc: float
+    cost: Cost
+    dvc_md5: str
+    is_new: bool
+    aliases: tuple[str, ...]
+
+
+def tags(figures: Figures, dvc_md5: str, commit: str) -> dict[str, str]:
+    """What a version carries, so that it can be judged without loading it. An unmeasured latency has no tag."""
+    cost = figures.student.cost
+    values = {
+        "arch_id": figures.arch_id,
+        "top1_acc": figures.student.top1_acc,
+        "madds": cost.madds,
+        "num_params": cost.num_params,
+        "latency_ms": cost.latency_ms,
+        "budget": figures.budget,
+        "dvc_md5": dvc_md5,
+        "git_commit": commit,
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def versions(store: Store, name: str) -> list[Version]:
+    """Every version that HelixNAS registered under ``name``, the newest first; none if there is no such model."""
+    numbers = aliases(store, name)
+    found = store.client.search_model_versions(f"name='{name}'")
+    ours = [_read(entity, numbers) for entity in found if {"arch_id", "dvc_md5"} <= entity.tags.keys()]
+    return sorted(ours, key=lambda version: version.version, reverse=True)
+
+
+def aliases(store: Store, name: str) -> dict[str, int]:
+    """The version number behind each alias. Read from the model: versions that are searched come without aliases."""
+    try:
+        model = store.client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    return {alias: int(number) for alias, number in model.aliases.items()}
+
+
+def find(store: Store, name: str, dvc_md5: str) -> Version | None:
+    """The newest version made of the student file with this digest; None if there is none."""
+    return next((version for version in versions(store, name) if version.dvc_md5 == dvc_md5), None)
+
+
+def get(store: Store, name: str, number: int) -> Version:
+    """The version with this number; PromotionError if there is none."""
+    known = {version.version: version for version in versions(store, name)}
+    if number not in known:
+        numbers = ", ".join(map(str, sorted(known))) or "none"
+        raise PromotionError(
+            f"Version {number} of {name} must be registered by HelixNAS, but is not. There are: {numbers}. "
+            "Choose one of them, or run `make run` to register another."
+        )
+    return known[number]
+
+
+def with_alias(store: Store, name: str, alias: str) -> Version | None:
+    """The version that bears ``alias``; None if none does."""
+    number = aliases(store, name).get(alias)
+    return None if number is None else get(store, name, number)
+
+
+def _read(entity: Any, numbers: dict[str, int]) -> Version:
+    number, values = int(entity.version), entity.tags
+    latency_ms = float(values["latency_ms"]) if "latency_ms" in values else None
+    return Version(
+        name=entity.name,
+        version=number,
+        arch_id=values["arch_id"],
+        top1_acc=float(values["top1_acc"]),
+        cost=Cost(int(values["madds"]), int(values["num_params"]), latency_ms),
+        dvc_md5=values["dvc_md5"],
+        is_new=False,
+        aliases=tuple(sorted(alias for alias, holder in numbers.items() if holder == number)),
+    )
