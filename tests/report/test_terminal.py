@@ -1,0 +1,52 @@
+import io
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from helixnas.report import ReportData, print_figures
+from helixnas.search_space import Figures
+
+from .conftest import make_data
+
+
+def printed(figures: Figures, width: int = 140) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    print_figures(figures, console)
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def test_the_table_shows_each_figure_with_its_share(data: ReportData) -> None:
+    student = printed(data.figures)[-1]
+    assert student.split() == [
+        *("student", "98.00", "%", "\N{MINUS SIGN}1.00"),
+        *("900.0K", "37.5", "%", "5K", "100.0", "%", "1.6", "ms", "40.0", "%"),
+    ]
+
+
+def test_the_teacher_has_no_shares(data: ReportData) -> None:
+    figures = replace(data.figures, teacher=replace(data.figures.teacher, name="teacher"))
+    assert printed(figures)[1].split() == ["teacher", "99.00", "%", "2.4M", "5K", "4", "ms"]
+
+
+def test_markup_in_a_name_is_printed_as_it_is(data: ReportData) -> None:
+    figures = replace(data.figures, student=replace(data.figures.student, name="[red]student[/red]"))
+    assert printed(figures)[-1].startswith("[red]student[/red]")
+
+
+def test_an_unmeasured_latency_says_so() -> None:
+    assert all(line.rstrip().endswith("not measured") for line in printed(make_data(is_measured=False).figures)[1:])
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_no_value_is_cut_short(data: ReportData, width: int) -> None:
+    text = "\n".join(printed(data.figures, width))
+    assert "…" not in text
+    assert all(value in text for value in ("99.00 %", "75.00 %", "98.00 %", "2.4M", "1.6 ms"))
+
+
+def test_the_terminal_needs_no_plotly() -> None:
+    code = "import sys, helixnas.report; sys.exit('plotly' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
