@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from flows.graph import is_current
 from flows.parameters import override
+from flows.servers import temporary_prefect
 from helixnas.config import RunConfig, load
 from helixnas.errors import HelixError
 from helixnas.report import print_figures
@@ -21,6 +23,7 @@ REPORT = Path("artifacts/report/report.html")
 def main() -> int:
     """Bring the run up to date and print its table; the exit code is 2 for what the user can mend, 130 for Ctrl-C."""
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     root = Path.cwd()
     console = Console(highlight=False)
     try:
@@ -59,9 +62,10 @@ def _run(root: Path, console: Console) -> Published:
     if "PREFECT_API_URL" not in os.environ:
         console.print("Starting a temporary Prefect server (up to 30 s the first time) ...")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # the watcher and the messages say it better
-    from flows.search import search
+    with temporary_prefect(root):
+        from flows.search import search
 
-    search()
+        search()
     published = publishing.published(root, load(root))
     assert published is not None  # the flow ended well, so it registered
     return published

@@ -7,7 +7,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,35 @@ def wait_until_up(server: Server, process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.5)
     raise EnvironmentFault(f"{server.name} must come up on {server.url}, but did not. Its output is in .cache/logs.")
+
+
+@contextmanager
+def temporary_prefect(root: Path) -> Iterator[None]:
+    """A Prefect server for the body, on a free port, unless PREFECT_API_URL names one.
+
+    Prefect can start one by itself, but in our process group: Ctrl-C would end it first, and the flow could not say
+    that it was stopped.
+    """
+    if "PREFECT_API_URL" in os.environ:
+        yield
+        return
+    port = _free_port()
+    command = (program("prefect"), "server", "start", "--no-ui", "--host", HOST, "--port", str(port))
+    server = Server("Prefect", "", port, command, "/api/health")
+    process = start(server, root)
+    try:
+        wait_until_up(server, process)
+        os.environ["PREFECT_API_URL"] = f"{server.url}/api"
+        yield
+    finally:
+        os.environ.pop("PREFECT_API_URL", None)
+        stop([process])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:

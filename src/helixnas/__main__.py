@@ -3,6 +3,7 @@
 Imports are lazy, so that ``--help`` answers at once.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -159,6 +160,8 @@ def delete(version: Annotated[int, typer.Argument(min=1, help="The version's num
 
 def main() -> None:
     """Run a command; a fault that the user can mend ends with one message and exit code 2."""
+    # before torch is loaded: idle threads must sleep, or two stages at once slow each other tenfold
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except HelixError as error:
