@@ -1,82 +1,129 @@
-"""``python -m flows``: the search with a table at its end, for people at a terminal. ``make run`` calls it."""
+"""``python -m flows``: the search with a table at its end, for people at a terminal. ``make run`` calls it.
+
+Most calls find nothing to do, and then need no Prefect; so what is heavy is imported where it is used.
+"""
+
+from __future__ import annotations
 
 import argparse
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from flows.graph import is_current
+from flows.graph import read_changed
 from flows.parameters import override
-from flows.servers import temporary_prefect
+from flows.servers import start_temporary_prefect
+from helixnas.artifacts import CACHE, folder
 from helixnas.config import RunConfig, load
-from helixnas.errors import HelixError
-from helixnas.report import print_figures
-from helixnas.stages import publish as publishing
-from helixnas.stages.publish import Published
+from helixnas.errors import EnvironmentFault, HelixError
 
-REPORT = Path("artifacts/report/report.html")
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+    from helixnas.search_space import Figures
+    from helixnas.stages.publish import Published
+    from helixnas.tracking import Version
+
+    Result = tuple[Figures, Version | None]
+
+REPORT = folder("report") / "report.html"
+
+
+class RunError(Exception):
+    """A stage broke in a way that the user cannot mend; the text names its log."""
 
 
 def main() -> int:
-    """Bring the run up to date and print its table; the exit code is 2 for what the user can mend, 130 for Ctrl-C."""
+    """Bring the run up to date and print its table.
+
+    The exit code is 2 for what the user can mend, 1 for a stage that broke otherwise, 130 when stopped.
+    """
     arguments = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     root = Path.cwd()
-    console = Console(highlight=False)
     try:
-        if arguments.set:
-            override(root, arguments.set)
-        published = _published(root, load(root)) or _run(root, console)
-    except HelixError as error:
+        override(root, arguments.set)
+        config = load(root)
+        result = None if arguments.force else _current(root, config, register=arguments.register)
+        figures, version = result or _run(root, register=arguments.register)
+    except (HelixError, RunError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, HelixError) else 1
     except KeyboardInterrupt:
-        print("Stopped. What was finished is kept; the next run goes on from there.", file=sys.stderr)
+        print("Stopped. What was finished is kept, and the next run goes on from there.", file=sys.stderr)
         return 130
-    _show(published, console)
+    _show(figures, version)
     return 0
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m flows", description=__doc__)
-    parser.add_argument(
-        "--set", action="append", metavar="KEY=VALUE", help="change params.yaml first, e.g. distill.lr=0.01"
-    )
+    parser = argparse.ArgumentParser(prog="python -m flows", description="From a trained teacher to a student.")
+    add = parser.add_argument
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change params.yaml first: distill.lr=0.01")
+    add("--no-register", dest="register", action="store_false", help="leave MLflow alone")
+    add("--force", action="store_true", help="start the flow even if nothing changed; DVC still skips what is current")
     return parser.parse_args()
 
 
-def _published(root: Path, config: RunConfig) -> Published | None:
-    """The last run, if nothing has changed since and its student is registered. Asked before Prefect is imported."""
-    if not (root / "dvc.lock").is_file() or not is_current(root):
+def _current(root: Path, config: RunConfig, *, register: bool) -> Result | None:
+    """The last run's result, if nothing has changed since and its student is registered."""
+    if read_changed(root):
         return None
+    from helixnas.stages import publish as publishing
+
+    if not register:
+        print("Nothing to do: every stage is up to date.\n")
+        return publishing.load_figures(root), None
     published = publishing.published(root, config)
-    if published is not None:
-        print("Nothing to do: every stage is up to date and the student is registered.\n")
-    return published
+    if published is None:
+        return None
+    print("Nothing to do: every stage is up to date and the student is registered.\n")
+    return published.figures, published.version
 
 
-def _run(root: Path, console: Console) -> Published:
-    if "PREFECT_API_URL" not in os.environ:
-        console.print("Starting a temporary Prefect server (up to 30 s the first time) ...")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # the watcher and the messages say it better
-    with temporary_prefect(root):
+def _run(root: Path, *, register: bool) -> Result:
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # the bars and messages say it better
+    console = Console(stderr=True, highlight=False)
+    began = time.monotonic()
+    with console.status("Starting Prefect's server, about 15 s"):
+        if not console.is_terminal:
+            console.print("Starting Prefect's server, about 15 s ...")
+        wait_until_up = start_temporary_prefect(root)
+        from flows.run_stage import BROKEN, FAULT
         from flows.search import search
+        from helixnas.stages.publish import load_figures
 
-        search()
-    published = publishing.published(root, load(root))
-    assert published is not None  # the flow ended well, so it registered
-    return published
+        wait_until_up()
+    console.print(f"Prefect's server is up after {time.monotonic() - began:.0f} s", style="dim")
+    try:
+        state: State[Any] = search(register_student=register, return_state=True)
+    except RuntimeError as error:  # of Prefect itself: what the flow raises is in the state
+        raise EnvironmentFault(
+            f"Prefect's server must answer, but: {error}. Its output is in {CACHE / 'logs' / 'prefect.log'}; "
+            "unset PREFECT_API_URL to use a temporary one."
+        ) from error
+    if state.name == FAULT:
+        raise HelixError(state.message)
+    if state.name == BROKEN:
+        raise RunError(state.message)
+    published: Published | None = state.result()
+    return (published.figures, published.version) if published else (load_figures(root), None)
 
 
-def _show(published: Published, console: Console) -> None:
-    version = published.version
-    aliases = ", ".join(f"@{alias}" for alias in version.aliases) or "no alias"
-    print_figures(published.figures, console)
-    console.print(f"\narch_id  {published.figures.arch_id}")
-    console.print(f"model    {version.name}, version {version.version} ({aliases})")
+def _show(figures: Figures, version: Version | None) -> None:
+    from helixnas.report import print_figures
+
+    console = Console(highlight=False, soft_wrap=True)
+    print_figures(figures, console)
+    console.print(f"\narch_id  {figures.arch_id}")
+    if version is not None:
+        aliases = ", ".join(f"@{alias}" for alias in version.aliases) or "no alias"
+        console.print(f"model    {version.name}, version {version.version} ({aliases})")
     console.print(f"report   {REPORT}")
 
 

@@ -1,117 +1,115 @@
-"""The processes that stages run in: their environment, and an end for all of them when the flow ends."""
+"""The processes that a flow starts: their environment, and an end for all of them when the flow ends."""
 
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-from helixnas.progress import WATCHED
+from typing import IO, Any
 
 GRACE_S = 5.0
-"""What a stage may take to end after SIGTERM, before SIGKILL."""
+"""What a process may take to end after SIGTERM, before SIGKILL."""
 
 _SETTINGS = {
     "OMP_NUM_THREADS": "1",  # a stage says itself how many threads it takes; two stages at once must not take all
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PYTHONUNBUFFERED": "1",
-    WATCHED: "1",
 }
 
 
-def environment() -> dict[str, str]:
-    """This process's environment with our settings beneath, and this Python's programs first on PATH."""
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment, our settings beneath it, ``extra`` above, this Python's programs first on PATH."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**_SETTINGS, **os.environ, "PATH": path}
+    return {**_SETTINGS, **os.environ, **(extra or {}), "PATH": path}
 
 
-def dvc_command() -> list[str]:
+def dvc_command(*arguments: str) -> list[str]:
     """DVC of this very Python, whatever lies on PATH."""
-    return [sys.executable, "-m", "dvc"]
+    return [sys.executable, "-m", "dvc", *arguments]
 
 
 class Processes:
-    """The live children of one flow run. Once stopped, it starts no more."""
+    """Live children, each in a group with its own children. All of them end where the ``with`` block ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._live: set[subprocess.Popen[str]] = set()
-        self._is_stopped = False
+        self._live: set[subprocess.Popen[Any]] = set()
+        self.is_stopped = False
 
-    def lines(self, command: list[str], root: Path) -> Iterator[str]:
-        """Run a command and yield its output line by line; CalledProcessError if it fails or was stopped."""
-        process = self._start(command, root)
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(
+        self, command: Sequence[str], root: Path, output: int | IO[bytes], extra: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a command in ``root``; stdout and stderr go to ``output``. Not to be called once stopped."""
+        with self._lock:
+            if self.is_stopped:
+                raise RuntimeError(f"{command} was to start after everything had been stopped")
+            process = subprocess.Popen(
+                command,
+                cwd=root,
+                env=environment(extra),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a group of its own: its children end with it, and Ctrl-C comes by way of us
+            )
+            self._live.add(process)
+            return process
+
+    def lines(self, command: Sequence[str], root: Path, extra: Mapping[str, str] | None = None) -> Iterator[str]:
+        """Run a command and yield its output line by line; CalledProcessError at the end if it failed."""
+        process = self.start(command, root, subprocess.PIPE, extra)
+        assert process.stdout is not None  # a pipe was asked for
         try:
-            assert process.stdout is not None  # a pipe was asked for
-            yield from process.stdout
+            for line in process.stdout:
+                yield line.decode(errors="replace").rstrip()
             code = process.wait()
         finally:
-            _kill(process)
+            _end([process], grace_s=0)
+            process.stdout.close()
             with self._lock:
                 self._live.discard(process)
         if code:
             raise subprocess.CalledProcessError(code, command)
 
-    def _start(self, command: list[str], root: Path) -> subprocess.Popen[str]:
-        with self._lock:
-            if self._is_stopped:
-                raise subprocess.CalledProcessError(-signal.SIGTERM, command)
-            process = subprocess.Popen(
-                command,
-                cwd=root,
-                env=environment(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,  # a group of its own, so that DVC and its child end together
-            )
-            self._live.add(process)
-            return process
-
     def stop(self) -> None:
         """End every child and its children, and start no more."""
         with self._lock:
-            self._is_stopped = True
+            self.is_stopped = True
             live = list(self._live)
-        for process in live:
-            _signal(process, signal.SIGTERM)
-        for process in live:
-            try:
-                process.wait(GRACE_S)
-            except subprocess.TimeoutExpired:
-                _signal(process, signal.SIGKILL)
+        _end(live, GRACE_S)
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        _signal(process, signal.SIGKILL)
+def _end(processes: Sequence[subprocess.Popen[Any]], grace_s: float) -> None:
+    """SIGTERM, and SIGKILL for what is still there after ``grace_s`` seconds."""
+    if grace_s:
+        for process in processes:
+            _signal_group(process, signal.SIGTERM)
+    deadline = time.monotonic() + grace_s
+    while time.monotonic() < deadline and any(_signal_group(process, 0) for process in processes):
+        time.sleep(0.05)
+    for process in processes:
+        _signal_group(process, signal.SIGKILL)
         process.wait()
 
 
-def _signal(process: subprocess.Popen[str], number: int) -> None:
+def _signal_group(process: subprocess.Popen[Any], number: int) -> bool:
+    """Whether there was anyone left in the group to signal."""
+    process.poll()
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:
-        return  # it ended in the meantime
-
-
-@contextmanager
-def stopping_on_signals(processes: Processes) -> Iterator[None]:
-    """In the body, SIGTERM counts as Ctrl-C; at its end, however it ends, no child is left."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    previous = signal.signal(signal.SIGTERM, interrupt) if in_main_thread else None
-    try:
-        yield
-    finally:
-        processes.stop()
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, previous)
+        return False
+    return True

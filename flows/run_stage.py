@@ -1,88 +1,103 @@
 """One stage of dvc.yaml as one Prefect task: DVC says whether there is anything to do, Prefect tries again."""
 
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
-from prefect.states import State
+from prefect.states import Failed
 
 from flows.processes import Processes, dvc_command
-from helixnas.errors import HelixError
+from flows.watch import Watch
+from helixnas.artifacts import CACHE
+from helixnas.progress import FOLDER, WATCHED
 
-LOGS = Path(".cache/logs")
-_LOCKED = ("Unable to acquire lock", "is busy, it is being blocked by")
+LOGS = CACHE / "logs"
+
+FAULT = "Fault"
+"""The name of a failed state that the user can mend: its message says how."""
+BROKEN = "Broken"
+"""The name of a failed state of any other kind: its message names the log."""
+LOCKED = "Locked"
+"""The name of a failed state worth another try: another DVC process was in the way."""
+
+_LOCK_MARKS = ("Unable to acquire lock", "is busy, it is being blocked by")
 
 
-class StageLocked(RuntimeError):
-    """Another DVC process held the lock for longer than DVC waits: try again."""
-
-
-class StageFailed(HelixError):
-    """A stage ended badly; the text is its own message, or where to read."""
-
-
-def is_lock_error(task: Any, task_run: TaskRun, state: State[Any]) -> bool:
+def is_locked(_task: Any, _run: Any, state: State[Any]) -> bool:
     """Whether a failed task is worth another try. A real failure is not."""
-    try:
-        state.result()
-    except StageLocked:
-        return True
-    except Exception:  # noqa: BLE001  # any other end of the stage: its own message has been shown
-        return False
-    return False
+    return state.name == LOCKED
 
 
 @task(
     cache_policy=NO_CACHE,  # DVC owns caching
-    retries=20,
-    retry_delay_seconds=1,
+    retries=40,
+    retry_delay_seconds=[1.0] * 10 + [5.0],  # the last is repeated: a run that was killed may leave a stage at work
     retry_jitter_factor=0.5,
-    retry_condition_fn=is_lock_error,
+    retry_condition_fn=is_locked,
     task_run_name="{stage}",
 )
-def run_stage(stage: str, root: Path, processes: Processes) -> str:
-    """Bring a stage up to date; "ran", "cached" (taken from DVC's cache) or "skipped" (nothing had changed)."""
-    logger = get_run_logger()
-    return repro(stage, root, processes, logger.info)
+def run_stage(stage: str, root: Path, processes: Processes, watch: Watch) -> str | State[Any]:
+    """Bring a stage up to date: "ran", "cached" (taken from DVC's cache), "skipped" (current), or a failed state."""
+    if processes.is_stopped:
+        return Failed(name=BROKEN, message=f"{stage} did not start: the run was stopped.")
+    watch.started(stage)
+    outcome = repro(stage, root, processes, get_run_logger().info)
+    watch.ended(stage, outcome if isinstance(outcome, str) else "failed")
+    return outcome
 
 
-def repro(stage: str, root: Path, processes: Processes, show: Any) -> str:
-    """``dvc repro --single-item`` with its output in ``.cache/logs/STAGE.log``.
+def repro(stage: str, root: Path, processes: Processes, show: Callable[[str], object]) -> str | State[Any]:
+    """``dvc repro --single-item``, its output shown line by line and kept in ``.cache/logs/STAGE.log``.
 
-    Single, since another process may be at the stages before this one; they are done when this is called.
+    Single, since another process may be at work on the stages before this one; they are done when this is called.
     """
-    path = root / LOGS / f"{stage}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    (root / FOLDER / f"{stage}.json").unlink(missing_ok=True)
+    log = LOGS / f"{stage}.log"
+    (root / log).parent.mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
     try:
-        with path.open("w", encoding="utf-8") as log:
-            for line in processes.lines([*dvc_command(), "repro", "--single-item", stage], root):
-                lines.append(line.rstrip())
-                log.write(line)
-                show(line.rstrip())
-    except subprocess.CalledProcessError as error:
-        raise _failure(stage, lines, path) from error
+        with (root / log).open("w", encoding="utf-8") as file:
+            for line in processes.lines(dvc_command("repro", "--single-item", stage), root, {WATCHED: "1"}):
+                lines.append(line)
+                print(line, file=file, flush=True)
+                show(line)
+    except subprocess.CalledProcessError:
+        return _failure(stage, lines, log)
     return _outcome(lines)
 
 
-def _outcome(lines: list[str]) -> str:
+def _outcome(lines: Sequence[str]) -> str:
     text = "\n".join(lines)
     if "is cached - skipping run" in text:
         return "cached"
     return "skipped" if "didn't change, skipping" in text else "ran"
 
 
-def _failure(stage: str, lines: list[str], log: Path) -> Exception:
-    if any(mark in line for line in lines for mark in _LOCKED):
-        return StageLocked(f"{stage}: DVC's lock is held by another process.")
+def _failure(stage: str, lines: Sequence[str], log: Path) -> State[Any]:
+    message = _own_message(lines)
+    if message is not None:
+        return Failed(name=FAULT, message=f"{stage}: {message}")
+    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+    if any(mark in line for line in lines for mark in _LOCK_MARKS):
+        return Failed(name=LOCKED, message=f"{stage}: {last}")
+    return Failed(name=BROKEN, message=f"{stage} failed: {_cause(lines) or last}\nIts output is in {log}.")
+
+
+def _own_message(lines: Sequence[str]) -> str | None:
+    """What the stage itself said after "error: ", without DVC's own word, in capitals, that comes behind."""
     starts = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     if not starts:
-        return StageFailed(f"Stage {stage} failed; its output is in {log}.")
-    message = [
-        line for line in lines[starts[-1] :] if not line.startswith("ERROR: ")
-    ]  # DVC's own, in capitals, comes behind
-    return StageFailed(f"{stage}: " + "\n".join(message).removeprefix("error: ").strip())
+        return None
+    said = [line for line in lines[starts[-1] :] if not line.startswith("ERROR: ")]
+    return "\n".join(said).removeprefix("error: ").strip()
+
+
+def _cause(lines: Sequence[str]) -> str | None:
+    """The last line of a traceback, which stands before DVC's word."""
+    before = [line for line in lines if line.strip() and not line.startswith("ERROR: ")]
+    return before[-1] if any(line.startswith("Traceback ") for line in before) else None

@@ -1,83 +1,153 @@
 """The whole run: bring every stage of dvc.yaml up to date, then record it in MLflow and register the student.
 
-``python -m flows.search`` is ``make run``. A deployment of ``prefect.yaml`` calls the flow on a schedule.
+A deployment of ``prefect.yaml`` calls the flow on a schedule; ``python -m flows`` calls it for people at a terminal.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
+from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
+from rich.console import Console
 
-from flows.graph import stage_graph
+from flows.estimate import expected_s
+from flows.graph import Graph, downstream, read_changed, read_graph
 from flows.parameters import override
-from flows.processes import Processes, stopping_on_signals
-from flows.run_stage import StageFailed, run_stage
-from flows.watch import Watcher
+from flows.processes import Processes
+from flows.run_stage import BROKEN, FAULT, run_stage
+from flows.watch import Watch
 from helixnas.config import RunConfig, load
+from helixnas.errors import HelixError
 from helixnas.stages import publish as publishing
 from helixnas.stages.publish import Published
 
+PUBLISH = "publish"
+
+Future = PrefectFuture[Any]
+
+
+class StagesError(Exception):
+    """Some stages failed; ``name`` is the state's, FAULT if the user can mend all of them, else BROKEN."""
+
+    def __init__(self, states: list[State[Any]]) -> None:
+        super().__init__("\n".join(dict.fromkeys(str(state.message) for state in states)))
+        self.name = FAULT if all(state.name == FAULT for state in states) else BROKEN
+
 
 @flow(name="search", persist_result=False)
-def search(overrides: list[str] | None = None) -> None:
-    """Run the pipeline. ``overrides`` such as ``search.budget.madds=20%`` are written into params.yaml first."""
-    run_pipeline(Path.cwd(), overrides or [])
+def search(overrides: list[str] | None = None, register_student: bool = True) -> Published | State[Any] | None:
+    """Run the pipeline. ``overrides`` such as ``search.budget.madds=20%`` are written into params.yaml first.
 
-
-def run_pipeline(root: Path, overrides: list[str]) -> Published:
-    """The flow's body: stages in parallel where the graph lets them, then MLflow.
-
-    Raises StageFailed with the message of the first stage that failed; the blocks beside it have ended well.
+    Returns what was published, None without ``register_student``; a failed state named "Fault" says what to mend.
     """
-    if overrides:
-        override(root, overrides)
-    config = load(root)
-    run_id = publishing.begin(root, config)
-    processes = Processes()
-    outcomes: dict[str, str] = {}
     try:
-        graph = stage_graph(root)
-        with stopping_on_signals(processes), Watcher(root, list(graph)) as watcher:
-            outcomes |= _run_stages(root, config, graph, processes, watcher)
-        return publish(root, config, outcomes, run_id)
-    except BaseException:
-        publishing.fail(root, config, outcomes, run_id)
-        raise
+        return run_pipeline(Path.cwd(), overrides or [], register=register_student)
+    except HelixError as error:
+        return Failed(name=FAULT, message=str(error))
+    except StagesError as error:
+        return Failed(name=error.name, message=str(error))
 
 
-def _run_stages(
-    root: Path, config: RunConfig, graph: Mapping[str, list[str]], processes: Processes, watcher: Watcher
-) -> dict[str, str]:
-    runner = run_stage.with_options(
-        on_running=[watcher.on_running], on_completion=[watcher.on_end], on_failure=[watcher.on_end]
-    )
-    futures: dict[str, PrefectFuture[str]] = {}
-    with ThreadPoolTaskRunner(max_workers=config.flow.num_workers) as pool:
-        for stage, waits_for in graph.items():
-            futures[stage] = pool.submit(
-                runner,
-                {"stage": stage, "root": root, "processes": processes},
-                wait_for=[futures[name] for name in waits_for],
-            )
-        return _collect(futures)
+def run_pipeline(root: Path, overrides: list[str], *, register: bool) -> Published | None:
+    """The flow's body: stages in parallel where the graph lets them, MLflow beside and after them.
+
+    Raises StagesError when every stage has ended that could; the blocks beside a failed one have ended well.
+    """
+    override(root, overrides)
+    config = load(root)
+    graph = read_graph(root)
+    stale = downstream(graph, read_changed(root))
+    if register:
+        graph[PUBLISH] = list(graph)
+        stale.add(PUBLISH)
+    num_workers = config.flow.num_workers
+    watch = Watch(root, graph, expected_s(root, graph, stale), num_workers, Console(stderr=True, highlight=False))
+    with watch, ThreadPoolTaskRunner[Any](max_workers=num_workers) as pool:
+        opened = pool.submit(open_run, {"root": root, "config": config}) if register else None
+        outcomes: dict[str, str] = {}
+        try:
+            with Processes() as processes:  # ended before the pool's threads are waited for, which read from them
+                _collect(_submit(pool, graph, root, processes, watch), outcomes)
+        except BaseException:
+            _close(opened, root, config, outcomes)
+            raise
+        if opened is None:
+            return None
+        results = {"root": root, "config": config, "outcomes": outcomes, "run_id": _value(opened)}
+        watch.started(PUBLISH)
+        published: Published = _value(pool.submit(publish, results))
+        watch.ended(PUBLISH, "ran")
+        return published
 
 
-def _collect(futures: Mapping[str, PrefectFuture[str]]) -> dict[str, str]:
-    """Wait for every stage; the outcomes, or the failure of the first in the graph's order that failed itself."""
-    for future in futures.values():
+def _submit(
+    pool: ThreadPoolTaskRunner[Any], graph: Graph, root: Path, processes: Processes, watch: Watch
+) -> dict[str, Future]:
+    futures: dict[str, Future] = {}
+    for stage, before in graph.items():
+        if stage != PUBLISH:
+            parameters = {"stage": stage, "root": root, "processes": processes, "watch": watch}
+            futures[stage] = pool.submit(run_stage, parameters, wait_for=[futures[name] for name in before])
+    return futures
+
+
+def _collect(futures: Mapping[str, Future], outcomes: dict[str, str]) -> None:
+    """Wait for every stage, its outcome into ``outcomes``; StagesError at the end if any failed."""
+    failed = []
+    for stage, future in futures.items():
         future.wait()
-    failed = [stage for stage, future in futures.items() if future.state.is_failed() or future.state.is_crashed()]
+        if future.state.is_completed():
+            outcomes[stage] = future.result()
+        elif future.state.is_failed() or future.state.is_crashed():  # else it never started: one before it failed
+            outcomes[stage] = "failed"
+            failed.append(future.state)
     if failed:
-        futures[failed[0]].result()
-    return {stage: future.result() for stage, future in futures.items()}
+        raise StagesError(failed)
 
 
-@task(cache_policy=NO_CACHE)
-def publish(root: Path, config: RunConfig, outcomes: Mapping[str, str], run_id: str) -> Published:
+def _close(opened: Future | None, root: Path, config: RunConfig, outcomes: Mapping[str, str]) -> None:
+    """Mark MLflow's run as failed, if it was opened."""
+    if opened is not None:
+        opened.wait()
+        if opened.state.is_completed():
+            publishing.fail(root, config, outcomes, opened.result())
+
+
+def _value(future: Future) -> Any:
+    future.wait()
+    if future.state.name == FAULT:
+        raise StagesError([future.state])
+    return future.result()
+
+
+@task(cache_policy=NO_CACHE, task_run_name="open-run")
+def open_run(root: Path, config: RunConfig) -> str | State[Any]:
+    """Open the pipeline's run in MLflow, beside the first stages; its id."""
+    try:
+        return publishing.begin(root, config)
+    except HelixError as error:
+        return Failed(name=FAULT, message=str(error))
+
+
+@task(cache_policy=NO_CACHE, task_run_name=PUBLISH)
+def publish(root: Path, config: RunConfig, outcomes: Mapping[str, str], run_id: str) -> Published | State[Any]:
     """Record the pipeline in MLflow and register the student. A task, not a DVC stage, which a cache hit would skip."""
-    get_run_logger().info("Recording the run in MLflow")
-    return publishing.publish(root, config, outcomes, run_id)
+    try:
+        published = publishing.publish(root, config, outcomes, run_id)
+    except HelixError as error:
+        return Failed(name=FAULT, message=str(error))
+    get_run_logger().info("%s version %s", published.version.name, published.version.version)
+    return published
+
+
+if __name__ == "__main__":
+    from flows.__main__ import main
+
+    sys.exit(main())

@@ -1,5 +1,6 @@
 """Servers for people at this machine: started together, on loopback only, ended together."""
 
+import atexit
 import os
 import socket
 import subprocess
@@ -7,16 +8,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.processes import GRACE_S, environment
-from helixnas.errors import EnvironmentFault
+from flows.processes import Processes
+from helixnas.artifacts import CACHE
+from helixnas.errors import ConfigError, EnvironmentFault
 
 HOST = "127.0.0.1"
 START_S = 180.0
+API_URL = "PREFECT_API_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +26,37 @@ class Server:
     """One program that serves on a port. ``variable`` is the environment variable that moves it to another."""
 
     name: str
-    variable: str
-    default_port: int
+    port: int
     command: Sequence[str]
     health: str = "/"
-
-    @property
-    def port(self) -> int:
-        return int(os.environ.get(self.variable, self.default_port))
+    variable: str = ""
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def log(self) -> Path:
+        return CACHE / "logs" / f"{self.name.lower().replace(' ', '-')}.log"
+
 
 def program(name: str) -> str:
     """A program that was installed beside this Python."""
     return str(Path(sys.executable).parent / name)
+
+
+def prefect_server(port: int, *options: str, variable: str = "") -> Server:
+    """Prefect's server on a port."""
+    command = (program("prefect"), "server", "start", "--host", HOST, "--port", str(port), *options)
+    return Server("Prefect", port, command, "/api/health", variable)
+
+
+def chosen_port(variable: str, default: int) -> int:
+    """The port that an environment variable names; ConfigError if that is none."""
+    text = os.environ.get(variable) or str(default)
+    if not (text.isdecimal() and 0 < int(text) < 65536):
+        raise ConfigError(f"{variable} must be a port from 1 to 65535, but is {text!r}. Set it, or unset it.")
+    return int(text)
 
 
 def require_free(server: Server) -> None:
@@ -51,23 +67,18 @@ def require_free(server: Server) -> None:
             probe.bind((HOST, server.port))
         except OSError as error:
             raise EnvironmentFault(
-                f"{server.name} needs port {server.port}, but it is in use. End what uses it, or set {server.variable}."
+                f"{server.name} needs port {server.port} to be free, but it is not ({error.strerror}). "
+                f"End what uses it, or choose another with {server.variable}=..."
             ) from error
 
 
-def start(server: Server, root: Path, extra: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start a server on its port, its output in ``.cache/logs``."""
-    log = root / ".cache" / "logs" / f"{server.name.lower().replace(' ', '-')}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file:
-        return subprocess.Popen(
-            list(server.command),
-            cwd=root,
-            env=environment() | (extra or {}),
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
+def start(
+    server: Server, root: Path, processes: Processes, extra: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a server, its output in ``.cache/logs``."""
+    (root / server.log).parent.mkdir(parents=True, exist_ok=True)
+    with (root / server.log).open("wb") as log:
+        return processes.start(server.command, root, log, extra)
 
 
 def wait_until_up(server: Server, process: subprocess.Popen[bytes]) -> None:
@@ -80,47 +91,27 @@ def wait_until_up(server: Server, process: subprocess.Popen[bytes]) -> None:
         except urllib.error.HTTPError:
             return  # it answers, if not with a page
         except OSError:
-            time.sleep(0.5)
-    raise EnvironmentFault(f"{server.name} must come up on {server.url}, but did not. Its output is in .cache/logs.")
+            time.sleep(0.2)
+    raise EnvironmentFault(f"{server.name} must come up on {server.url}, but did not. Its output is in {server.log}.")
 
 
-@contextmanager
-def temporary_prefect(root: Path) -> Iterator[None]:
-    """A Prefect server for the body, on a free port, unless PREFECT_API_URL names one.
+def start_temporary_prefect(root: Path) -> Callable[[], None]:
+    """Start a Prefect server of our own, unless PREFECT_API_URL names one; returns what waits until it is up.
 
     Prefect can start one by itself, but in our process group: Ctrl-C would end it first, and the flow could not say
-    that it was stopped.
+    that it was stopped. Ours ends with this process, after Prefect's threads have sent what they still hold.
     """
-    if "PREFECT_API_URL" in os.environ:
-        yield
-        return
-    port = _free_port()
-    command = (program("prefect"), "server", "start", "--no-ui", "--host", HOST, "--port", str(port))
-    server = Server("Prefect", "", port, command, "/api/health")
-    process = start(server, root)
-    try:
-        wait_until_up(server, process)
-        os.environ["PREFECT_API_URL"] = f"{server.url}/api"
-        yield
-    finally:
-        os.environ.pop("PREFECT_API_URL", None)
-        stop([process])
+    if os.environ.get(API_URL):
+        return lambda: None
+    processes = Processes()
+    atexit.register(processes.stop)
+    server = prefect_server(_free_port(), "--no-ui")
+    process = start(server, root, processes)
+    os.environ[API_URL] = f"{server.url}/api"
+    return lambda: wait_until_up(server, process)
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
-
-
-def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End the servers and whatever they started."""
-    for number in (15, 9):
-        for process in processes:
-            try:
-                os.killpg(process.pid, number)
-            except ProcessLookupError:
-                continue
-        deadline = time.monotonic() + GRACE_S
-        while time.monotonic() < deadline and any(process.poll() is None for process in processes):
-            time.sleep(0.1)

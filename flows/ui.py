@@ -5,69 +5,70 @@ import sys
 import time
 from pathlib import Path
 
-from flows.servers import HOST, Server, program, require_free, start, stop, wait_until_up
+from flows.processes import Processes
+from flows.servers import HOST, Server, chosen_port, prefect_server, program, require_free, start, wait_until_up
+from helixnas import tracking
+from helixnas.artifacts import CACHE
+from helixnas.config import load
 from helixnas.errors import HelixError
 
-STUDIES = Path(".cache/search")
+STUDIES = CACHE / "search"
 
 
 def main() -> int:
     """Serve until Ctrl-C; 2 if a port is in use or a server does not come up."""
-    root = Path.cwd()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    running = []
     try:
-        servers = _servers(root)
-        for server in servers:
-            require_free(server)
-        running = [start(server, root) for server in servers]
+        _serve(Path.cwd())
+    except HelixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    print("error: a server ended by itself; its output is in .cache/logs.", file=sys.stderr)
+    return 1
+
+
+def _serve(root: Path) -> None:
+    """Serve until one of the servers ends."""
+    servers = [
+        *_mlflow(root),
+        prefect_server(chosen_port("PREFECT_PORT", 4200), variable="PREFECT_PORT"),
+        *_optuna(root),
+    ]
+    for server in servers:
+        require_free(server)
+    with Processes() as processes:
+        running = [start(server, root, processes) for server in servers]
         for server, process in zip(servers, running, strict=True):
             wait_until_up(server, process)
             print(f"{server.name:18} {server.url}", flush=True)
         print("Ctrl-C ends them.", flush=True)
         while all(process.poll() is None for process in running):
             time.sleep(0.5)
-    except HelixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        stop(running)
-    print("error: a server ended by itself; its output is in .cache/logs.", file=sys.stderr)
-    return 2
 
 
-def _servers(root: Path) -> list[Server]:
-    def server(name: str, variable: str, port: int, *arguments: str, health: str = "/") -> Server:
-        plain = Server(name, variable, port, (), health)
-        return Server(name, variable, port, (*arguments, "--host", HOST, "--port", str(plain.port)), health)
+def _mlflow(root: Path) -> list[Server]:
+    """MLflow over the project's store, made ready here; none where MLFLOW_TRACKING_URI names a server."""
+    uri = tracking.open_store(root, load(root).tracking.experiment).uri
+    if uri.startswith("http"):
+        print(f"{'MLflow':18} {uri}")
+        return []
+    port = chosen_port("MLFLOW_PORT", 5000)
+    command = (program("mlflow"), "server", "--workers", "1", "--backend-store-uri", uri)
+    address = ("--host", HOST, "--port", str(port))
+    return [Server("MLflow", port, (*command, *address), "/health", "MLFLOW_PORT")]
 
-    store = f"sqlite:///{root / 'mlflow.db'}"
-    artifacts = (root / "mlartifacts").as_uri()
-    servers = [
-        server(
-            "MLflow",
-            "MLFLOW_PORT",
-            5000,
-            program("mlflow"),
-            "server",
-            "--workers",
-            "1",
-            "--backend-store-uri",
-            store,
-            "--default-artifact-root",
-            artifacts,
-            health="/health",
-        ),
-        server("Prefect", "PREFECT_PORT", 4200, program("prefect"), "server", "start", health="/api/health"),
-    ]
-    studies = sorted(root.glob(f"{STUDIES}/*.journal"), key=lambda path: path.stat().st_mtime)
-    if studies:
-        servers.append(server("Optuna dashboard", "OPTUNA_PORT", 8080, program("optuna-dashboard"), str(studies[-1])))
-    else:
-        print("No study yet in .cache/search: the Optuna dashboard is left out. `make run` makes one.")
-    return servers
+
+def _optuna(root: Path) -> list[Server]:
+    """Optuna's dashboard over the newest study; none before the first search."""
+    studies = sorted((root / STUDIES).glob("*.journal"), key=lambda path: path.stat().st_mtime)
+    if not studies:
+        print("Optuna dashboard   no study yet: `make run` makes one")
+        return []
+    port = chosen_port("OPTUNA_PORT", 8080)
+    command = (program("optuna-dashboard"), str(studies[-1]), "--host", HOST, "--port", str(port))
+    return [Server("Optuna dashboard", port, command, variable="OPTUNA_PORT")]
 
 
 if __name__ == "__main__":

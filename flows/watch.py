@@ -1,136 +1,121 @@
 """What a run looks like while it runs: a bar per stage with its time left, and one for the whole."""
 
-import json
-import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from flows.estimate import remember, time_left_s
+from flows.graph import Graph
 from helixnas import progress
 
-DURATIONS = Path(".cache/durations.json")
-"""How long each stage took the last time it ran, in seconds: what the time left is told from."""
-POLL_S = 0.5
+POLL_S = 0.25
 LINE_S = 10.0
 """Between two lines where there is no terminal to draw on."""
 
 
-class Watcher:
-    """Draws the progress of a run until its ``with`` block ends. Prefect's hooks tell it what starts and ends."""
+class Watch:
+    """Draws a run until its ``with`` block ends. Whoever works on a step says when it starts and ends."""
 
-    def __init__(self, root: Path, stages: list[str]) -> None:
-        self._root, self._stages = root, stages
-        self._past_s: dict[str, float] = _read_durations(root)
+    def __init__(
+        self, root: Path, graph: Graph, expected_s: Mapping[str, float], num_workers: int, console: Console
+    ) -> None:
+        self._root, self._graph, self._console = root, graph, console
+        self._expected_s, self._num_workers = expected_s, num_workers
+        self._began = time.monotonic()
         self._started: dict[str, float] = {}
-        self._ended: dict[str, float] = {}
+        self._outcomes: dict[str, str] = {}
+        self._took_s: dict[str, float] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = threading.Thread(target=self._draw if console.is_terminal else self._print, daemon=True)
 
-    def __enter__(self) -> "Watcher":
-        for stage in self._stages:
-            (self._root / progress.FOLDER / f"{stage}.json").unlink(missing_ok=True)
+    def __enter__(self) -> "Watch":
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        path = self._root / DURATIONS
-        path.parent.mkdir(parents=True, exist_ok=True)
-        took = {stage: end - self._started[stage] for stage, end in self._ended.items()}
-        ran = {stage: seconds for stage, seconds in took.items() if self._state(stage) is not None}
-        path.write_text(json.dumps(self._past_s | ran, sort_keys=True))
+        remember(self._root, {step: self._took_s[step] for step, end in self._outcomes.items() if end == "ran"})
 
-    def on_running(self, task: Any, run: Any, state: Any) -> None:
-        """Prefect's hook: a stage has started (or tries again)."""
+    def started(self, step: str) -> None:
+        """A step has started, or tries again."""
         with self._lock:
-            self._started.setdefault(run.name, time.monotonic())
+            self._started[step] = time.monotonic()
 
-    def on_end(self, task: Any, run: Any, state: Any) -> None:
-        """Prefect's hook: a stage has ended, well or badly."""
+    def ended(self, step: str, outcome: str) -> None:
+        """A step has ended; "ran" makes its duration worth remembering."""
         with self._lock:
-            self._ended[run.name] = time.monotonic()
+            self._outcomes[step] = outcome
+            self._took_s[step] = time.monotonic() - self._started[step]
 
-    def _watch(self) -> None:
-        if sys.stdout.isatty():
-            self._draw()
-        else:
-            self._print()
+    def left_s(self) -> float:
+        """Seconds until the run ends, as far as can be told."""
+        now = time.monotonic()
+        with self._lock:
+            left_s = {step: self._step_left_s(step, now) for step in self._graph if step not in self._outcomes}
+        return time_left_s(self._graph, left_s, self._num_workers)
 
-    def _draw(self) -> None:
-        columns = (
-            TextColumn("{task.description:12}"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=Console(), transient=True) as bars:
-            whole = bars.add_task("all stages", total=1.0, note="")
-            shown: dict[str, TaskID] = {}
-            while not self._over.wait(POLL_S):
-                bars.update(whole, completed=self._share(), note=self._summary())
-                for stage in self._running():
-                    if stage not in shown:
-                        shown[stage] = bars.add_task(stage, total=1.0, note="starting")
-                    bars.update(shown[stage], completed=self._stage_share(stage), note=self._note(stage))
-                for stage in [stage for stage in shown if stage in self._ended]:
-                    bars.remove_task(shown.pop(stage))
-
-    def _print(self) -> None:
-        printed = 0.0
-        while not self._over.wait(POLL_S):
-            if time.monotonic() - printed >= LINE_S:
-                printed = time.monotonic()
-                running = "; ".join(f"{stage} {self._note(stage)}" for stage in self._running())
-                print(f"{self._summary()} | {running or 'between stages'}", flush=True)
+    def line(self) -> str:
+        """The run in one line."""
+        running = "; ".join(f"{step} {self._note(step)}" for step in self._running()) or "between stages"
+        return f"{self._summary()} | {running}"
 
     def _running(self) -> list[str]:
         with self._lock:
-            return [stage for stage in self._stages if stage in self._started and stage not in self._ended]
+            return [step for step in self._graph if step in self._started and step not in self._outcomes]
 
-    def _state(self, stage: str) -> progress.State | None:
-        return progress.read(stage, self._root / progress.FOLDER)
-
-    def _stage_share(self, stage: str) -> float:
-        state = self._state(stage)
-        return state.done / max(1, state.total) if state else 0.0
-
-    def _note(self, stage: str) -> str:
-        state = self._state(stage)
-        if state is None:
-            return "starting"
-        left = "" if state.left_s is None else f", {state.left_s:.0f} s left"
-        return f"{state.done}/{state.total}{left}"
-
-    def _weight(self, stage: str) -> float:
-        typical = sum(self._past_s.values()) / len(self._past_s) if self._past_s else 15.0
-        return self._past_s.get(stage, typical)
-
-    def _share(self) -> float:
-        """How much of the whole is done, stages weighed by how long they took the last time."""
-        total = sum(map(self._weight, self._stages))
-        done = sum(self._weight(s) * (1.0 if s in self._ended else self._stage_share(s)) for s in self._stages)
-        return done / total
+    def _step_left_s(self, step: str, now: float) -> float:
+        if step not in self._started:
+            return self._expected_s[step]
+        state = progress.read(step, self._root / progress.FOLDER)
+        if state is not None and state.left_s is not None:
+            return max(state.left_s, 1.0)
+        return max(self._expected_s[step] - (now - self._started[step]), 1.0)
 
     def _summary(self) -> str:
-        share = self._share()
-        done = f"{len(self._ended)} of {len(self._stages)} stages done"
-        if not self._started or share < 0.02:
-            return done
-        elapsed = time.monotonic() - min(self._started.values())
-        return f"{done}, about {elapsed / share * (1 - share):.0f} s left"
+        return f"{len(self._outcomes)} of {len(self._graph)} steps done, about {duration(self.left_s())} left"
+
+    def _note(self, step: str) -> str:
+        with self._lock:
+            left = f"{duration(self._step_left_s(step, time.monotonic()))} left"
+        state = progress.read(step, self._root / progress.FOLDER)
+        return left if state is None else f"{state.done}/{state.total}, {left}"
+
+    def _share(self, step: str) -> float:
+        state = progress.read(step, self._root / progress.FOLDER)
+        return state.done / max(state.total, 1) if state else 0.0
+
+    def _print(self) -> None:
+        while not self._over.wait(LINE_S):
+            self._console.print(self.line(), soft_wrap=True)
+
+    def _draw(self) -> None:
+        columns = (TextColumn("{task.description:12}"), BarColumn(), TextColumn("{task.fields[note]}"))
+        with Progress(*columns, console=self._console, transient=True) as bars:
+            whole = bars.add_task("the run", total=1.0, note="")
+            shown: dict[str, TaskID] = {}
+            while not self._over.wait(POLL_S):
+                elapsed_s, left_s = time.monotonic() - self._began, self.left_s()
+                bars.update(whole, completed=elapsed_s / (elapsed_s + left_s), note=self._summary())
+                self._draw_steps(bars, shown)
+
+    def _draw_steps(self, bars: Progress, shown: dict[str, TaskID]) -> None:
+        running = self._running()
+        for step in [step for step in shown if step not in running]:
+            bars.remove_task(shown.pop(step))
+            bars.console.print(f"{step:12} {self._outcomes[step]}, {duration(self._took_s[step])}", style="dim")
+        for step in running:
+            if step not in shown:
+                shown[step] = bars.add_task(step, total=1.0, note="")
+            bars.update(shown[step], completed=self._share(step), note=self._note(step))
 
 
-def _read_durations(root: Path) -> dict[str, float]:
-    try:
-        return {stage: float(seconds) for stage, seconds in json.loads((root / DURATIONS).read_text()).items()}
-    except (OSError, ValueError, AttributeError):
-        return {}  # the first run, or a file cut short: the time left is told less well, no more
+def duration(seconds: float) -> str:
+    """Seconds for people: ``45 s``, ``2 min 05 s``."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02} s"

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from flows.graph import downstream, read_changed, read_graph
+from helixnas.errors import ConfigError
+from tests.flows.conftest import STAGES
+
+pytestmark = pytest.mark.flow
+
+
+def test_the_graph_has_every_stage_after_those_it_waits_for(project: Path) -> None:
+    graph = read_graph(project)
+    assert list(graph) == STAGES
+    assert graph["data"] == []
+    assert graph["distill@1"] == ["data"]
+    assert graph["search"] == ["distill@0", "distill@1", "distill@2"]
+
+
+def test_before_the_first_run_every_stage_has_changed(project: Path) -> None:
+    assert read_changed(project) == set(STAGES)
+
+
+def test_what_lies_downstream_of_a_block_is_the_block_and_the_search() -> None:
+    graph = {"data": [], "distill@0": ["data"], "distill@1": ["data"], "search": ["distill@0", "distill@1"]}
+    assert downstream(graph, {"distill@1"}) == {"distill@1", "search"}
+
+
+def test_a_pipeline_that_dvc_cannot_read_is_told_in_dvc_s_words(project: Path) -> None:
+    (project / "dvc.yaml").write_text("stages: {data: {cmd: true, dept: [x]}}")
+    with pytest.raises(ConfigError, match="extra keys not allowed"):
+        read_graph(project)

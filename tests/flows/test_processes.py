@@ -1,0 +1,79 @@
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.processes import Processes, environment
+
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+def is_alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    try:
+        return "State:\tZ" not in status.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_the_end_of_the_block_ends_children_and_grandchildren(tmp_path: Path) -> None:
+    with Processes() as processes:
+        lines = processes.lines([sys.executable, "-c", PARENT], tmp_path)
+        grandchild = int(next(lines))
+        assert is_alive(grandchild)
+    deadline = time.monotonic() + 5
+    while is_alive(grandchild) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(grandchild)
+    with pytest.raises(subprocess.CalledProcessError):
+        next(lines)
+
+
+def test_a_reader_in_another_thread_is_released_when_everything_stops(tmp_path: Path) -> None:
+    processes, codes = Processes(), []
+
+    def read() -> None:
+        try:
+            list(
+                processes.lines([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"], tmp_path)
+            )
+        except subprocess.CalledProcessError as error:
+            codes.append(error.returncode)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    time.sleep(0.5)
+    processes.stop()
+    thread.join(timeout=10)
+    assert codes == [-15]
+    with pytest.raises(RuntimeError, match="after everything had been stopped"):
+        processes.start(["true"], tmp_path, subprocess.DEVNULL)
+
+
+def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.processes.GRACE_S", 0.3)
+    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+    processes = Processes()
+    child = processes.start([sys.executable, "-c", script], tmp_path, subprocess.PIPE)
+    assert child.stdout is not None
+    with child.stdout:
+        child.stdout.readline()
+        processes.stop()
+    assert child.returncode == -9
+
+
+def test_children_find_this_python_first_and_one_thread_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert environment()["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    assert environment()["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert environment()["OMP_NUM_THREADS"] == "2"
