@@ -15,7 +15,7 @@ from helixnas.tracking.pipeline import begin, end
 from helixnas.tracking.promotion import Promotion, delete, promote, rollback
 from helixnas.tracking.registry import Student, register
 from helixnas.tracking.store import Store, open_store
-from helixnas.tracking.versions import CHALLENGER, CHAMPION, PREVIOUS, Version, versions
+from helixnas.tracking.versions import CHALLENGER, CHAMPION, PREVIOUS, Version, find, versions
 
 __all__ = [
     "CHALLENGER",
@@ -31,6 +31,7 @@ __all__ = [
     "delete",
     "dvc_md5",
     "end",
+    "find",
     "load_model",
     "load_version",
     "open_store",
