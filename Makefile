@@ -1,7 +1,9 @@
 # HelixNAS. `make` alone lists what there is.
 SHELL := /bin/bash
 VENV ?= .venv
-PYTHON ?= python3
+# The first of these that is new enough; 3.11 is what the lock was tried with.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := $(VENV)/bin
 # The programs of our environment come first, for DVC's stages too; no tool phones home.
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -10,6 +12,10 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+# pip's hundreds of lines as a counter; what goes wrong comes by way of stderr.
+COUNT_PACKAGES := awk '/^Collecting/ { printf "\r%d packages found", ++n; fflush() } \
+	/^Installing/ { printf "\ninstalling them, about 2 minutes ...\n"; fflush() }'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format lock bench ui schedule repro promote rollback clean
@@ -20,11 +26,11 @@ help:  ## list the targets
 setup: $(VENV)/.installed  ## make the virtual environment from requirements.lock
 
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python must be 3.11 or newer, but is $$($(PYTHON) --version). Set PYTHON=..."; exit 2; }
-	@echo "Setting up $(VENV): about 6 GB, a few minutes ..."
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@test -n "$(PYTHON)" || { echo "error: Python must be 3.11 or newer, but none was found. Install it, or set PYTHON=..."; exit 2; }
+	@echo "Setting up $(VENV) with $(PYTHON): about 6 GB, about 4 minutes"
+	@$(PYTHON) -m venv $(VENV)
+	@set -o pipefail; $(BIN)/python -m pip install --requirement requirements.lock | $(COUNT_PACKAGES)
+	@$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 run: setup  ## the main job: teacher in, registered student out

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Result = tuple[Figures, Version | None]
 
 REPORT = folder("report") / "report.html"
+LOG_WIDTH = 120
+"""Columns of the table where there is no terminal to ask."""
 
 
 class RunError(Exception):
@@ -118,7 +120,7 @@ def _run(root: Path, *, register: bool) -> Result:
 def _show(figures: Figures, version: Version | None) -> None:
     from helixnas.report import print_figures
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_WIDTH)
     print_figures(figures, console)
     console.print(f"\narch_id  {figures.arch_id}")
     if version is not None:

@@ -13,14 +13,14 @@ DURATIONS = CACHE / "durations.json"
 
 FIRST_S = {
     "data": 4.0,
-    "teacher": 60.0,
-    "distill": 35.0,
+    "teacher": 40.0,
+    "distill": 27.0,
     "rating": 12.0,
-    "cost": 20.0,
-    "search": 25.0,
-    "retrain": 45.0,
-    "report": 15.0,
-    "publish": 15.0,
+    "cost": 12.0,
+    "search": 20.0,
+    "retrain": 40.0,
+    "report": 10.0,
+    "publish": 8.0,
 }
 """The same before anything ran: the embedded default on two cores."""
 OTHER_S = 15.0
