@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from flows.processes import dvc_command, environment
-from helixnas.errors import ConfigError
+from helixnas.errors import ConfigError, EnvironmentFault
 
 Graph = dict[str, list[str]]
 """Each stage (``distill@2``) with the stages it waits for, in an order in which every stage comes after those."""
@@ -34,6 +34,11 @@ def read_changed(root: Path) -> set[str]:
     return set(json.loads(_dvc(root, "status", "--json")))
 
 
+def is_lock_message(text: str) -> bool:
+    """Whether DVC says so that another DVC process is in the way."""
+    return "Unable to acquire lock" in text or "is busy, it is being blocked by" in text
+
+
 def downstream(graph: Graph, stages: Iterable[str]) -> set[str]:
     """``stages`` and all that wait for them."""
     reached = set(stages)
@@ -49,5 +54,7 @@ def _dvc(root: Path, *arguments: str) -> str:
     )
     if done.returncode:
         reason = " ".join(done.stderr.split())
+        if is_lock_message(reason):
+            raise EnvironmentFault(f"DVC must be free, but another DVC process is at work here: {reason}")
         raise ConfigError(f"`dvc {' '.join(arguments)}` must succeed, but: {reason} Mend dvc.yaml or params.yaml.")
     return done.stdout

@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-GRACE_S = 5.0
-"""What a process may take to end after SIGTERM, before SIGKILL."""
+from flows import guard
+from flows.guard import GRACE_S, end_groups, signal_group
 
 _SETTINGS = {
     "OMP_NUM_THREADS": "1",  # a stage says itself how many threads it takes; two stages at once must not take all
@@ -37,11 +36,15 @@ def dvc_command(*arguments: str) -> list[str]:
 
 
 class Processes:
-    """Live children, each in a group with its own children. All of them end where the ``with`` block ends."""
+    """Live children, each in a group with its own children. All of them end where the ``with`` block ends.
+
+    They end too if this process is killed outright: see ``guard.py``.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._live: set[subprocess.Popen[Any]] = set()
+        self._live: set[subprocess.Popen[bytes]] = set()
+        self._guard: subprocess.Popen[str] | None = None
         self.is_stopped = False
 
     def __enter__(self) -> "Processes":
@@ -67,6 +70,7 @@ class Processes:
                 start_new_session=True,  # a group of its own: its children end with it, and Ctrl-C comes by way of us
             )
             self._live.add(process)
+            self._tell_guard(f"+{process.pid}")
             return process
 
     def lines(self, command: Sequence[str], root: Path, extra: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -78,10 +82,10 @@ class Processes:
                 yield line.decode(errors="replace").rstrip()
             code = process.wait()
         finally:
-            _end([process], grace_s=0)
+            signal_group(process.pid, signal.SIGKILL)
+            process.wait()
             process.stdout.close()
-            with self._lock:
-                self._live.discard(process)
+            self._forget(process)
         if code:
             raise subprocess.CalledProcessError(code, command)
 
@@ -90,27 +94,23 @@ class Processes:
         with self._lock:
             self.is_stopped = True
             live = list(self._live)
-        _end(live, GRACE_S)
+        end_groups({process.pid for process in live}, GRACE_S)
+        for process in live:
+            process.wait()
+            self._forget(process)
+        if self._guard is not None:
+            self._guard.communicate()
 
+    def _forget(self, process: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            if process in self._live:
+                self._live.remove(process)
+                self._tell_guard(f"-{process.pid}")
 
-def _end(processes: Sequence[subprocess.Popen[Any]], grace_s: float) -> None:
-    """SIGTERM, and SIGKILL for what is still there after ``grace_s`` seconds."""
-    if grace_s:
-        for process in processes:
-            _signal_group(process, signal.SIGTERM)
-    deadline = time.monotonic() + grace_s
-    while time.monotonic() < deadline and any(_signal_group(process, 0) for process in processes):
-        time.sleep(0.05)
-    for process in processes:
-        _signal_group(process, signal.SIGKILL)
-        process.wait()
-
-
-def _signal_group(process: subprocess.Popen[Any], number: int) -> bool:
-    """Whether there was anyone left in the group to signal."""
-    process.poll()
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return False
-    return True
+    def _tell_guard(self, line: str) -> None:
+        if self._guard is None:
+            self._guard = subprocess.Popen(
+                [sys.executable, "-I", guard.__file__], stdin=subprocess.PIPE, text=True, start_new_session=True
+            )
+        assert self._guard.stdin is not None  # a pipe was asked for
+        print(line, file=self._guard.stdin, flush=True)

@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Failed
 
+from flows.graph import is_lock_message
 from flows.processes import Processes, dvc_command
 from flows.watch import Watch
 from helixnas.artifacts import CACHE
@@ -25,8 +26,6 @@ BROKEN = "Broken"
 LOCKED = "Locked"
 """The name of a failed state worth another try: another DVC process was in the way."""
 
-_LOCK_MARKS = ("Unable to acquire lock", "is busy, it is being blocked by")
-
 
 def is_locked(_task: Any, _run: Any, state: State[Any]) -> bool:
     """Whether a failed task is worth another try. A real failure is not."""
@@ -36,7 +35,7 @@ def is_locked(_task: Any, _run: Any, state: State[Any]) -> bool:
 @task(
     cache_policy=NO_CACHE,  # DVC owns caching
     retries=40,
-    retry_delay_seconds=[1.0] * 10 + [5.0],  # the last is repeated: a run that was killed may leave a stage at work
+    retry_delay_seconds=[1.0] * 10 + [5.0],  # the last is repeated: another `dvc repro` may be at work on the stage
     retry_jitter_factor=0.5,
     retry_condition_fn=is_locked,
     task_run_name="{stage}",
@@ -83,7 +82,7 @@ def _failure(stage: str, lines: Sequence[str], log: Path) -> State[Any]:
     if message is not None:
         return Failed(name=FAULT, message=f"{stage}: {message}")
     last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-    if any(mark in line for line in lines for mark in _LOCK_MARKS):
+    if any(map(is_lock_message, lines)):
         return Failed(name=LOCKED, message=f"{stage}: {last}")
     return Failed(name=BROKEN, message=f"{stage} failed: {_cause(lines) or last}\nIts output is in {log}.")
 

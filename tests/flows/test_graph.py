@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
+from zc.lockfile import LockFile
 
 from flows.graph import downstream, read_changed, read_graph
-from helixnas.errors import ConfigError
+from helixnas.errors import ConfigError, EnvironmentFault
 from tests.flows.conftest import STAGES
 
 pytestmark = pytest.mark.flow
@@ -30,3 +31,10 @@ def test_a_pipeline_that_dvc_cannot_read_is_told_in_dvc_s_words(project: Path) -
     (project / "dvc.yaml").write_text("stages: {data: {cmd: true, dept: [x]}}")
     with pytest.raises(ConfigError, match="extra keys not allowed"):
         read_graph(project)
+
+
+def test_another_dvc_at_work_is_no_fault_of_dvc_yaml(project: Path) -> None:
+    lock = LockFile(str(project / ".dvc/tmp/lock"))
+    with pytest.raises(EnvironmentFault, match="another DVC process is at work here"):
+        read_changed(project)
+    lock.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.processes import Processes, environment
+from tests.conftest import ROOT
 
 PARENT = """
 import subprocess, sys, time
@@ -25,15 +26,19 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def wait_until_dead(pid: int) -> None:
+    deadline = time.monotonic() + 8
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_the_end_of_the_block_ends_children_and_grandchildren(tmp_path: Path) -> None:
     with Processes() as processes:
         lines = processes.lines([sys.executable, "-c", PARENT], tmp_path)
         grandchild = int(next(lines))
         assert is_alive(grandchild)
-    deadline = time.monotonic() + 5
-    while is_alive(grandchild) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_alive(grandchild)
+    wait_until_dead(grandchild)
     with pytest.raises(subprocess.CalledProcessError):
         next(lines)
 
@@ -57,6 +62,23 @@ def test_a_reader_in_another_thread_is_released_when_everything_stops(tmp_path: 
     assert codes == [-15]
     with pytest.raises(RuntimeError, match="after everything had been stopped"):
         processes.start(["true"], tmp_path, subprocess.DEVNULL)
+
+
+def test_a_flow_that_is_killed_outright_takes_its_stages_along(tmp_path: Path) -> None:
+    script = f"""
+import subprocess, sys
+from pathlib import Path
+from flows.processes import Processes
+for line in Processes().lines([sys.executable, "-c", {PARENT!r}], Path()):
+    print(line, flush=True)
+"""
+    flow = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE)
+    assert flow.stdout is not None
+    grandchild = int(flow.stdout.readline())
+    assert is_alive(grandchild)
+    flow.kill()
+    flow.communicate()
+    wait_until_dead(grandchild)
 
 
 def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

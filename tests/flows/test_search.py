@@ -99,7 +99,8 @@ def test_a_held_lock_is_waited_for(project: Path) -> None:
     @flow(persist_result=False)
     def one_stage() -> str:
         watch = Watch(project, {"data": []}, {"data": 1.0}, 1, Console(quiet=True))
-        outcome: str = run_stage("data", project, Processes(), watch)
+        with Processes() as processes:
+            outcome: str = run_stage("data", project, processes, watch)
         return outcome
 
     threading.Thread(target=release, daemon=True).start()

@@ -1,0 +1,45 @@
+"""Ends what a flow started once the flow is gone, though it was killed outright and could not do so itself.
+
+A program of its own, run by ``processes.py``. It reads ``+PID`` for each group that starts and ``-PID`` for each
+that ended; when the writer dies, the pipe closes, and the groups that are left are ended.
+"""
+
+import os
+import signal
+import sys
+import time
+
+GRACE_S = 5.0
+"""What a process may take to end after SIGTERM, before SIGKILL."""
+
+
+def main() -> None:
+    groups: set[int] = set()
+    for line in sys.stdin:
+        change = groups.add if line.startswith("+") else groups.discard
+        change(int(line[1:]))
+    end_groups(groups, GRACE_S)
+
+
+def end_groups(groups: set[int], grace_s: float) -> None:
+    """SIGTERM, and SIGKILL for what is still there after ``grace_s`` seconds."""
+    left = {group for group in groups if signal_group(group, signal.SIGTERM)}
+    deadline = time.monotonic() + grace_s
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = {group for group in left if signal_group(group, 0)}
+    for group in left:
+        signal_group(group, signal.SIGKILL)
+
+
+def signal_group(group: int, number: int) -> bool:
+    """Whether there was anyone left in the group to signal."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
