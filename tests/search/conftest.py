@@ -1,15 +1,21 @@
 """Small random search spaces with tables: integers as costs and coarse losses, so that ties are common."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 
 import numpy as np
 import pytest
 
+from helixnas.search import ExactResult, Pricer, pricer, solve
 from helixnas.search_space import (
+    Architecture,
     BlockSpace,
     BlockSpec,
+    Budget,
     Candidate,
     Cell,
+    Choice,
     Cost,
     CostTable,
     RatingTable,
@@ -26,8 +32,23 @@ class Instance:
     costs: tuple[CostTable, ...]
     fixed: Cost
 
+    @property
+    def price(self) -> Pricer:
+        return pricer(self.space, self.ratings, self.costs, self.fixed)
 
-def make_instance(seed: int, num_blocks: int, num_paths: int, widths: tuple[int, ...] = (8,)) -> Instance:
+    @cached_property
+    def everything(self) -> list[Choice]:
+        """Every architecture, in the order of paths: what brute force looks through."""
+        price = self.price
+        return [price(Architecture(paths)) for paths in product(*(list(block.paths()) for block in self.space.blocks))]
+
+    def solve(self, budget: Budget, num_best: int = 1) -> ExactResult:
+        return solve(self.space, self.ratings, self.costs, self.fixed, budget, num_best)
+
+
+def make_instance(
+    seed: int, num_blocks: int, num_paths: int, widths: tuple[int, ...] = (8,), *, is_coarse: bool = True
+) -> Instance:
     """Each block has a cell of ``num_paths`` candidates for each width that it may hand on."""
     rng = np.random.default_rng(seed)
     candidates = tuple(Candidate("op", (("n", n),)) for n in range(num_paths))
@@ -36,16 +57,18 @@ def make_instance(seed: int, num_blocks: int, num_paths: int, widths: tuple[int,
         cells = tuple(Cell((width,), (1,), (candidates,)) for width in widths)
         block = BlockSpace(BlockSpec(block_id, (widths[0], 4, 4), (widths[0], 4, 4), "NCHW", ("m",)), cells)
         keys = tuple(path.key for path in block.paths())
-        losses = tuple(float(loss) for loss in rng.integers(0, 12, len(keys)) / 4)
-        ratings.append(RatingTable(block_id, keys, losses, 10, 0))
-        in_widths = widths[:1] if block_id == 0 else widths
-        rows = [(width, key) for width in in_widths for key in keys]
-        prices = tuple(
-            Cost(int(rng.integers(1, 20)), int(rng.integers(1, 20)), float(rng.integers(1, 20)) / 8) for _ in rows
-        )
-        costs.append(CostTable(block_id, tuple(w for w, _ in rows), tuple(k for _, k in rows), prices))
+        losses = rng.integers(0, 12, len(keys)) / 4 if is_coarse else rng.random(len(keys))
+        ratings.append(RatingTable(block_id, keys, tuple(map(float, losses)), 10, 0))
+        rows = [(width, key) for width in (widths[:1] if block_id == 0 else widths) for key in keys]
+        costs.append(CostTable(block_id, *map(tuple, zip(*rows, strict=True)), _costs(rng, len(rows), is_coarse)))
         blocks.append(block)
-    return Instance(SearchSpace(tuple(blocks)), tuple(ratings), tuple(costs), Cost(3, 2, 0.5))
+    return Instance(SearchSpace(tuple(blocks)), tuple(ratings), tuple(costs), Cost(3, 2, 0.5 if is_coarse else 0.1))
+
+
+def _costs(rng: np.random.Generator, num_rows: int, is_coarse: bool) -> tuple[Cost, ...]:
+    counts = rng.integers(1, 20, (num_rows, 2))
+    latencies = rng.integers(1, 20, num_rows) / 8 if is_coarse else rng.random(num_rows)
+    return tuple(Cost(int(m), int(n), float(ms)) for (m, n), ms in zip(counts, latencies, strict=True))
 
 
 @pytest.fixture

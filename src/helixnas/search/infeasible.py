@@ -1,56 +1,56 @@
 """Why no architecture fits: the cheapest there is, the block that takes most of it, and what limit would do."""
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from helixnas.errors import InfeasibleBudgetError
-from helixnas.search.options import BlockOptions, cost_value
-from helixnas.search_space import Architecture, Budget, Cost, SearchSpace, quantity
+from helixnas.search.options import cost_value
+from helixnas.search.price import Pricer
+from helixnas.search_space import Budget, Choice, quantity
 
 
-def infeasible(
-    space: SearchSpace, options: Sequence[BlockOptions], fixed: Cost, budget: Budget
-) -> InfeasibleBudgetError:
-    """The error for a budget that nothing fits, one sentence for each limit that is out of reach."""
-    faults = [
-        fault
-        for name, limit in budget.limits.items()
-        if (fault := _fault(space, options, fixed, name, Budget(**{name: limit})))
-    ]
-    if not faults:
-        faults = ["Each limit alone can be met, but not all together. Raise one of search.budget."]
-    return InfeasibleBudgetError(f"No architecture fits budget {budget}: {' '.join(faults)}")
+def infeasible(frontier: Sequence[Choice], budget: Budget, price: Pricer) -> InfeasibleBudgetError:
+    """The error for a budget that nothing fits: a sentence for each limit out of reach, or why all together are.
 
-
-def _fault(space: SearchSpace, options: Sequence[BlockOptions], fixed: Cost, name: str, budget: Budget) -> str:
-    architecture, costs = _cheapest(space, options, name)
-    total = sum(costs, fixed)
-    if budget.admits(total):
-        return ""
-    value = cost_value(total, name)
-    shares = [cost_value(cost, name) for cost in costs]
-    binding = int(np.argmax(shares))
-    return (
-        f"the cheapest has {quantity(name, value)} (arch_id {architecture.arch_id}), of which block {binding} takes "
-        f"{quantity(name, shares[binding])}, stem and head {quantity(name, cost_value(fixed, name))}. "
-        f"Raise search.budget.{name} to at least {value:g}."
+    ``frontier`` is over all that ``budget`` limits, so the cheapest architecture in each respect is on it.
+    """
+    faults = []
+    for name, limit in budget.limits.items():
+        cheapest = min(frontier, key=lambda choice: cost_value(choice.cost, name))
+        if not Budget(**{name: limit}).admits(cheapest.cost):
+            faults.append(_out_of_reach(cheapest, name, price))
+    return InfeasibleBudgetError(
+        f"No architecture fits budget {budget}: {' '.join(faults or [_apart(frontier, budget)])}"
     )
 
 
-def _cheapest(space: SearchSpace, options: Sequence[BlockOptions], name: str) -> tuple[Architecture, list[Cost]]:
-    """The architecture of least cost in one respect, and what each of its blocks costs: a shortest path over widths."""
-    reached: dict[int, tuple[float, tuple[int, ...]]] = {int(options[0].in_width[0]): (0.0, ())}
-    for option in options:
-        extended: dict[int, tuple[float, tuple[int, ...]]] = {}
-        for row, cost in enumerate(option.costs):
-            in_width, out_width = int(option.in_width[row]), int(option.out_width[row])
-            if in_width not in reached:
-                continue
-            total, rows = reached[in_width]
-            proposal = (total + cost_value(cost, name), (*rows, row))
-            extended[out_width] = min(extended.get(out_width, proposal), proposal)
-        reached = extended
-    _, rows = min(reached.values())
-    paths = (block.path_at(int(o.path[row])) for block, o, row in zip(space.blocks, options, rows, strict=True))
-    return Architecture(tuple(paths)), [option.costs[row] for option, row in zip(options, rows, strict=True)]
+def _out_of_reach(cheapest: Choice, name: str, price: Pricer) -> str:
+    shares = [cost_value(cost, name) for cost in price.block_costs(cheapest.architecture)]
+    binding = shares.index(max(shares))
+    return (
+        f"the cheapest has {_what(cheapest, name)}, of which block {binding} takes "
+        f"{quantity(name, shares[binding])}, stem and head {quantity(name, cost_value(price.fixed, name))}. "
+        f"Raise search.budget.{name} to at least {_at_least(cheapest, name)}."
+    )
+
+
+def _apart(frontier: Sequence[Choice], budget: Budget) -> str:
+    remedies = []
+    for name in budget.limits:
+        others = Budget(**{other: limit for other, limit in budget.limits.items() if other != name})
+        fitting = [choice for choice in frontier if others.admits(choice.cost)]
+        if fitting:
+            cheapest = min(fitting, key=lambda choice: cost_value(choice.cost, name))
+            remedies.append(f"search.budget.{name} to at least {_at_least(cheapest, name)} ({_what(cheapest, name)})")
+    remedy = f"Raise {', or '.join(remedies)}." if remedies else "Raise more than one of them."
+    return f"each limit can be met alone, but not all together. {remedy}"
+
+
+def _what(choice: Choice, name: str) -> str:
+    return f"{name} {quantity(name, cost_value(choice.cost, name))} (arch_id {choice.architecture.arch_id})"
+
+
+def _at_least(choice: Choice, name: str) -> str:
+    """A limit to copy: rounded, but never down."""
+    value = cost_value(choice.cost, name)
+    return str(math.ceil(value * 1000) / 1000) if name == "latency_ms" else f"{value:.0f}"

@@ -1,4 +1,4 @@
-"""The tables of a block as arrays: what the exact search adds up."""
+"""The tables of a block as arrays: what the exact search adds up, and what it compares with a budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixnas.errors import ArtifactError
-from helixnas.search_space import BlockSpace, Cost, CostTable, RatingTable, SearchSpace
+from helixnas.search.frontier import frontier
+from helixnas.search_space import BlockSpace, Budget, Cost, CostTable, RatingTable, SearchSpace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockOptions:
-    """One row for each width that may come in and each path.
+    """One row for each width that may come in and each path, the paths of a width in the order of ``paths()``.
 
-    ``values`` [n, 1 + d] holds the distill_loss, then the d costs that count; ``path`` is the row's index in
+    ``values`` [n, 1 + d] holds the distill_loss, then the d costs that count; ``path`` [n] is the row's index in
     ``BlockSpace.paths()``.
     """
 
@@ -22,30 +23,46 @@ class BlockOptions:
     out_width: NDArray[np.int64]
     path: NDArray[np.int64]
     values: NDArray[np.float64]
-    costs: tuple[Cost, ...]
+
+    def rows(self, in_width: int) -> list[NDArray[np.int64]]:
+        """The rows that take in a width, in one array for each width that they hand on."""
+        fitting = np.flatnonzero(self.in_width == in_width)
+        handed_on = self.out_width[fitting]
+        return [fitting[handed_on == width] for width in np.unique(handed_on)]
+
+    def contenders(self) -> NDArray[np.int64]:
+        """The paths (as indices) that no other of the same widths beats: the block's own frontier."""
+        groups = [rows for width in np.unique(self.in_width) for rows in self.rows(int(width))]
+        return np.unique(np.concatenate([self.path[rows[frontier(self.values[rows])]] for rows in groups]))
 
 
 def block_options(
     space: SearchSpace, ratings: Sequence[RatingTable], costs: Sequence[CostTable], cost_names: Sequence[str]
 ) -> list[BlockOptions]:
     """The options of every block; ArtifactError if a table is incomplete, or lacks a cost that counts."""
-    rows = zip(space.blocks, ratings, costs, strict=True)
-    return [_options(block, rating.check(block), cost.check(block), cost_names) for block, rating, cost in rows]
+    tables = zip(space.blocks, ratings, costs, strict=True)
+    options = [_options(block, rating.check(block), cost.check(block), cost_names) for block, rating, cost in tables]
+    widths = [np.array([space.blocks[0].spec.in_width]), *(option.out_width for option in options)]
+    for block, option, handed_on in zip(space.blocks, options, widths, strict=False):
+        _check_widths(block, option, handed_on)
+    return options
 
 
 def _options(block: BlockSpace, rating: RatingTable, table: CostTable, cost_names: Sequence[str]) -> BlockOptions:
-    paths = list(block.paths())
-    index = {path.key: position for position, path in enumerate(paths)}
-    path = np.array([index[key] for key in table.paths])
-    loss = np.array(rating.distill_loss)[path]
-    columns = [[cost_value(cost, name) for cost in table.costs] for name in cost_names]
+    by_width = np.argsort(table.in_widths, kind="stable")
+    num_widths = len(by_width) // block.num_paths
+    out_width = np.repeat([cell.widths[-1] for cell in block.cells], [cell.num_paths for cell in block.cells])
+    columns = [_column(table.costs, name)[by_width] for name in cost_names]
     return BlockOptions(
-        in_width=np.array(table.in_widths),
-        out_width=np.array([block.out_width(path) for path in paths])[path],
-        path=path,
-        values=np.column_stack([loss, *columns]).astype(np.float64),
-        costs=table.costs,
+        in_width=np.array(table.in_widths)[by_width],
+        out_width=np.tile(out_width, num_widths),
+        path=np.tile(np.arange(block.num_paths), num_widths),
+        values=np.column_stack([np.tile(rating.distill_loss, num_widths), *columns]),
     )
+
+
+def _column(costs: Sequence[Cost], name: str) -> NDArray[np.float64]:
+    return np.array([cost_value(cost, name) for cost in costs])
 
 
 def cost_value(cost: Cost, name: str) -> float:
@@ -56,3 +73,25 @@ def cost_value(cost: Cost, name: str) -> float:
             f"search.budget.{name} needs {name} of every path, but it was not measured. Run `dvc repro cost`."
         )
     return float(value)
+
+
+def _check_widths(block: BlockSpace, option: BlockOptions, handed_on: NDArray[np.int64]) -> None:
+    missing = np.setdiff1d(handed_on, option.in_width)
+    if len(missing):
+        raise ArtifactError(
+            f"The cost table of block {block.block_id} must have rows for every in_width that may come in, but has "
+            f"none for {missing[0]}. Remove it and run `dvc repro cost`."
+        )
+
+
+def ceilings(budget: Budget, cost_names: Sequence[str]) -> NDArray[np.float64]:
+    """The most that each cost may be [d]: with ``within``, ``Budget.admits`` for arrays."""
+    return np.array([budget.ceiling(name) for name in cost_names])
+
+
+def within(costs: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether the costs [..., d] all stay within the room [..., d]: the one comparison of an array with limits."""
+    fits = costs[..., 0] <= room[..., 0]
+    for column in range(1, costs.shape[-1]):  # a short last axis is slow to reduce
+        fits = fits & (costs[..., column] <= room[..., column])
+    return np.asarray(fits)

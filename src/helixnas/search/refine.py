@@ -1,26 +1,28 @@
 """Optuna over architectures, on what is really measured. Seeded with the exact search's best, resumable to the bit."""
 
-import warnings
+import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
 from optuna.distributions import CategoricalDistribution
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from helixnas.progress import Progress
+from helixnas.search.journal import open_study
+from helixnas.search.options import cost_value
+from helixnas.search.price import Pricer
 from helixnas.search_space import Architecture, Budget, Choice, Cost, SearchSpace
 
-Price = Callable[[Architecture], Choice]
-"""What the tables say of an architecture: predicted_loss and cost."""
+_PATIENCE = 4
+"""Proposals for each architecture to measure: repeated ones, and those over budget, cost next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one assembled architecture really does: its loss on the rating part, its time as a whole (None: not taken)."""
+    """What one assembled architecture really does: loss on the rating part, time as a whole (None: not taken)."""
 
     val_loss: float
     latency_ms: float | None
@@ -31,8 +33,9 @@ Objective = Callable[[Architecture], Measurement]
 
 def refine(
     space: SearchSpace,
+    *,
     seeds: Sequence[Choice],
-    price: Price,
+    price: Pricer,
     objective: Objective,
     budget: Budget,
     num_trials: int,
@@ -40,107 +43,100 @@ def refine(
     journal: Path,
     progress: Progress,
 ) -> tuple[Choice, ...]:
-    """Measure ``num_trials`` architectures and return the distinct ones that the tables admit, in order of trial.
+    """Measure up to ``num_trials`` distinct architectures and return them as measured, in order of trial.
 
-    A trial picks each block's path among those that ``seeds`` use: the seeds are the k best and the frontier, so these
-    are the paths that are good for their cost, and a few hundred combinations instead of 10^9. The seeds themselves go
-    first. What the tables put over budget is recorded as infeasible and not measured; nothing is measured twice.
+    A proposal picks a path in each block: one of the block's own frontier, which no other path of the block beats in
+    distill_loss and in every cost that counts, or one that ``seeds`` use. An additive prediction never needs another;
+    that leaves some tens of paths a block instead of all. The seeds themselves are proposed first.
 
-    ``journal`` is Optuna's own file. After a kill the same call goes on with the same trials: the n-th proposal
-    depends on ``seed``, n and the trials finished before it alone.
+    The objective is val_loss. Every limit is a constraint: madds and num_params as the tables know them to the last
+    unit, so that what they put over budget is recorded as infeasible and not measured; latency_ms as measured, since
+    the tables only estimate it. Nothing is measured twice. A val_loss that is NaN counts as infinite.
+
+    ``journal`` is Optuna's own file, for this search alone. After a kill the same call goes on to the same end: the
+    n-th proposal depends on ``seed``, n and the trials finished before it, and on nothing else.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    choices = _choices(space, seeds)
-    study = _study(journal)
-    for number in range(_settle(study), num_trials):
-        study.sampler = _sampler(seed + number)
-        if number < len(seeds):
-            study.enqueue_trial(_params(seeds[number].architecture))
-        _run(study, study.ask(choices), space, price, objective, budget)
-        progress(number + 1, num_trials)
-    return _measured(study, space, price)
+    choices = _choices(space, seeds, price.contenders(budget))
+    study = open_study(journal, _fingerprint(space, choices, seeds, budget, seed))
+    trials = _Trials(study, space, price, budget)
+    num_combinations = math.prod(len(choice.choices) for choice in choices.values())
+    while len(trials.measured) < num_trials and trials.num_finished < _PATIENCE * num_trials:
+        if len(trials.proposed) == num_combinations:
+            break
+        progress(len(trials.measured), num_trials)
+        study.sampler = optuna.samplers.TPESampler(seed=seed + trials.num_finished, n_startup_trials=0)
+        if trials.num_finished < len(seeds) and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            study.enqueue_trial(_params(seeds[trials.num_finished].architecture))
+        trials.run(study.ask(choices), objective)
+    progress(num_trials, num_trials)
+    return tuple(trials.measured.values())
 
 
-def _choices(space: SearchSpace, seeds: Sequence[Choice]) -> dict[str, CategoricalDistribution]:
-    """A categorical per block: the keys of the paths that the seeds use, in order of appearance."""
-    columns = zip(*(seed.architecture.paths for seed in seeds), strict=True)
-    keys = [tuple(dict.fromkeys(path.key for path in column)) for column in columns]
-    return {
-        _name(block.block_id): CategoricalDistribution(options)
-        for block, options in zip(space.blocks, keys, strict=True)
-    }
+class _Trials:
+    """A study's finished trials, as architectures: those proposed, and those of them that were measured."""
+
+    def __init__(self, study: optuna.Study, space: SearchSpace, price: Pricer, budget: Budget) -> None:
+        self._study, self._space, self._price, self._budget = study, space, price, budget
+        self._counted = replace(budget, latency_ms=None)
+        self.num_finished = 0
+        self.proposed: set[Architecture] = set()
+        self.measured: dict[Architecture, Choice] = {}
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+            self._remember(self._choice(trial.params), trial.value, trial.user_attrs.get("latency_ms"))
+
+    def run(self, trial: Trial, objective: Objective) -> None:
+        """Measure a trial's architecture, unless it is known already or over budget by the tables' own count."""
+        choice = self._choice(trial.params)
+        if not self._counted.admits(choice.cost):
+            self._constrain(trial, choice.cost, self._counted)
+            self._study.tell(trial, state=TrialState.PRUNED)
+            self._remember(choice, None, None)
+            return
+        known = self.measured.get(choice.architecture)
+        if known is not None and known.val_loss is not None:
+            measurement = Measurement(known.val_loss, known.measured_latency_ms)
+        else:
+            measurement = objective(choice.architecture)
+        val_loss = math.inf if math.isnan(measurement.val_loss) else measurement.val_loss
+        trial.set_user_attr("latency_ms", measurement.latency_ms)
+        self._constrain(trial, replace(choice.cost, latency_ms=measurement.latency_ms), self._budget)
+        self._study.tell(trial, val_loss)
+        self._remember(choice, val_loss, measurement.latency_ms)
+
+    def _choice(self, params: dict[str, str]) -> Choice:
+        paths = (block.parse_path(params[_name(block.block_id)]) for block in self._space.blocks)
+        return self._price(Architecture(tuple(paths)))
+
+    def _constrain(self, trial: Trial, cost: Cost, budget: Budget) -> None:
+        """Tell Optuna by how much each limit is missed, as a share of it; 0 and below is feasible."""
+        for name, limit in budget.limits.items():
+            trial.set_constraint(name, (cost_value(cost, name) - budget.ceiling(name)) / limit)
+
+    def _remember(self, choice: Choice, val_loss: float | None, latency_ms: float | None) -> None:
+        self.num_finished += 1
+        self.proposed.add(choice.architecture)
+        if val_loss is not None:
+            measured = replace(choice, val_loss=val_loss, measured_latency_ms=latency_ms)
+            self.measured.setdefault(choice.architecture, measured)
 
 
-def _study(journal: Path) -> optuna.Study:
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(journal)))
-    return optuna.create_study(study_name="refine", storage=storage, direction="minimize", load_if_exists=True)
+def _choices(
+    space: SearchSpace, seeds: Sequence[Choice], contenders: Sequence[Sequence[str]]
+) -> dict[str, CategoricalDistribution]:
+    """A categorical for each block: the keys of its contenders and of the seeds' paths, in the order of ``paths()``."""
+    choices = {}
+    for block, keys in zip(space.blocks, contenders, strict=True):
+        wanted = {*keys, *(seed.architecture.paths[block.block_id].key for seed in seeds)}
+        choices[_name(block.block_id)] = CategoricalDistribution([p.key for p in block.paths() if p.key in wanted])
+    return choices
 
 
-def _settle(study: optuna.Study) -> int:
-    """Fail the trials that a kill left open; the number of finished ones."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
-        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-
-
-def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True)
-
-
-def _run(
-    study: optuna.Study, trial: Trial, space: SearchSpace, price: Price, objective: Objective, budget: Budget
-) -> None:
-    """Measure a trial's architecture, or take what is known of it: nothing is measured twice."""
-    architecture = _architecture(trial.params, space)
-    cost = price(architecture).cost
-    if not budget.admits(cost):
-        _constrain(trial, cost, budget)
-        study.tell(trial, _worst(study))
-        return
-    measurement = _known(study, trial.params) or objective(architecture)
-    trial.set_user_attr("latency_ms", measurement.latency_ms)
-    trial.set_user_attr("is_measured", True)
-    latency_ms = cost.latency_ms if measurement.latency_ms is None else measurement.latency_ms
-    _constrain(trial, replace(cost, latency_ms=latency_ms), budget)
-    study.tell(trial, measurement.val_loss)
-
-
-def _constrain(trial: Trial, cost: Cost, budget: Budget) -> None:
-    """Tell Optuna by how much each limit is missed, as a share of it; 0 and below is feasible."""
-    for name, limit in budget.limits.items():
-        excess = getattr(cost, name) / limit - 1
-        trial.set_constraint(name, min(excess, 0.0) if Budget(**{name: limit}).admits(cost) else excess)
-
-
-def _worst(study: optuna.Study) -> float:
-    """A value for a trial that was not measured: no better than any that was."""
-    return max((trial.value for trial in _complete(study)), default=0.0)
-
-
-def _known(study: optuna.Study, params: dict[str, str]) -> Measurement | None:
-    for trial in _complete(study):
-        if trial.params == params and "is_measured" in trial.user_attrs:
-            return Measurement(trial.value, trial.user_attrs["latency_ms"])
-    return None
-
-
-def _complete(study: optuna.Study) -> list[FrozenTrial]:
-    trials: list[FrozenTrial] = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return trials
-
-
-def _measured(study: optuna.Study, space: SearchSpace, price: Price) -> tuple[Choice, ...]:
-    found: dict[str, Choice] = {}
-    for trial in _complete(study):
-        if "is_measured" in trial.user_attrs:
-            choice = price(_architecture(trial.params, space))
-            latency_ms = trial.user_attrs["latency_ms"]
-            measured = replace(choice, val_loss=trial.value, measured_latency_ms=latency_ms)
-            found.setdefault(choice.architecture.arch_id, measured)
-    return tuple(found.values())
+def _fingerprint(
+    space: SearchSpace, choices: dict[str, CategoricalDistribution], seeds: Sequence[Choice], budget: Budget, seed: int
+) -> str:
+    """What makes two searches the same: everything but the objective, which whoever names the journal answers for."""
+    text = repr((space.digest, choices, list(seeds), budget, seed))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _name(block_id: int) -> str:
@@ -149,7 +145,3 @@ def _name(block_id: int) -> str:
 
 def _params(architecture: Architecture) -> dict[str, str]:
     return {_name(path.block_id): path.key for path in architecture.paths}
-
-
-def _architecture(params: dict[str, str], space: SearchSpace) -> Architecture:
-    return Architecture(tuple(block.parse_path(params[_name(block.block_id)]) for block in space.blocks))
