@@ -30,8 +30,9 @@ def open_study(journal: Path, owner: str) -> optuna.Study:
 
 
 def _mend(journal: Path) -> None:
-    """Undo what kill -9 leaves behind: half a line, which Optuna refuses to read on from, and a lock."""
-    Path(f"{journal}.lock").unlink(missing_ok=True)
+    """Undo what kill -9 leaves behind: half a line, which Optuna refuses to read on from, and a lock, half undone."""
+    for lock in journal.parent.glob(f"{journal.name}.lock*"):
+        lock.unlink()
     if journal.exists():
         text = journal.read_bytes()
         whole = text[: text.rfind(b"\n") + 1]

@@ -1,0 +1,83 @@
+"""params.yaml: every key known, every value possible, or one sentence that says what to do."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from helixnas.config import RunConfig, load
+from helixnas.errors import ConfigError
+from tests.conftest import ROOT
+
+
+def test_the_repositorys_own_parameters_load_and_are_frozen() -> None:
+    config = load(ROOT)
+    assert config.search.budget.madds == "30%"
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+distill.lrr=1", "distill.lrr must be a known key.*Did you mean 'lr'"),
+        ("distil.lr=1", "distil.lr"),
+        ("distill.lr=-1", "distill.lr: .*greater than 0.*-1"),
+        ("distill.lr=fast", "distill.lr: .*valid number.*'fast'"),
+        ("distill.sampler=greedy", "distill.sampler: .*'fair' or 'uniform'.*'greedy'"),
+        ("search.budget.madds=30x", "search.budget.madds"),
+        ("search.budget.madds=-5", "search.budget.madds"),
+        ("data.test_fraction=1.0", "data.test_fraction: .*less than 1"),
+        ("teacher.block_ids=[0,1]", r"block_ids must count the 5 blocks as \[0, 1, 2, 3, 4\], but is \[0, 1\]"),
+        ("search_space.cells=[{depth:1,widht:1}]", "Did you mean 'width'"),
+        ("~seed", "seed must be set"),
+        ("tracking.model_name=a/b", "tracking.model_name"),
+    ],
+)
+def test_a_value_that_cannot_work_is_named_with_its_key(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(ROOT, [override])
+
+
+def test_a_latency_budget_needs_measuring() -> None:
+    with pytest.raises(ConfigError, match=r"cost\.latency\.num_rounds must be at least 1"):
+        load(ROOT, ["search.budget.latency_ms=1.0", "cost.latency.num_rounds=0"])
+
+
+def test_a_folder_without_parameters_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(str(tmp_path))):
+        load(tmp_path)
+    (tmp_path / "params.yaml").write_text("seed: [1\n")
+    with pytest.raises(ConfigError, match="plain YAML"):
+        load(tmp_path)
+
+
+def keys(value: object, prefix: str = "") -> set[str]:
+    if not isinstance(value, dict):
+        return {prefix}
+    return {key for name, inner in value.items() for key in keys(inner, f"{prefix}.{name}" if prefix else name)}
+
+
+def schema_keys(section: type[BaseModel], prefix: str = "") -> set[str]:
+    found = set()
+    for name, field in section.model_fields.items():
+        key = f"{prefix}.{name}" if prefix else name
+        is_section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        found |= schema_keys(field.annotation, key) if is_section else {key}
+    return found
+
+
+def test_params_yaml_lists_every_key_of_the_schema_and_no_other() -> None:
+    listed = keys(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    free = {"teacher.model_args"}  # whatever the user's model takes
+    listed = {key for key in listed if not any(key.startswith(f"{name}.") for name in free)} | free
+    assert listed == schema_keys(RunConfig)
+
+
+def test_params_yaml_reads_the_same_for_every_parser() -> None:
+    text = (ROOT / "params.yaml").read_text()
+    assert "${" not in text  # DVC would store it unresolved
+    plain = re.findall(r":\s*(yes|no|on|off|y|n|0\d+|\d+:\d+)\s*(?:#|$|[,}\]])", text, re.IGNORECASE)
+    assert plain == []  # YAML 1.1 and 1.2 disagree on these

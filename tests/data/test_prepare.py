@@ -1,0 +1,91 @@
+"""The parts: fixed by the seed, apart from each other, and read back as they were."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches, prepare, read_images
+from helixnas.errors import ArtifactError, DataError
+
+
+def as_set(part: ImageSet) -> set[bytes]:
+    return {image.numpy().tobytes() for image in part.images}
+
+
+def test_the_parts_are_disjoint_and_cover_all_classes(parts: dict[str, ImageSet]) -> None:
+    assert sum(map(len, parts.values())) == 1797
+    train, rating, test = (as_set(parts[name]) for name in ("train", "rating", "test"))
+    assert not train & rating
+    assert not train & test
+    assert not rating & test
+    assert all(len(part.labels.unique()) == 10 for part in parts.values())
+
+
+def test_the_same_seed_gives_the_same_parts_and_another_seed_others(parts: dict[str, ImageSet]) -> None:
+    again, other = prepare("digits", 8, 0.25, 0.2, seed=0), prepare("digits", 8, 0.25, 0.2, seed=1)
+    assert all(torch.equal(parts[name].images, again[name].images) for name in parts)
+    assert as_set(parts["test"]) != as_set(other["test"])
+
+
+def test_normalised_train_images_have_mean_0_and_deviation_1(parts: dict[str, ImageSet]) -> None:
+    images = parts["train"].normalized()
+    assert float(images.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(images.std()) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_part_is_read_back_as_it_was_saved(parts: dict[str, ImageSet], tmp_path: Path) -> None:
+    path = tmp_path / "part.safetensors"
+    parts["rating"].save(path)
+    loaded = ImageSet.load(path)
+    assert torch.equal(loaded.images, parts["rating"].images)
+    assert (loaded.class_names, loaded.mean, loaded.std) == (
+        parts["rating"].class_names,
+        parts["rating"].mean,
+        parts["rating"].std,
+    )
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ArtifactError):
+        ImageSet.load(path)
+
+
+def test_images_are_scaled_to_the_asked_size() -> None:
+    part = prepare("digits", 12, 0.25, 0.2, seed=0)["train"]
+    assert part.in_shape == (1, 12, 12)
+    assert part.images.dtype == torch.uint8
+
+
+def test_more_images_than_there_are_is_an_error(parts: dict[str, ImageSet]) -> None:
+    with pytest.raises(DataError, match="5000 images are asked for"):
+        parts["train"].first(5000)
+
+
+def test_an_epoch_visits_every_image_at_most_once_in_an_order_of_its_own() -> None:
+    rows = torch.cat(list(epoch_batches(100, 32, seed=1)))
+    assert len(rows) == 96 == len(rows.unique()) == 32 * num_batches(100, 32)
+    assert not torch.equal(rows, torch.cat(list(epoch_batches(100, 32, seed=2))))
+    assert [len(batch) for batch in epoch_batches(20, 32, seed=1)] == [20]
+
+
+def test_seeds_are_apart_for_every_purpose() -> None:
+    seeds = {derive_seed(0, name, step) for name in ("a", "b") for step in range(1000)}
+    assert len(seeds) == 2000
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_image_files_of_any_mode_and_size_are_read(tmp_path: Path) -> None:
+    for mode, colour in (("RGB", (255, 0, 0)), ("L", 7), ("RGBA", (1, 2, 3, 4))):
+        Image.new(mode, (30, 20), colour).save(tmp_path / f"{mode}.png")
+    grey = read_images(sorted(tmp_path.iterdir()), (1, 8, 8))
+    assert grey.shape == (3, 1, 8, 8)
+    assert read_images([tmp_path / "RGB.png"], (3, 8, 8))[0, :, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"broken\.png must be a readable image"):
+        read_images([path], (1, 8, 8))
+    with pytest.raises(DataError, match=r"absent\.png"):
+        read_images([tmp_path / "absent.png"], (1, 8, 8))

@@ -1,0 +1,69 @@
+"""The journal: what kill -9 leaves behind is mended, another search's trials are never taken up."""
+
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from helixnas.search.journal import open_study
+
+
+def add_trial(journal: Path, owner: str, value: float) -> None:
+    study = open_study(journal, owner)
+    study.tell(study.ask(), value)
+
+
+def values(journal: Path, owner: str) -> list[float | None]:
+    return [trial.value for trial in open_study(journal, owner).trials]
+
+
+def test_a_study_goes_on_where_it_stood(tmp_path: Path) -> None:
+    add_trial(tmp_path / "new" / "journal", "me", 1.0)
+    add_trial(tmp_path / "new" / "journal", "me", 2.0)
+    assert values(tmp_path / "new" / "journal", "me") == [1.0, 2.0]
+
+
+def test_a_trial_left_running_is_failed(tmp_path: Path) -> None:
+    open_study(tmp_path / "journal", "me").ask()
+    (trial,) = open_study(tmp_path / "journal", "me").trials
+    assert trial.state == TrialState.FAIL
+
+
+def test_a_line_that_a_kill_cut_short_is_dropped(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    add_trial(journal, "me", 1.0)
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":4,"worker_id":"x","stu')
+    add_trial(journal, "me", 2.0)
+    assert values(journal, "me") == [1.0, 2.0]
+
+
+def test_the_lock_of_a_killed_process_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a relative path, as in the stage
+    add_trial(Path("journal"), "me", 1.0)
+    Path("journal.lock").touch()
+    add_trial(Path("journal"), "me", 2.0)
+    assert values(Path("journal"), "me") == [1.0, 2.0]
+
+
+def test_another_searchs_trials_are_set_aside(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    add_trial(journal, "another", 1.0)
+    assert values(journal, "me") == []
+    assert values(Path(f"{journal}.old"), "another") == [1.0]
+
+
+def test_a_study_without_trials_is_taken_over(tmp_path: Path) -> None:
+    open_study(tmp_path / "journal", "another")
+    add_trial(tmp_path / "journal", "me", 1.0)
+    assert values(tmp_path / "journal", "me") == [1.0]
+    assert not (tmp_path / "journal.old").exists()
+
+
+@pytest.mark.parametrize("text", ["no journal\n", '{"op_code": 0}\n', "[]\n", "{}\n{}\n"])
+def test_a_file_that_is_no_journal_is_set_aside(tmp_path: Path, text: str) -> None:
+    journal = tmp_path / "journal"
+    journal.write_text(text)
+    add_trial(journal, "me", 1.0)
+    assert values(journal, "me") == [1.0]
+    assert Path(f"{journal}.old").read_text().startswith(text)

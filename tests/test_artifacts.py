@@ -1,0 +1,113 @@
+"""Values on disk: whole or refused."""
+
+import errno
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from helixnas import artifacts
+from helixnas.errors import ArtifactError, EnvironmentFault
+
+TABLE = pd.DataFrame({"path": ["0:0", "1:2"], "distill_loss": [0.1, 1 / 3]})
+TENSORS = {"b": torch.arange(3), "a": torch.tensor(0.5), "c": torch.zeros(2, 2, dtype=torch.uint8)}
+
+
+def save_all(folder: Path) -> dict[str, Path]:
+    paths = {"json": folder / "v.json", "table": folder / "v.parquet", "tensors": folder / "v.safetensors"}
+    artifacts.save_json(paths["json"], "kind", {"x": [1, 2.5, "é"]})
+    artifacts.save_table(paths["table"], "kind", TABLE, {"seed": 1})
+    artifacts.save_tensors(paths["tensors"], "kind", TENSORS, {"seed": 1})
+    return paths
+
+
+LOADERS = {"json": artifacts.load_json, "table": artifacts.load_table, "tensors": artifacts.load_tensors}
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    paths = save_all(tmp_path)
+    assert artifacts.load_json(paths["json"], "kind") == {"x": [1, 2.5, "é"]}
+    table, facts = artifacts.load_table(paths["table"], "kind")
+    pd.testing.assert_frame_equal(table, TABLE)
+    assert facts == {"seed": 1}
+    assert table["distill_loss"].dtype == np.float64
+    tensors, _ = artifacts.load_tensors(paths["tensors"], "kind")
+    assert list(tensors) == ["a", "b", "c"]
+    assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
+
+
+def test_the_same_value_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, second = save_all(tmp_path / "1"), save_all(tmp_path / "2")
+    assert all(first[kind].read_bytes() == second[kind].read_bytes() for kind in first)
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(ArtifactError, match=r"nothing\.x must exist.*dvc repro"):
+        LOADERS[kind](tmp_path / "nothing.x", "kind")
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tmp_path: Path, kind: str, share: float) -> None:
+    path = save_all(tmp_path)[kind]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ArtifactError, match="Remove it and run"):
+        LOADERS[kind](path, "kind")
+
+
+def test_a_value_that_was_changed_afterwards_is_refused(tmp_path: Path) -> None:
+    paths = save_all(tmp_path)
+    paths["json"].write_text(paths["json"].read_text().replace("2.5", "2.6"))
+    data = bytearray(paths["tensors"].read_bytes())
+    data[-1] ^= 1
+    paths["tensors"].write_bytes(data)
+    for kind in ("json", "tensors"):
+        with pytest.raises(ArtifactError, match="checksum"):
+            LOADERS[kind](paths[kind], "kind")
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(ArtifactError, match="must hold"):
+        LOADERS[kind](save_all(tmp_path)[kind], "other")
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    artifacts.save_json(path, "kind", 1)
+    with pytest.raises(RuntimeError), artifacts.atomic(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    with pytest.raises(EnvironmentFault, match="Free some space"), artifacts.atomic(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert artifacts.load_json(path, "kind") == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """Files may grow to 100 bytes: a write beyond ends as on a full disk, with an OSError in the middle of it."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, previous)
+
+
+def test_a_disk_without_room_ends_every_kind_of_write_with_one_message(tmp_path: Path, no_room: None) -> None:
+    for save in (
+        lambda: artifacts.save_json(tmp_path / "v", "kind", "x" * 1000),
+        lambda: artifacts.save_table(tmp_path / "v", "kind", TABLE),
+        lambda: artifacts.save_tensors(tmp_path / "v", "kind", TENSORS),
+    ):
+        with pytest.raises(EnvironmentFault, match="v must be written, but"):
+            save()
+    assert list(tmp_path.iterdir()) == []
