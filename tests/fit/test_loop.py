@@ -38,7 +38,9 @@ def train(parts: dict[str, ImageSet], checkpoint: Path, settings: Recipe, stop_a
 def test_a_network_learns_and_the_same_seed_learns_the_same(parts: dict[str, ImageSet], tmp_path: Path) -> None:
     first, second = (train(parts, tmp_path / name, recipe()) for name in "ab")
     assert accuracy(first, parts["rating"]) > 0.6
-    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
 
 
 def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(parts: dict[str, ImageSet], tmp_path: Path) -> None:
@@ -46,10 +48,14 @@ def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(parts: dict[str,
     with pytest.raises(KeyboardInterrupt):
         train(parts, tmp_path / "cut", recipe(), stop_after=2)
     resumed = train(parts, tmp_path / "cut", recipe())
-    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
+    )
 
 
-def test_a_damaged_checkpoint_is_told_and_passed_over(parts: dict[str, ImageSet], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_checkpoint_is_told_and_passed_over(
+    parts: dict[str, ImageSet], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"half a file")
     assert Checkpoint(path).load() is None
@@ -77,7 +83,9 @@ def test_an_optimizer_that_timm_does_not_know_is_named() -> None:
 
 
 def _blank() -> ImageSet:
-    return ImageSet(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.zeros(4, dtype=torch.long), ("a",), (0.0,), (1.0,))
+    return ImageSet(
+        torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.zeros(4, dtype=torch.long), ("a",), (0.0,), (1.0,)
+    )
 
 
 def test_distillation_alone_draws_the_student_to_the_teacher(parts: dict[str, ImageSet], tmp_path: Path) -> None:

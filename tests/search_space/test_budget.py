@@ -42,6 +42,11 @@ def test_costs_add_and_an_unmeasured_latency_stays_unmeasured() -> None:
 
 
 def test_quantities_read_well() -> None:
-    assert [quantity("madds", value) for value in (61.3e6, 385.8e6, 999, 5_884_262)] == ["61.3M", "385.8M", "999", "5.88M"]
+    assert [quantity("madds", value) for value in (61.3e6, 385.8e6, 999, 5_884_262)] == [
+        "61.3M",
+        "385.8M",
+        "999",
+        "5.88M",
+    ]
     assert quantity("latency_ms", 1.944) == "1.94 ms"
     assert str(Budget(madds=5e7)) == "madds <= 50M"

@@ -45,7 +45,7 @@ def _compose(root: Path, overrides: Sequence[str]) -> Any:
 
 def _explain(fault: Any) -> str:
     """One pydantic fault as a sentence: key, what must hold, value, remedy."""
-    location = [part for part in fault["loc"] if not isinstance(part, str) or "[" not in part and "-" not in part]
+    location = [part for part in fault["loc"] if not isinstance(part, str) or ("[" not in part and "-" not in part)]
     key = ".".join(map(str, location)) or FILE_NAME
     if fault["type"] == "extra_forbidden":
         return _unknown(location, key)

@@ -19,8 +19,8 @@ from helixnas.search_space import (
     SearchResult,
     SearchSpace,
     build,
+    search_result_from_json,
 )
-from helixnas.search_space import search_result_from_json
 from helixnas.student import BlockSupernet
 from helixnas.teacher import CutTeacher, create, cut
 
