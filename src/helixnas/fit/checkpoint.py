@@ -29,7 +29,7 @@ class Checkpoint:
             return None
         try:
             state: dict[str, Any] = torch.load(self._path, map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError) as error:  # torch's reader meets them all
             print(f"{self._path} cannot be read ({error}); starting afresh.", file=sys.stderr)
             return None
         return state
