@@ -6,11 +6,14 @@ Imports are lazy, so that ``--help`` answers at once.
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from helixnas.errors import HelixError
+
+if TYPE_CHECKING:
+    from helixnas.config import RunConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 STAGES = "Stages, as dvc.yaml runs them"
@@ -20,7 +23,7 @@ BlockId = Annotated[int, typer.Option("--block-id", min=0, help="Which block, co
 VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="This version, not the challenger.")]
 
 
-def _config():  # type: ignore[no-untyped-def]  # RunConfig; named here it would import pydantic for --help
+def _config() -> "RunConfig":
     from helixnas.config import load
 
     return load(Path())

@@ -168,7 +168,7 @@ def _hash_tensors(tensors: Mapping[str, "Tensor"]) -> str:
     digest = hashlib.sha256()
     for name, tensor in tensors.items():
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(memoryview(tensor.flatten().view(_uint8()).numpy()))
+        digest.update(tensor.flatten().view(_uint8()).numpy().tobytes())
     return digest.hexdigest()
 
 

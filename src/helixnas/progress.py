@@ -42,7 +42,7 @@ def forget(name: str, value: float, step: int) -> None:
 
 
 class Reporter:
-    """A Progress for one stage (``distill@2``): writes its State to ``.cache/progress``, at most four times a second."""
+    """A Progress for one stage (``distill@2``): writes its State to ``.cache/progress``, at most 4 times a second."""
 
     def __init__(self, stage: str, folder: Path = FOLDER) -> None:
         self._stage = stage

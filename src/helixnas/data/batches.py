@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def derive_seed(seed: int, *parts: str | int) -> int:
-    """A seed for one purpose, such as ``derive_seed(seed, "distill", block_id, step)``: below 2^31, unrelated to others."""
+    """A seed for one purpose, such as ``derive_seed(seed, "distill", block_id, step)``: below 2^31."""
     text = ":".join(map(str, (seed, *parts)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 

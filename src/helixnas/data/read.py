@@ -13,7 +13,7 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def read_images(paths: Sequence[Path], in_shape: tuple[int, int, int]) -> Tensor:
-    """The image files as uint8 [N, C, H, W], scaled to ``in_shape`` (C, H, W); DataError names the first unreadable one."""
+    """The image files as uint8 [N, C, H, W], scaled to ``in_shape`` (C, H, W); DataError names an unreadable one."""
     channels, size, _ = in_shape
     if channels not in _MODES:
         raise DataError(f"An image file has 1, 3 or 4 channels, but the model takes {channels}.")

@@ -54,7 +54,7 @@ class Fit:
         device: torch.device,
         distillation: LogitDistillation | None = None,
     ) -> None:
-        self._network = network.to(device, memory_format=torch.channels_last)
+        self._network = network.to(device).to(memory_format=torch.channels_last)
         self._train, self._recipe, self._key, self._seed, self._device = train, recipe, key, seed, device
         self._distillation = distillation
         self._augmenter = Augmenter(recipe.augment, train.in_shape[1], train.mean, train.std)

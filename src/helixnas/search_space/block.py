@@ -1,4 +1,4 @@
-"""What a block must do (BlockSpec), what it may be made of (Cell, BlockSpace), and all blocks together (SearchSpace)."""
+"""What a block must do (BlockSpec), what it may be made of (Cell, BlockSpace), and all together (SearchSpace)."""
 
 import hashlib
 import json
@@ -165,7 +165,7 @@ class SearchSpace:
         keys = arch_id.split("-")
         if len(keys) != len(self.blocks):
             raise SpaceMismatchError(
-                f"An arch_id of this search space must name {len(self.blocks)} blocks, but {arch_id!r} names {len(keys)}."
+                f"An arch_id of this space must name {len(self.blocks)} blocks, but {arch_id!r} names {len(keys)}."
             )
         return Architecture(tuple(block.parse_path(key) for block, key in zip(self.blocks, keys, strict=True)))
 

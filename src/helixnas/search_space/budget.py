@@ -40,7 +40,7 @@ class Budget:
         return {name: limit for name, limit in pairs.items() if limit is not None}
 
     def admits(self, cost: Cost) -> bool:
-        """Whether every limit holds; a cost equal to its limit is admitted. A limited but unmeasured cost is an error."""
+        """Whether every limit holds; a cost equal to its limit is. A limited but unmeasured cost is an error."""
         values = {name: getattr(cost, name) for name in self.limits}
         missing = [name for name, value in values.items() if value is None]
         if missing:
@@ -74,7 +74,7 @@ def _limit(name: str, value: float | str | None, teacher: Cost) -> float | None:
         raise ConfigError(
             f"search.budget.{name} is {value!r}, a share of the teacher's, which was not measured. Run the cost stage."
         )
-    return whole * float(value.removesuffix("%")) / 100
+    return float(whole) * float(value.removesuffix("%")) / 100
 
 
 def quantity(name: str, value: float) -> str:

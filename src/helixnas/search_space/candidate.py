@@ -41,6 +41,6 @@ TEACHER = Candidate("teacher")
 """The teacher's own block, kept as it is."""
 
 
-def mbconv(kernel: int, expansion: int, se_ratio: float) -> Candidate:
+def mbconv(kernel: int, expansion: float, se_ratio: float) -> Candidate:
     """Inverted residual with squeeze-excite (MobileNetV2/V3, EfficientNet). ``se_ratio`` is of the input channels."""
     return Candidate("mb", (("k", kernel), ("e", expansion), ("se", se_ratio)))

@@ -52,7 +52,8 @@ def _figures(setting: Setting, arch_id: str, budget: Budget) -> Figures:
         counted = count(network.cpu(), test.in_shape)
         cost = type(counted)(counted.madds, counted.num_params, latency_ms)
         rows.append(Figure(name, accuracy(network, test), cost))
-    return Figures(arch_id, *rows, budget, len(test), machine(setting.device))
+    teacher_row, before, after = rows
+    return Figures(arch_id, teacher_row, before, after, budget, len(test), machine(setting.device))
 
 
 def _latencies(setting: Setting, networks: list[nn.Module], in_shape: tuple[int, ...]) -> list[float]:

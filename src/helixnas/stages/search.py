@@ -14,7 +14,7 @@ from helixnas.fit import validation_loss
 from helixnas.progress import silent
 from helixnas.report import frontier_table, trials_table
 from helixnas.search import Measurement, decide, pricer, refine, solve
-from helixnas.search_space import Architecture, Budget, SearchSpace, search_result_to_json
+from helixnas.search_space import Architecture, Budget, Choice, SearchSpace, search_result_to_json
 from helixnas.stages.loading import (
     load_costs,
     load_outer_costs,
@@ -37,7 +37,7 @@ def run(config: RunConfig) -> None:
     fixed, teacher_cost = load_outer_costs(setting.root, is_measured=is_timed)
     budget = Budget.resolve(config.search.budget.model_dump(), teacher_cost)
     exact = solve(space, ratings, costs, fixed, budget, config.search.num_best)
-    trials = ()
+    trials: tuple[Choice, ...] = ()
     if config.search.num_trials:
         affordable = [choice for choice in exact.frontier if budget.admits(choice.cost)]
         trials = refine(

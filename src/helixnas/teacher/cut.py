@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 
 from helixnas.errors import CutError
 from helixnas.search_space import BlockSpec
+from helixnas.search_space.block import Layout
 from helixnas.teacher import graph
 
 
@@ -142,7 +143,7 @@ def _specs(
         y = block(x)
         for tensor in (x, y):
             _require_layout(tensor, block_id)
-        layout = "NCHW" if y.ndim == 4 else "NLC"
+        layout: Layout = "NCHW" if y.ndim == 4 else "NLC"
         specs.append(BlockSpec(block_id, tuple(x.shape[1:]), tuple(y.shape[1:]), layout, tuple(names)))
         x = y
     return tuple(specs)

@@ -1,5 +1,7 @@
 """Drop-in replacements: every cell takes and gives what the teacher's block does, so a trained block fits in place."""
 
+from itertools import product
+
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
 from helixnas.search_space.block import BlockSpec, Cell
@@ -16,7 +18,7 @@ def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
             f"search_space.name 'substitute' replaces blocks of maps, but block {spec.block_id} passes on tokens. "
             "Cut the teacher where it passes on maps."
         )
-    candidates = tuple(mbconv(k, e, settings.se_ratio) for e in settings.expansions for k in settings.kernels)
+    candidates = tuple(mbconv(k, e, settings.se_ratio) for e, k in product(settings.expansions, settings.kernels))
     kept = (Cell((spec.out_width,), (spec.stride,), ((TEACHER,),)),) if settings.keep_teacher else ()
     made = (
         Cell(
