@@ -4,6 +4,7 @@ import errno
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -91,23 +92,25 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.fixture
+@contextmanager
 def no_room() -> Iterator[None]:
     """Files may grow to 100 bytes: a write beyond ends as on a full disk, with an OSError in the middle of it."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, previous)
+    try:
+        yield
+    finally:  # before pytest writes another line of its own output
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, previous)
 
 
-def test_a_disk_without_room_ends_every_kind_of_write_with_one_message(tmp_path: Path, no_room: None) -> None:
+def test_a_disk_without_room_ends_every_kind_of_write_with_one_message(tmp_path: Path) -> None:
     for save in (
         lambda: artifacts.save_json(tmp_path / "v", "kind", "x" * 1000),
         lambda: artifacts.save_table(tmp_path / "v", "kind", TABLE),
         lambda: artifacts.save_tensors(tmp_path / "v", "kind", TENSORS),
     ):
-        with pytest.raises(EnvironmentFault, match="v must be written, but"):
+        with no_room(), pytest.raises(EnvironmentFault, match="v must be written, but"):
             save()
     assert list(tmp_path.iterdir()) == []
