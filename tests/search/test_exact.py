@@ -58,8 +58,8 @@ def check(instance: Instance, names: tuple[str, ...], share: float, num_best: in
 def test_search_equals_brute_force_on_random_instances(names: tuple[str, ...]) -> None:
     for seed in range(240):  # 5 kinds of budget x 240 seeds = 1,200 instances
         rng = np.random.default_rng([7, seed])
-        widths = [(8,), (8, 16)][seed % 2]
-        is_coarse = seed % 3 > 0  # else real numbers, whose sums round
+        widths = [(8,), (8, 16), (16, 8)][seed % 3]
+        is_coarse = seed % 4 > 0  # else real numbers, whose sums round
         instance = make_instance(seed, int(rng.integers(1, 4)), int(rng.integers(1, 5)), widths, is_coarse=is_coarse)
         check(instance, names, float(rng.uniform(0, 1)), int(rng.integers(1, 12)))
 

@@ -132,6 +132,7 @@ def test_the_search_ends_when_every_combination_was_tried(tmp_path: Path) -> Non
     bench = Bench(instance)
     trials = search(instance, tmp_path / "journal", bench, Budget(madds=1000), num_trials=50)
     assert 1 <= len(trials) == len(bench.asked) <= 3
+    assert len(proposals(tmp_path / "journal")) < 50
 
 
 def test_a_loss_that_is_no_number_is_recorded_and_never_wins(instance: Instance, tmp_path: Path) -> None:
