@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from helixnas.search.merge import merge
 from helixnas.search.options import block_options, ceilings, within
-from helixnas.search_space import COST_NAMES, Architecture, Budget, Cost
+from helixnas.search_space import COST_NAMES, Architecture, Budget, Cost, CostTable
 
-from .conftest import make_instance
+from .conftest import Instance, make_instance
 from .test_frontier import beaters
 
 LIMITS = st.one_of(st.none(), st.floats(1e-3, 1e12))
@@ -50,3 +50,17 @@ def test_contenders_are_the_paths_that_no_other_beats() -> None:
 def test_a_path_that_hands_on_another_width_contends_for_itself() -> None:
     instance = make_instance(0, 2, 1, (8, 16))  # each block: one path to each width
     assert instance.price.contenders(Budget()) == (("0:0", "1:0"), ("0:0", "1:0"))
+
+
+def test_the_order_of_widths_in_a_cost_table_does_not_matter() -> None:
+    instance = make_instance(4, 2, 5, (8, 16))
+    table = instance.costs[1]
+    interleaved = np.argsort(np.tile(np.arange(10), 2), kind="stable")  # the two widths of each path side by side
+    columns = ([column[index] for index in interleaved] for column in (table.in_widths, table.paths, table.costs))
+    mixed = Instance(
+        instance.space,
+        instance.ratings,
+        (instance.costs[0], CostTable(1, *map(tuple, columns))),
+        instance.fixed,
+    )
+    assert mixed.solve(Budget(madds=20), 5) == instance.solve(Budget(madds=20), 5)
