@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from flows.graph import read_changed
-from flows.parameters import override
+from flows.parameters import change
 from flows.servers import start_temporary_prefect
 from helixnas.artifacts import CACHE, folder
 from helixnas.config import RunConfig, load
@@ -49,7 +49,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     root = Path.cwd()
     try:
-        override(root, arguments.set)
+        change(root, arguments.preset, arguments.set)
         config = load(root)
         result = None if arguments.force else _current(root, config, register=arguments.register)
         figures, version = result or _run(root, register=arguments.register)
@@ -66,7 +66,14 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m flows", description="From a trained teacher to a student.")
     add = parser.add_argument
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change params.yaml first: distill.lr=0.01")
+    add("--preset", metavar="NAME", help="fill params.yaml from conf/preset/NAME.yaml first")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change params.yaml first, after the preset: distill.lr=0.01",
+    )
     add("--no-register", dest="register", action="store_false", help="leave MLflow alone")
     add("--force", action="store_true", help="start the flow even if nothing changed; DVC still skips what is current")
     return parser.parse_args()

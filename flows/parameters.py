@@ -1,27 +1,68 @@
-"""Overrides, written into params.yaml, where DVC sees them."""
+"""Presets and overrides, written into params.yaml, where DVC sees them."""
 
-import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from helixnas.artifacts import save_text
 from helixnas.config import load
 from helixnas.config.load import FILE_NAME
+from helixnas.errors import ConfigError
+
+PRESETS = Path("conf/preset")
+REPLACED = {"model_args"}
+"""Mappings that a preset gives as a whole: the arguments of one teacher mean nothing to another."""
 
 
-def override(root: Path, overrides: Sequence[str]) -> None:
-    """Write overrides such as ``distill.lr=0.01`` into params.yaml, comments kept.
+def change(root: Path, preset: str | None, overrides: Sequence[str]) -> None:
+    """Write a preset of conf/preset, then overrides such as ``distill.lr=0.01``, into params.yaml, comments kept.
 
     ConfigError, and params.yaml as it was, if the result could not work.
     """
-    if not overrides:
+    if preset is None and not overrides:
         return
-    from dvc.utils.hydra import apply_overrides
-
-    load(root, overrides)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / FILE_NAME
-        shutil.copy(root / FILE_NAME, copy)
-        apply_overrides(copy, list(overrides))
+        copy.write_bytes((root / FILE_NAME).read_bytes())
+        if preset is not None:
+            _fill(copy, root, preset)
+        load(copy.parent, overrides)
+        if overrides:
+            _override(copy, overrides)
         save_text(root / FILE_NAME, copy.read_text(encoding="utf-8"))
+
+
+def _fill(path: Path, root: Path, preset: str) -> None:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 120
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(
+        type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    values = yaml.load(path)
+    _merge(values, yaml.load(_preset_file(root, preset)))
+    yaml.dump(values, path)
+
+
+def _preset_file(root: Path, preset: str) -> Path:
+    known = sorted(file.stem for file in (root / PRESETS).glob("*.yaml"))
+    if preset not in known:
+        raise ConfigError(f"A preset must be one of {', '.join(known)} (in {PRESETS}), but is {preset!r}.")
+    return root / PRESETS / f"{preset}.yaml"
+
+
+def _merge(values: Any, preset: Mapping[str, Any]) -> None:
+    for key, value in preset.items():
+        if isinstance(value, Mapping) and key not in REPLACED and isinstance(values.get(key), Mapping):
+            _merge(values[key], value)
+        else:
+            values[key] = value
+
+
+def _override(path: Path, overrides: Sequence[str]) -> None:
+    from dvc.utils.hydra import apply_overrides
+
+    apply_overrides(path, list(overrides))

@@ -3,7 +3,6 @@
 A deployment of ``prefect.yaml`` calls the flow on a schedule; ``python -m flows`` calls it for people at a terminal.
 """
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from rich.console import Console
 
 from flows.estimate import expected_s
 from flows.graph import Graph, downstream, read_changed, read_graph
-from flows.parameters import override
+from flows.parameters import change
 from flows.processes import Processes
 from flows.run_stage import BROKEN, FAULT, run_stage
 from flows.watch import Watch
@@ -42,25 +41,27 @@ class StagesError(Exception):
 
 
 @flow(name="search", persist_result=False)
-def search(overrides: list[str] | None = None, register_student: bool = True) -> Published | State[Any] | None:
-    """Run the pipeline. ``overrides`` such as ``search.budget.madds=20%`` are written into params.yaml first.
+def search(
+    overrides: list[str] | None = None, preset: str | None = None, register_student: bool = True
+) -> Published | State[Any] | None:
+    """Run the pipeline. A ``preset`` of conf/preset, then ``overrides``, are written into params.yaml first.
 
     Returns what was published, None without ``register_student``; a failed state named "Fault" says what to mend.
     """
     try:
-        return run_pipeline(Path.cwd(), overrides or [], register=register_student)
+        change(Path.cwd(), preset, overrides or [])
+        return run_pipeline(Path.cwd(), register=register_student)
     except HelixError as error:
         return Failed(name=FAULT, message=str(error))
     except StagesError as error:
         return Failed(name=error.name, message=str(error))
 
 
-def run_pipeline(root: Path, overrides: list[str], *, register: bool) -> Published | None:
+def run_pipeline(root: Path, *, register: bool) -> Published | None:
     """The flow's body: stages in parallel where the graph lets them, MLflow beside and after them.
 
     Raises StagesError when every stage has ended that could; the blocks beside a failed one have ended well.
     """
-    override(root, overrides)
     config = load(root)
     graph = read_graph(root)
     stale = downstream(graph, read_changed(root))
@@ -145,9 +146,3 @@ def publish(root: Path, config: RunConfig, outcomes: Mapping[str, str], run_id: 
         return Failed(name=FAULT, message=str(error))
     get_run_logger().info("%s version %s", published.version.name, published.version.version)
     return published
-
-
-if __name__ == "__main__":
-    from flows.__main__ import main
-
-    sys.exit(main())

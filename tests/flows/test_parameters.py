@@ -1,14 +1,17 @@
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
-from flows.parameters import override
+from flows.parameters import change
 from helixnas.config import load
 from helixnas.errors import ConfigError
+from tests.conftest import ROOT
 
 
 def test_an_override_is_written_and_the_comments_stay(project: Path) -> None:
-    override(project, ["distill.lr=0.003", "search.budget.madds=20%"])
+    change(project, None, ["distill.lr=0.003", "search.budget.madds=20%"])
     assert load(project).distill.lr == 0.003
     assert load(project).search.budget.madds == "20%"
     assert "# fair or uniform" in (project / "params.yaml").read_text()
@@ -18,5 +21,38 @@ def test_an_override_is_written_and_the_comments_stay(project: Path) -> None:
 def test_an_override_that_cannot_work_changes_nothing(project: Path, wrong: str) -> None:
     before = (project / "params.yaml").read_bytes()
     with pytest.raises(ConfigError):
-        override(project, ["seed=1", wrong])
+        change(project, None, ["seed=1", wrong])
     assert (project / "params.yaml").read_bytes() == before
+
+
+def test_a_preset_fills_its_keys_and_leaves_the_others(project: Path) -> None:
+    shutil.copytree(ROOT / "conf", project / "conf")
+    lr = load(project).retrain.recipe.lr
+    change(project, "tiny", ["seed=3"])
+    config = load(project)
+    assert (config.seed, config.retrain.recipe.epochs, config.retrain.recipe.lr) == (3, 2, lr)
+    assert config.teacher.model_args == {"channels": [8, 16, 24, 32]}
+    assert "# fair or uniform" in (project / "params.yaml").read_text()
+
+
+def test_arguments_of_another_teacher_do_not_survive_a_preset(project: Path) -> None:
+    shutil.copytree(ROOT / "conf", project / "conf")
+    change(project, None, ["+teacher.model_args.drop_rate=0.1"])
+    change(project, "tiny", [])
+    assert "drop_rate" not in load(project).teacher.model_args
+
+
+def test_an_unknown_preset_is_named_with_those_there_are(project: Path) -> None:
+    shutil.copytree(ROOT / "conf", project / "conf")
+    before = (project / "params.yaml").read_bytes()
+    with pytest.raises(ConfigError, match=r"one of .*tiny.*'tinny'"):
+        change(project, "tinny", [])
+    assert (project / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "conf/preset").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_makes_parameters_that_can_work(project: Path, preset: Path) -> None:
+    shutil.copytree(ROOT / "conf", project / "conf")
+    change(project, preset.stem, [])
+    listed = yaml.safe_load((project / "params.yaml").read_text())
+    assert listed.keys() == yaml.safe_load((ROOT / "params.yaml").read_text()).keys()
