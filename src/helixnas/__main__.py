@@ -107,7 +107,7 @@ def publish() -> None:
     """Record the last run in MLflow and register its student: what `make run` does after the stages."""
     from helixnas.stages import publish as publishing
 
-    version = publishing.publish(Path(), _config(), {}).version
+    version = publishing.publish(Path(), _config()).version
     print(f"{version.name} version {version.version} ({', '.join(version.aliases) or 'no alias'})")
 
 

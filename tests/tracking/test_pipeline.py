@@ -1,5 +1,5 @@
 import math
-import time
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -93,11 +93,21 @@ def test_a_pipeline_that_broke_off_is_seen_as_failed(store: Store, root: Path, c
     assert statuses == {"data": "FINISHED", "teacher": "FAILED"}
 
 
-def test_sixteen_stages_are_recorded_in_a_few_seconds(store: Store, project: Path, config: RunConfig) -> None:
-    stages = [f"{name}@{block_id}" for name in ("distill", "rating") for block_id in range(5)]
-    for block_id in range(5):
-        write_curve(project / folder("distill", block_id), [f"{step},loss,1.0" for step in range(2000)])
-    start = time.monotonic()
-    run_id = begin(store, project, config)
-    end(store, run_id, project, dict.fromkeys([*stages, *OUTCOMES], "ran"), figures(), is_ok=True)
-    assert time.monotonic() - start < 20  # about 3 s on two free cores
+def test_a_run_whose_process_was_killed_is_closed_by_the_next(store: Store, root: Path, config: RunConfig) -> None:
+    abandoned, at_work = begin(store, root, config), begin(store, root, config)
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    store.client.set_tag(abandoned, "process_id", str(gone.pid))
+    begin(store, root, config)
+    statuses = [store.client.get_run(run_id).info.status for run_id in (abandoned, at_work)]
+    assert statuses == ["KILLED", "RUNNING"]
+
+
+def test_a_run_of_another_machine_is_left_alone(store: Store, root: Path, config: RunConfig) -> None:
+    elsewhere = begin(store, root, config)
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    store.client.set_tag(elsewhere, "process_id", str(gone.pid))
+    store.client.set_tag(elsewhere, "host", "elsewhere")
+    begin(store, root, config)
+    assert store.client.get_run(elsewhere).info.status == "RUNNING"

@@ -38,6 +38,13 @@ def test_a_known_student_is_not_built_again(add: Add, store: Store) -> None:
     register(store, NAME, build, figures=figures(), dvc_md5=made.dvc_md5, commit="c0ffee", run_id="none")
 
 
+def test_a_known_student_under_new_figures_carries_these_and_its_first_commit(add: Add, store: Store) -> None:
+    made = add("a")
+    taken = {"figures": figures(madds=100, latency_ms=9.5), "dvc_md5": made.dvc_md5, "commit": "1a7e4"}
+    assert register(store, NAME, lambda: pytest.fail("built"), **taken, run_id="none").cost.latency_ms == 9.5
+    assert store.client.get_model_version(NAME, "1").tags["git_commit"] == "c0ffee"
+
+
 def test_a_student_that_comes_back_is_the_challenger_again(add: Add) -> None:
     add("a")
     add("b")
@@ -45,7 +52,7 @@ def test_a_student_that_comes_back_is_the_challenger_again(add: Add) -> None:
 
 
 def test_an_unmeasured_latency_has_no_tag_and_reads_as_none(store: Store) -> None:
-    values = tags(figures(latency_ms=None), "f" * 32, "c0ffee")
+    values = tags(figures(latency_ms=None), "f" * 32)
     assert "latency_ms" not in values
     store.client.create_registered_model(NAME)
     store.client.create_model_version(NAME, "file:///nowhere", tags=values)

@@ -64,6 +64,15 @@ def test_publishing_again_is_another_run_of_the_same_version(finished: Path, con
     assert again.run_id != first.run_id
 
 
+def test_publishing_by_hand_records_the_stages_that_dvc_has_recorded(
+    finished: Path, config: RunConfig, store: Store
+) -> None:
+    run_id = publishing.publish(finished, config).run_id
+    found = store.client.search_runs([store.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
+    outcomes = {run.info.run_name: run.data.tags["outcome"] for run in found}
+    assert outcomes == {"data": "skipped", "retrain": "skipped"}
+
+
 def test_what_was_published_can_be_looked_up(finished: Path, config: RunConfig) -> None:
     assert publishing.published(finished, config) is None
     publishing.publish(finished, config, OUTCOMES)

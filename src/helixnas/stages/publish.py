@@ -39,13 +39,16 @@ def fail(root: Path, config: RunConfig, outcomes: Mapping[str, str], run_id: str
     tracking.end(store, run_id, root, outcomes, None, is_ok=False)
 
 
-def publish(root: Path, config: RunConfig, outcomes: Mapping[str, str], run_id: str | None = None) -> Published:
+def publish(
+    root: Path, config: RunConfig, outcomes: Mapping[str, str] | None = None, run_id: str | None = None
+) -> Published:
     """Register the student and record the pipeline, in the run that ``begin`` opened or in one of its own.
 
-    ``outcomes`` maps DVC's stages (``distill@2``) to "ran", "cached" or "skipped". ArtifactError where a file that the
-    pipeline makes is missing.
+    ``outcomes`` maps DVC's stages (``distill@2``) to "ran", "cached" or "skipped"; without it, every stage that DVC
+    has recorded here was skipped. ArtifactError where a file that the pipeline makes is missing.
     """
     figures = load_figures(root)
+    outcomes = outcomes or dict.fromkeys(tracking.recorded_stages(root), "skipped")
     store = tracking.open_store(root, config.tracking.experiment)
     run_id = run_id or tracking.begin(store, root, config)
     try:

@@ -9,13 +9,14 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # a server that is down is told in seconds, not minutes
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model that is loaded must not run code
 
-from helixnas.tracking.lineage import Commit, dvc_md5, read_commit
+from helixnas.tracking.alias import CHALLENGER, CHAMPION, PREVIOUS
+from helixnas.tracking.lineage import Commit, dvc_md5, read_commit, recorded_stages
 from helixnas.tracking.load import Loaded, load_model, load_version
 from helixnas.tracking.pipeline import begin, end
 from helixnas.tracking.promotion import Promotion, delete, promote, rollback
 from helixnas.tracking.registry import Student, register
 from helixnas.tracking.store import Store, open_store
-from helixnas.tracking.versions import CHALLENGER, CHAMPION, PREVIOUS, Version, find, versions
+from helixnas.tracking.versions import Version, find, versions
 
 __all__ = [
     "CHALLENGER",
@@ -37,6 +38,7 @@ __all__ = [
     "open_store",
     "promote",
     "read_commit",
+    "recorded_stages",
     "register",
     "rollback",
     "versions",

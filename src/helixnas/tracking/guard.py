@@ -12,7 +12,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from helixnas.tracking.versions import CHAMPION
+from helixnas.tracking.alias import CHAMPION
 
 MESSAGE = (
     "the champion cannot be deleted: make another version the champion first (helixnas promote, helixnas rollback)"

@@ -5,6 +5,8 @@ DVC may have made any stage's files long ago; a stage that was cached is recorde
 
 import csv
 import json
+import os
+import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -26,17 +28,39 @@ MAX_PARAMS = 100
 FILES = (Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock"), folder("report") / "report.html")
 TRAIN = folder("data") / "train.safetensors"
 STUDENT = folder("retrain") / "student.safetensors"
+HOST, PROCESS = "host", "process_id"
+"""Tags that tell who works on a run."""
 
 
 def begin(store: Store, root: Path, config: RunConfig) -> str:
     """Open the pipeline's run, with its parameters and git's commit, and return its id. ``end`` closes it."""
+    _close_abandoned(store)
     commit = read_commit(root)
     tags = {"mlflow.source.git.commit": commit.sha, "git_dirty": str(commit.is_dirty).lower()}
+    tags |= {HOST: platform.node(), PROCESS: str(os.getpid())}
     run_id = str(store.client.create_run(store.experiment_id, run_name="pipeline", tags=tags).info.run_id)
     params = _flat(config.model_dump(mode="json"))
     for chunk in _chunks((Param(key, value) for key, value in params), MAX_PARAMS):
         store.client.log_batch(run_id, params=chunk)
     return run_id
+
+
+def _close_abandoned(store: Store) -> None:
+    """Mark as KILLED what a process of this machine opened that was killed outright, and could not say so itself."""
+    query = f"attributes.status = 'RUNNING' AND tags.{HOST} = '{platform.node()}'"
+    for run in store.client.search_runs([store.experiment_id], query):
+        if not _is_alive(int(run.data.tags[PROCESS])):
+            store.client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
 
 
 def end(

@@ -7,9 +7,10 @@ from torch import nn
 
 from helixnas.errors import PromotionError
 from helixnas.search_space import Budget, quantity
+from helixnas.tracking.alias import CHALLENGER, CHAMPION, PREVIOUS
 from helixnas.tracking.load import load_version
 from helixnas.tracking.store import Store
-from helixnas.tracking.versions import CHALLENGER, CHAMPION, PREVIOUS, Version, aliases, get, with_alias
+from helixnas.tracking.versions import Version, aliases, get, with_alias
 
 Evaluate = Callable[[nn.Module], float]
 """A module's top-1 accuracy (0 to 1), the same images for each."""

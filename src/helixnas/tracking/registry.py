@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from helixnas.search_space import Figures
+from helixnas.tracking.alias import CHALLENGER
 from helixnas.tracking.load import load_module
 from helixnas.tracking.store import Store
-from helixnas.tracking.versions import CHALLENGER, Version, find, get, tags
+from helixnas.tracking.versions import Version, find, get, tags
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +47,12 @@ def register(
     ``student`` is called only to make a version, since building the module takes seconds.
     """
     found = find(store, name, dvc_md5)
-    number = _add(store, name, student(), tags(figures, dvc_md5, commit), run_id) if found is None else found.version
+    if found is None:
+        number = _add(store, name, student(), tags(figures, dvc_md5) | {"git_commit": commit}, run_id)
+    else:
+        number = found.version
+        for key, value in tags(figures, dvc_md5).items():  # the budget or the measured latency may be new
+            store.client.set_model_version_tag(name, str(number), key, value)
     store.client.set_registered_model_alias(name, CHALLENGER, str(number))
     return replace(get(store, name, number), is_new=found is None)
 

@@ -1,24 +1,13 @@
 """The registered versions of a student, read back from MLflow as plain values."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlflow.exceptions import MlflowException
 
 from helixnas.errors import PromotionError
 from helixnas.search_space import Cost, Figures
-
-if TYPE_CHECKING:
-    from helixnas.tracking.store import Store
-
-CHALLENGER = "challenger"
-"""The alias of the version that was published last."""
-CHAMPION = "champion"
-"""The alias of the version that predicts."""
-PREVIOUS = "previous"
-"""The alias of the version that was champion before, for a rollback."""
+from helixnas.tracking.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +24,7 @@ class Version:
     aliases: tuple[str, ...]
 
 
-def tags(figures: Figures, dvc_md5: str, commit: str) -> dict[str, str]:
+def tags(figures: Figures, dvc_md5: str) -> dict[str, str]:
     """What a version carries, so that it can be judged without loading it. An unmeasured latency has no tag."""
     cost = figures.student.cost
     values = {
@@ -46,7 +35,6 @@ def tags(figures: Figures, dvc_md5: str, commit: str) -> dict[str, str]:
         "latency_ms": cost.latency_ms,
         "budget": figures.budget,
         "dvc_md5": dvc_md5,
-        "git_commit": commit,
     }
     return {name: str(value) for name, value in values.items() if value is not None}
 
