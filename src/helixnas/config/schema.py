@@ -20,7 +20,7 @@ class Section(BaseModel):
 class Augment(Section):
     """timm's training transform. ``rand_augment`` is timm's string, such as ``rand-m9-mstd0.5``."""
 
-    min_scale: Fraction | Literal[1] = 0.8
+    min_scale: Fraction | Literal[1]
     hflip: Share
     rand_augment: str | None
     random_erasing: Share
