@@ -74,3 +74,14 @@ def teacher(small_net: SmallNet, parts: dict[str, ImageSet]) -> CutTeacher:
 @pytest.fixture
 def space(teacher: CutTeacher, config: RunConfig) -> SearchSpace:
     return build(teacher.specs, config.search_space)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small project where every stage has run. Copy it before you change it."""
+    from tests.project import new_project, run_all
+
+    root = tmp_path_factory.mktemp("finished")
+    new_project(root)
+    run_all(root)
+    return root

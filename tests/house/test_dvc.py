@@ -1,0 +1,161 @@
+"""dvc.yaml says of each stage all that its result depends on, and nothing else."""
+
+import ast
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from helixnas.config import load
+from tests.conftest import ROOT
+from tests.house.imports import PACKAGE, imports, python_files, rooms_of_stage, tree
+from tests.house.recording import leaves, recorded
+from tests.project import Stage, dvc_yaml, new_project, stages
+
+STAGES = list(dvc_yaml()["stages"])
+
+UNNAMED = {
+    "artifacts": "moves values without changing them; VERSION marks a new format on disk",
+    "config": "what it reads is in params.yaml, which DVC watches key by key",
+    "errors": "only words",
+    "progress": "only what a person watches",
+}
+"""Rooms that no stage names, though all import them: no result depends on them, and a change there would repeat all."""
+
+PARTLY = {("search", "report"): "report/tables.py"}
+"""The one file that a stage takes of a room, where the rest of the room would repeat the stage for nothing."""
+
+
+class Run(NamedTuple):
+    """What a stage did in a folder that held its deps alone."""
+
+    stage: Stage
+    keys: set[str]
+    written: set[str]
+    changed: set[str]
+
+
+def covers(whole: str, part: str, joint: str) -> bool:
+    return part == whole or part.startswith(whole + joint)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    files = [path for path in (root / "artifacts").rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="session")
+def run(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """A stage of the first block, run once, in a project where of all artifacts only its deps lie."""
+
+    @cache
+    def once(name: str) -> Run:
+        root = tmp_path_factory.mktemp(name)
+        config = new_project(root)
+        stage = next(stage for stage in stages(len(config.teacher.blocks)) if stage.name == name)
+        for path in stage.deps:
+            if path.startswith("artifacts/"):
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                copy = shutil.copytree if (finished / path).is_dir() else shutil.copy
+                copy(finished / path, root / path)
+        before = contents(root)
+        with recorded(config) as keys:
+            stage.run(root, config)
+        after = contents(root)
+        changed = {path for path in before if after.get(path) != before[path]}
+        return Run(stage, keys, set(after) - set(before), changed)
+
+    return once
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_names_the_rooms_that_it_imports_and_no_other(name: str) -> None:
+    wanted = {PARTLY.get((name, room), room) for room in rooms_of_stage(name) - set(UNNAMED)}
+    named = [path for path in dvc_yaml()["stages"][name]["deps"] if path.startswith("src/")]
+    assert named == sorted(f"src/helixnas/{room}" for room in {*wanted, f"stages/{name}.py"})
+
+
+@pytest.mark.parametrize(("name", "room"), PARTLY)
+def test_a_stage_that_names_one_file_of_a_room_takes_nothing_else_of_it(name: str, room: str) -> None:
+    taken = {found.name for found in imports(PACKAGE / f"stages/{name}.py") if found.room == room}
+    module = "helixnas." + PARTLY[name, room].removesuffix(".py").replace("/", ".")
+    assert taken <= {found.name for found in imports(PACKAGE / room / "__init__.py") if found.module == module}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_needs_no_artifact_but_its_deps_and_writes_its_outs_alone(run: Callable[[str], Run], name: str) -> None:
+    done = run(name)
+    assert not done.changed
+    assert all(any(covers(out, path, "/") for out in done.stage.outs) for path in done.written), done.written
+    assert all(any(covers(out, path, "/") for path in done.written) for out in done.stage.outs), done.written
+
+
+UNUSED = {"data": {"device"}, "cost": {"seed"}}
+"""What `begin` reads for every stage, but these make nothing of."""
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_names_the_params_that_it_reads_and_no_other(run: Callable[[str], Run], name: str) -> None:
+    params, keys = run(name).stage.params, run(name).keys - UNUSED.get(name, set())
+    assert sorted(key for key in keys if not any(covers(param, key, ".") for param in params)) == []
+    assert [param for param in params if not any(covers(param, key, ".") for key in keys)] == []
+
+
+OUTSIDE_STAGES = {
+    "teacher.block_ids": "dvc.yaml",
+    "tracking.experiment": "src/helixnas/stages/publish.py",
+    "tracking.model_name": "src/helixnas/stages/promote.py",
+    "tracking.max_acc_drop": "src/helixnas/stages/promote.py",
+    "flow.num_workers": "flows/search.py",
+}
+"""Where a knob is read that no stage reads."""
+
+
+def test_there_is_no_dead_knob(run: Callable[[str], Run]) -> None:
+    read = set().union(*(run(name).keys for name in STAGES))
+    assert {leaf for leaf in leaves() if not any(covers(key, leaf, ".") for key in read)} == set(OUTSIDE_STAGES)
+    for key, path in OUTSIDE_STAGES.items():
+        assert key.rpartition(".")[2] in (ROOT / path).read_text()
+
+
+def test_params_yaml_sets_every_field_and_the_schema_sets_none() -> None:
+    unset = []
+    sections = [("", load(ROOT))]
+    for place, section in sections:
+        unset += [f"{place}.{name}" for name in set(type(section).model_fields) - section.model_fields_set]
+        for name, value in section:
+            items = value if isinstance(value, list) else [value]
+            sections += [(f"{place}.{name}", item) for item in items if hasattr(item, "model_fields_set")]
+        assert all(field.is_required() for field in type(section).model_fields.values()), f"{place} has a default"
+    assert unset == []
+
+
+TEST_PART = "artifacts/data/test.safetensors"
+
+
+def test_only_the_report_depends_on_the_test_part() -> None:
+    entries = dvc_yaml()["stages"].items()
+    assert [name for name, entry in entries if TEST_PART in entry["outs"]] == ["data"]
+    assert [name for name, entry in entries if any(covers(dep, TEST_PART, "/") for dep in entry["deps"])] == ["report"]
+
+
+def test_only_the_report_and_the_gate_load_the_test_part() -> None:
+    readers = set()
+    for path in python_files("src", "flows"):
+        for node in ast.walk(tree(path)):
+            is_named = isinstance(node, ast.Constant) and str(node.value).endswith("test.safetensors")
+            if is_named or (isinstance(node, ast.Call) and _part(node) == "test"):
+                readers.add(path.name)
+    assert readers == {"report.py", "promote.py"}
+
+
+def _part(call: ast.Call) -> str | None:
+    """The part that a call of ``load_part`` names; a name that is not written out could be any."""
+    if not (isinstance(call.func, ast.Name) and call.func.id == "load_part"):
+        return None
+    name = call.args[1]
+    assert isinstance(name, ast.Constant), ast.unparse(call)
+    return str(name.value)

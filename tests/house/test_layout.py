@@ -1,0 +1,102 @@
+"""Doors, sizes and names: what makes the house readable stays so. The floors are import-linter's."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from helixnas.__main__ import app
+from helixnas.config import RunConfig
+from tests.conftest import ROOT
+from tests.house.imports import PACKAGE, ROOMS, imports, python_files, tree
+from tests.project import dvc_yaml
+
+MAX_LINES = 300
+NAMES_THAT_SAY_NOTHING = {"utils.py", "util.py", "helpers.py", "helper.py", "common.py", "misc.py"}
+DOORLESS = {"stages"}
+"""No room: the command line takes one file of it per command."""
+
+PAST_THE_DOOR = {
+    (
+        "helixnas.config.schema",
+        None,
+    ): "a room takes its own section as a type; at the door it would be one name of many",
+    ("helixnas.config.load", "FILE_NAME"): "flows.parameters writes the file that config reads",
+    ("helixnas.search_space.block", "Layout"): "a type that the teacher's cut annotates one variable with",
+}
+"""What is imported of another room without passing through its ``__init__.py``; None stands for every name."""
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in DOORLESS])
+def test_a_door_shows_what_it_imports_in_order(room: str) -> None:
+    door = f"helixnas.{room}"
+    taken = [found.alias for found in imports(PACKAGE / room / "__init__.py") if found.module.startswith(door)]
+    shown = importlib.import_module(door).__all__
+    assert sorted(shown) == sorted(taken)
+    assert shown == sorted(shown, key=_constants_then_classes)
+    assert not [name for name in shown if name.startswith("_")]
+
+
+def _constants_then_classes(name: str) -> tuple[int, str]:
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
+
+
+def test_rooms_are_entered_by_the_door() -> None:
+    passed = set()
+    for path in python_files("src", "flows"):
+        own = path.relative_to(PACKAGE).parts[0] if path.is_relative_to(PACKAGE) else None
+        for found in imports(path):
+            is_inner = found.module.startswith("helixnas.") and found.module.count(".") > 1
+            if is_inner and found.room not in {own, *DOORLESS}:
+                reasons = {(found.module, found.name), (found.module, None)} & set(PAST_THE_DOOR)
+                assert reasons, f"{path} imports {found.name} from {found.module}, not from helixnas.{found.room}"
+                passed |= reasons
+    assert passed == set(PAST_THE_DOOR), "an exception that nobody needs any more"
+
+
+def test_no_file_is_long_and_every_name_says_something() -> None:
+    for path in python_files("src", "flows", "tests", "benchmarks"):
+        assert len(path.read_text().splitlines()) <= MAX_LINES, path
+        assert path.name not in NAMES_THAT_SAY_NOTHING, path
+
+
+def test_nine_functions_in_ten_are_under_33_lines() -> None:
+    lengths = [
+        node.end_lineno - node.lineno + 1
+        for path in python_files("src", "flows")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno
+    ]
+    assert sum(length < 33 for length in lengths) >= 0.9 * len(lengths)
+
+
+HEAVY = {"torch", "timm", "mlflow", "optuna", "prefect", "dvc", "plotly", "sklearn"}
+
+
+def modules_after(code: str) -> set[str]:
+    """What a fresh Python has loaded after ``code``, which may print too."""
+    command = [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_is_shown_without_anything_heavy() -> None:
+    code = "from helixnas.__main__ import app; app(['--help'], standalone_mode=False)"
+    assert modules_after(code) & (HEAVY | {"pandas", "hydra", "pydantic"}) == set()
+
+
+def test_the_flows_command_starts_light() -> None:
+    assert modules_after("import flows.__main__") & HEAVY == set()
+
+
+@pytest.mark.parametrize(("name", "entry"), dvc_yaml()["stages"].items())
+def test_a_stage_bears_one_name_in_all_its_places(name: str, entry: dict[str, Any]) -> None:
+    assert name in RunConfig.model_fields
+    assert name in {command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert entry["cmd"].split()[:2] == ["helixnas", name]
+    assert (PACKAGE / "stages" / f"{name}.py").is_file()
+    assert (PACKAGE / name).is_dir()
+    assert all(out.startswith(f"artifacts/{name}/") or out == f"artifacts/{name}" for out in entry["outs"])
