@@ -40,8 +40,8 @@ class BlockSpec:
 
     @property
     def stride(self) -> int:
-        """The factor by which the block shrinks a map's height; 1 for tokens."""
-        return round(self.in_shape[1] / self.out_shape[1]) if self.layout == "NCHW" else 1
+        """The least factor that shrinks a map's height as the block does, sides rounded up; 1 for tokens."""
+        return math.ceil(self.in_shape[1] / self.out_shape[1]) if self.layout == "NCHW" else 1
 
 
 @dataclass(frozen=True, slots=True)
