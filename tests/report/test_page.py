@@ -101,7 +101,7 @@ def test_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_every_figure_is_on_the_page(page: Page) -> None:
-    for value in ("99.00 %", "75.00 %", "98.00 %", "2.4M", "900.0K", "4 ms", "1.6 ms", "37.5 %", "40.0 %"):
+    for value in ("99.00 %", "75.00 %", "98.00 %", "2.40M", "900.0K", "4.00 ms", "1.60 ms", "37.5 %", "40.0 %"):
         assert value in page.text
     for fact in ("2:0.1-1:1.1", "refine", "proven", "35 architectures", "17"):
         assert fact in page.text
@@ -129,7 +129,7 @@ def test_the_frontier_is_drawn_over_the_only_cost_with_a_limit(data: ReportData,
     result = replace(data.result, budget=Budget(latency_ms=2.0))
     chart = page_of(replace(data, result=result), tmp_path).charts["frontier"]
     assert traces(chart)["chosen"]["x"] == [1.25]
-    assert "budget 2 ms<br>50 % of the teacher" in list(strings(chart["layout"]))
+    assert "budget 2.00 ms<br>50 % of the teacher" in list(strings(chart["layout"]))
 
 
 def test_names_cannot_become_tags(page: Page) -> None:

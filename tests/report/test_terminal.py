@@ -22,13 +22,13 @@ def test_the_table_shows_each_figure_with_its_share(data: ReportData) -> None:
     student = printed(data.figures)[-1]
     assert student.split() == [
         *("student", "98.00", "%", "\N{MINUS SIGN}1.00"),
-        *("900.0K", "37.5", "%", "5K", "100.0", "%", "1.6", "ms", "40.0", "%"),
+        *("900.0K", "37.5", "%", "5.00K", "100.0", "%", "1.60", "ms", "40.0", "%"),
     ]
 
 
 def test_the_teacher_has_no_shares(data: ReportData) -> None:
     figures = replace(data.figures, teacher=replace(data.figures.teacher, name="teacher"))
-    assert printed(figures)[1].split() == ["teacher", "99.00", "%", "2.4M", "5K", "4", "ms"]
+    assert printed(figures)[1].split() == ["teacher", "99.00", "%", "2.40M", "5.00K", "4.00", "ms"]
 
 
 def test_markup_in_a_name_is_printed_as_it_is(data: ReportData) -> None:
@@ -44,7 +44,7 @@ def test_an_unmeasured_latency_says_so() -> None:
 def test_no_value_is_cut_short(data: ReportData, width: int) -> None:
     text = "\n".join(printed(data.figures, width))
     assert "…" not in text
-    assert all(value in text for value in ("99.00 %", "75.00 %", "98.00 %", "2.4M", "1.6 ms"))
+    assert all(value in text for value in ("99.00 %", "75.00 %", "98.00 %", "2.40M", "1.60 ms"))
 
 
 def test_the_terminal_needs_no_plotly() -> None:

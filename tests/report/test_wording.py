@@ -68,10 +68,10 @@ def test_points_carry_their_sign() -> None:
 def test_every_limit_is_said_to_be_kept_exceeded_or_unmeasured(data: ReportData) -> None:
     figures = replace(data.figures, budget=Budget(madds=900_000.0, num_params=4000.0))
     assert budget_sentence(figures) == (
-        "madds ≤ 900.0K, kept: the student takes 900.0K. num_params ≤ 4K, exceeded: the student takes 5K."
+        "madds ≤ 900.0K, kept: the student takes 900.0K. num_params ≤ 4.00K, exceeded: the student takes 5.00K."
     )
     unmeasured = replace(make_data(is_measured=False).figures, budget=Budget(latency_ms=2.0))
-    assert budget_sentence(unmeasured) == "latency_ms ≤ 2 ms; the student's was not measured."
+    assert budget_sentence(unmeasured) == "latency_ms ≤ 2.00 ms; the student's was not measured."
     assert budget_sentence(replace(figures, budget=Budget())) == "None was set."
 
 

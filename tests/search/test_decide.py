@@ -56,7 +56,7 @@ def test_an_optimum_that_misses_the_latency_limit_gives_way_to_one_that_meets_it
     trials = (measured(exact.best[0], 0.25, 3.1), measured(exact.best[1], 0.5, 3.0))
     result = decide(exact, trials, TIMED)
     assert (result.chosen, result.chosen_by) == (trials[1], "refine")
-    assert "optimum measured 3.1 ms, over the limit" in result.reason
+    assert "optimum measured 3.10 ms, over the limit" in result.reason
 
 
 def test_the_optimum_stands_when_nobody_meets_the_latency_limit(exact: ExactResult) -> None:

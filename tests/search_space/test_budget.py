@@ -42,11 +42,12 @@ def test_costs_add_and_an_unmeasured_latency_stays_unmeasured() -> None:
 
 
 def test_quantities_read_well() -> None:
-    assert [quantity("madds", value) for value in (61.3e6, 385.8e6, 999, 5_884_262)] == [
+    assert [quantity("madds", value) for value in (61.3e6, 385.8e6, 999, 4_900_000, 99.97e6)] == [
         "61.3M",
         "385.8M",
         "999",
-        "5.88M",
+        "4.90M",
+        "100M",
     ]
-    assert quantity("latency_ms", 1.944) == "1.94 ms"
-    assert str(Budget(madds=5e7)) == "madds <= 50M"
+    assert [quantity("latency_ms", value) for value in (1.944, 2.9, 120.04)] == ["1.94 ms", "2.90 ms", "120.0 ms"]
+    assert str(Budget(madds=5e7)) == "madds <= 50.0M"

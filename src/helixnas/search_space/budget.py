@@ -78,10 +78,14 @@ def _limit(name: str, value: float | str | None, teacher: Cost) -> float | None:
 
 
 def quantity(name: str, value: float) -> str:
-    """A cost for people: ``5.9M``, ``812K``, ``1.94 ms``."""
+    """A cost for people, in three digits or more: ``5.90M``, ``385.8M``, ``1.94 ms``."""
     if name == "latency_ms":
-        return f"{value:.3g} ms"
+        return f"{_digits(value)} ms"
     for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e3)):
         if value >= size:
-            return f"{value / size:.3g}{unit}" if value < 100 * size else f"{value / size:.1f}{unit}"
+            return f"{_digits(value / size)}{unit}"
     return f"{value:g}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:#.3g}".rstrip(".") if value < 100 else f"{value:.1f}"
