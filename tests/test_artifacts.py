@@ -1,5 +1,6 @@
 """Values on disk: whole or refused."""
 
+import contextlib
 import errno
 import resource
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -72,6 +74,27 @@ def test_a_value_that_was_changed_afterwards_is_refused(tmp_path: Path) -> None:
     for kind in ("json", "tensors"):
         with pytest.raises(ArtifactError, match="checksum"):
             LOADERS[kind](paths[kind], "kind")
+
+
+def test_a_fact_that_was_changed_afterwards_is_refused(tmp_path: Path) -> None:
+    paths = save_all(tmp_path)
+    paths["tensors"].write_bytes(paths["tensors"].read_bytes().replace(rb"seed\": 1", rb"seed\": 2"))
+    table = pq.read_table(paths["table"])
+    header = table.schema.metadata[b"helixnas"].replace(b'"seed": 1', b'"seed": 2')
+    pq.write_table(table.replace_schema_metadata({"helixnas": header}), paths["table"])
+    for kind in ("table", "tensors"):
+        with pytest.raises(ArtifactError, match="checksum"):
+            LOADERS[kind](paths[kind], "kind")
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_a_byte_that_was_changed_anywhere_is_refused_or_changes_nothing(tmp_path: Path, kind: str) -> None:
+    path = save_all(tmp_path)[kind]
+    whole, value = path.read_bytes(), repr(LOADERS[kind](path, "kind"))
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 255]) + whole[position + 1 :])
+        with contextlib.suppress(ArtifactError):
+            assert repr(LOADERS[kind](path, "kind")) == value
 
 
 @pytest.mark.parametrize("kind", LOADERS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-VERSION = 1
+VERSION = 2
 CACHE = Path(".cache")
 """Checkpoints, curves and studies: never an output of DVC, never read by a later stage, safe to delete."""
 
@@ -81,7 +81,7 @@ def save_table(path: Path, kind: str, table: "pd.DataFrame", facts: Mapping[str,
     import pyarrow.parquet as pq
 
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    header = {"kind": kind, "version": VERSION, "facts": dict(facts or {}), "sha256": _hash_table(table)}
+    header = {"kind": kind, "version": VERSION, "facts": dict(facts or {}), "sha256": _seal(_hash_table(table), facts)}
     arrow = arrow.replace_schema_metadata({"helixnas": json.dumps(header, sort_keys=True)})
     with atomic(path) as temporary:
         pq.write_table(arrow, temporary, compression="zstd")
@@ -97,9 +97,10 @@ def load_table(path: Path, kind: str) -> tuple["pd.DataFrame", dict[str, Any]]:
         arrow = pq.read_table(path)
         header = json.loads((arrow.schema.metadata or {})[b"helixnas"])
         table = arrow.to_pandas()
-    except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
+        seal = _seal(_hash_table(table), header["facts"])
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, str(error)) from error
-    _check(path, kind, header, _hash_table(table))
+    _check(path, kind, header, seal)
     return table, header["facts"]
 
 
@@ -110,7 +111,7 @@ def save_tensors(
     from safetensors.torch import save
 
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    header = {"kind": kind, "version": VERSION, "facts": dict(facts or {}), "sha256": _hash_tensors(plain)}
+    header = {"kind": kind, "version": VERSION, "facts": dict(facts or {}), "sha256": _seal(_hash_tensors(plain), facts)}
     with atomic(path) as temporary:
         # bytes first: a full disk must raise OSError here, not a library's own error
         temporary.write_bytes(save(plain, metadata={"helixnas": json.dumps(header, sort_keys=True)}))
@@ -125,9 +126,10 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, "Tensor"], dict[str, 
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["helixnas"])
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        seal = _seal(_hash_tensors(tensors), header["facts"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, str(error)) from error
-    _check(path, kind, header, _hash_tensors(tensors))
+    _check(path, kind, header, seal)
     return tensors, header["facts"]
 
 
@@ -149,6 +151,11 @@ def _check(path: Path, kind: str, header: Mapping[str, Any], digest: str) -> Non
         raise ArtifactError(
             f"{path} was changed after it was written: its checksum differs. Remove it and run `dvc repro`."
         )
+
+
+def _seal(digest: str, facts: Mapping[str, Any] | None) -> str:
+    """One checksum of the values and of the facts beside them."""
+    return _hash_json([digest, dict(facts or {})])
 
 
 def _hash_json(value: Any) -> str:
