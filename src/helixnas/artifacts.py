@@ -81,8 +81,7 @@ def save_table(path: Path, kind: str, table: "pd.DataFrame", facts: Mapping[str,
     import pyarrow.parquet as pq
 
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    header = {"kind": kind, "version": VERSION, "facts": dict(facts or {}), "sha256": _seal(_hash_table(table), facts)}
-    arrow = arrow.replace_schema_metadata({"helixnas": json.dumps(header, sort_keys=True)})
+    arrow = arrow.replace_schema_metadata({"helixnas": _header(kind, facts or {}, _hash_table(table))})
     with atomic(path) as temporary:
         pq.write_table(arrow, temporary, compression="zstd")
 
@@ -111,10 +110,10 @@ def save_tensors(
     from safetensors.torch import save
 
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    header = {"kind": kind, "version": VERSION, "facts": dict(facts or {}), "sha256": _seal(_hash_tensors(plain), facts)}
+    header = _header(kind, facts or {}, _hash_tensors(plain))
     with atomic(path) as temporary:
         # bytes first: a full disk must raise OSError here, not a library's own error
-        temporary.write_bytes(save(plain, metadata={"helixnas": json.dumps(header, sort_keys=True)}))
+        temporary.write_bytes(save(plain, metadata={"helixnas": header}))
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
@@ -153,9 +152,14 @@ def _check(path: Path, kind: str, header: Mapping[str, Any], digest: str) -> Non
         )
 
 
-def _seal(digest: str, facts: Mapping[str, Any] | None) -> str:
+def _header(kind: str, facts: Mapping[str, Any], digest: str) -> str:
+    header = {"kind": kind, "version": VERSION, "facts": dict(facts), "sha256": _seal(digest, facts)}
+    return json.dumps(header, sort_keys=True)
+
+
+def _seal(digest: str, facts: Mapping[str, Any]) -> str:
     """One checksum of the values and of the facts beside them."""
-    return _hash_json([digest, dict(facts or {})])
+    return _hash_json([digest, dict(facts)])
 
 
 def _hash_json(value: Any) -> str:
