@@ -23,7 +23,10 @@ def test_the_repositorys_own_parameters_load_and_are_frozen() -> None:
     ("override", "message"),
     [
         ("+distill.lrr=1", "distill.lrr must be a known key.*Did you mean 'lr'"),
-        ("distil.lr=1", "distil.lr"),
+        ("distil.lr=1", "^distil must be a known key.*Did you mean 'distill'"),
+        ("retrain.recipe.augment.min_scael=1", r"^retrain\.recipe\.augment\.min_scael .*Did you mean 'min_scale'"),
+        ("teacher.model_args.depth=3", r"append .* use \+teacher.model_args.depth=3"),
+        ("+distill.x=1", r"^distill\.x must be .*Known here: augment, batch_size, "),
         ("distill.lr=-1", "distill.lr: .*greater than 0.*-1"),
         ("distill.lr=fast", "distill.lr: .*valid number.*'fast'"),
         ("distill.sampler=greedy", "distill.sampler: .*'fair' or 'uniform'.*'greedy'"),
@@ -49,9 +52,26 @@ def test_a_latency_budget_needs_measuring() -> None:
 def test_a_folder_without_parameters_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=re.escape(str(tmp_path))):
         load(tmp_path)
-    (tmp_path / "params.yaml").write_text("seed: [1\n")
+
+
+@pytest.mark.parametrize(
+    "content", [b"seed: [1\n", b"seed:\t0\n\tx: 1", b"- 1\n", b"\xff\xfe\x00", b"seed: ${nothing}\n"]
+)
+def test_a_file_that_is_no_plain_mapping_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "params.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match="plain YAML"):
         load(tmp_path)
+
+
+def test_a_misspelt_key_is_told_once_and_not_as_missing_too(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("distill:", "distil:").replace("num_best:", "num_bets:"))
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path)
+    assert str(error.value).splitlines() == [
+        "search.num_bets must be a known key of params.yaml, but is not. Did you mean 'num_best'?",
+        "distil must be a known key of params.yaml, but is not. Did you mean 'distill'?",
+    ]
 
 
 def keys(value: object, prefix: str = "") -> set[str]:

@@ -19,11 +19,11 @@ def load(root: Path, overrides: Sequence[str] = ()) -> RunConfig:
     Not for threads: Hydra keeps its state in the process. Raises ConfigError naming the key, the value and the remedy.
     """
     if not (root / FILE_NAME).is_file():
-        raise ConfigError(f"A run needs {FILE_NAME}, but {root} has none. Change to the project's folder.")
+        raise ConfigError(f"A run needs {FILE_NAME}, but {root.resolve()} has none. Change to the project's folder.")
     try:
         return RunConfig.model_validate(_compose(root, overrides))
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(fault) for fault in error.errors())) from None
+        raise ConfigError("\n".join(map(_explain, _causes(error.errors())))) from None
 
 
 def _compose(root: Path, overrides: Sequence[str]) -> Any:
@@ -38,9 +38,32 @@ def _compose(root: Path, overrides: Sequence[str]) -> Any:
     try:
         with initialize_config_dir(config_dir=str(root.resolve()), version_base="1.3"):
             return OmegaConf.to_container(compose("params", list(overrides)), resolve=True)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        for location in map(_misspelt, overrides):
+            if location:
+                raise ConfigError(_unknown(location, ".".join(location))) from None
         text = " ".join(str(error).split())
-        raise ConfigError(f"{FILE_NAME} must be plain YAML with known keys, but: {text}") from None
+        raise ConfigError(f"{FILE_NAME} must be plain YAML with known keys, but: {text}. Correct it.") from None
+
+
+def _misspelt(override: str) -> list[str]:
+    """The first part of an override's key that no section knows, with the parts before it; [] if all are known."""
+    parts = override.partition("=")[0].lstrip("+~").split(".")
+    section: type[BaseModel] = RunConfig
+    for depth, part in enumerate(parts, 1):
+        if part not in section.model_fields:
+            return parts[:depth]
+        inner = _inner(section, part)
+        if inner is None:  # a value, or a mapping with keys of its own
+            break
+        section = inner
+    return []
+
+
+def _causes(faults: Sequence[Any]) -> list[Any]:
+    """The faults less those that a misspelt key explains: the key that it should have been is missing too."""
+    meant = {(*fault["loc"][:-1], _near(fault["loc"])) for fault in faults if fault["type"] == "extra_forbidden"}
+    return [fault for fault in faults if fault["type"] != "missing" or fault["loc"] not in meant]
 
 
 def _explain(fault: Any) -> str:
@@ -56,21 +79,28 @@ def _explain(fault: Any) -> str:
     return f"{key}: {message[0].lower()}{message[1:]}{value}. Change it in {FILE_NAME}."
 
 
-def _unknown(location: list[Any], key: str) -> str:
-    known = sorted(_fields(location[:-1]))
-    near = difflib.get_close_matches(str(location[-1]), known, n=1)
-    remedy = f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
+def _unknown(location: Sequence[Any], key: str) -> str:
+    near = _near(location)
+    remedy = f"Did you mean {near!r}?" if near else f"Known here: {', '.join(sorted(_fields(location[:-1])))}."
     return f"{key} must be a known key of {FILE_NAME}, but is not. {remedy}"
 
 
-def _fields(location: list[Any]) -> list[str]:
+def _near(location: Sequence[Any]) -> str | None:
+    """The known key that comes nearest to an unknown one, in the same section."""
+    return next(iter(difflib.get_close_matches(str(location[-1]), sorted(_fields(location[:-1])), n=1)), None)
+
+
+def _fields(location: Sequence[Any]) -> list[str]:
     """The field names of the section at ``location``; list positions are passed over."""
     section: type[BaseModel] = RunConfig
     for part in location:
-        if isinstance(part, int) or part not in section.model_fields:
-            continue
-        annotation = section.model_fields[part].annotation
-        arguments = getattr(annotation, "__args__", (annotation,))
-        nested = [kind for kind in arguments if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        section = nested[0] if nested else section
+        if part in section.model_fields:
+            section = _inner(section, part) or section
     return list(section.model_fields)
+
+
+def _inner(section: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The section that a field holds, alone or in a list; None if it holds none."""
+    annotation = section.model_fields[name].annotation
+    kinds = getattr(annotation, "__args__", (annotation,))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
