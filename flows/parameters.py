@@ -22,6 +22,7 @@ def change(root: Path, preset: str | None, overrides: Sequence[str]) -> None:
     """
     if preset is None and not overrides:
         return
+    load(root, () if preset else overrides)  # whole, before it is filled
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / FILE_NAME
         copy.write_bytes((root / FILE_NAME).read_bytes())

@@ -50,6 +50,19 @@ def test_an_unknown_preset_is_named_with_those_there_are(project: Path) -> None:
     assert (project / "params.yaml").read_bytes() == before
 
 
+@pytest.mark.parametrize("content", [None, "seed: [1\n"])
+def test_parameters_that_are_missing_or_no_yaml_are_told_before_a_preset_fills_them(
+    project: Path, content: str | None
+) -> None:
+    shutil.copytree(ROOT / "conf", project / "conf")
+    (project / "params.yaml").unlink()
+    if content:
+        (project / "params.yaml").write_text(content)
+    for preset, overrides in (("tiny", []), (None, ["seed=1"])):
+        with pytest.raises(ConfigError, match=r"params\.yaml"):
+            change(project, preset, overrides)
+
+
 @pytest.mark.parametrize("preset", sorted((ROOT / "conf/preset").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_makes_parameters_that_can_work(project: Path, preset: Path) -> None:
     shutil.copytree(ROOT / "conf", project / "conf")
