@@ -48,17 +48,29 @@ def load_specs(root: Path) -> tuple[BlockSpec, ...]:
 
 
 def load_space(root: Path, config: RunConfig) -> SearchSpace:
-    return build(load_specs(root), config.search_space)
+    """The search space of the cut teacher; SpaceMismatchError if it was cut into other blocks."""
+    specs = load_specs(root)
+    if [list(spec.teacher_modules) for spec in specs] != config.teacher.blocks:
+        raise _stale(root, "cut.json", "teacher.blocks")
+    return build(specs, config.search_space)
 
 
 def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeacher:
-    """The trained teacher in pieces, proved again on a few train images."""
+    """The trained teacher in pieces, proved again on a few train images.
+
+    SpaceMismatchError if another teacher was trained, or for images of another size.
+    """
     train = load_part(root, "train")
     settings = config.teacher.model_copy(update={"pretrained": False, "weights": None})
     network = create(settings, train.in_shape[0], len(train.class_names))
     weights, _ = artifacts.load_tensors(root / folder("teacher") / "teacher.safetensors", "teacher")
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise _stale(root, "teacher.safetensors", "teacher.source and teacher.model_args") from error
     teacher = cut(network, config.teacher.blocks, train.first(NUM_PROOF_IMAGES).normalized())
+    if [spec.in_shape for spec in load_specs(root)] != [spec.in_shape for spec in teacher.specs]:
+        raise _stale(root, "cut.json", "data.image_size")
     network.to(device).requires_grad_(False)
     return teacher
 
@@ -135,6 +147,11 @@ def load_chosen(root: Path, space: SearchSpace) -> Architecture:
     """The architecture that the search chose."""
     value = artifacts.load_json(root / folder("search") / "chosen.json", "chosen")
     return space.parse(value["arch_id"])
+
+
+def _stale(root: Path, name: str, keys: str) -> SpaceMismatchError:
+    path = root / folder("teacher") / name
+    return SpaceMismatchError(f"{path} must belong to {keys} as they are now, but belongs to others. Run `dvc repro`.")
 
 
 def _require_space(path: Path, digest: str, space: SearchSpace) -> None:
