@@ -3,14 +3,15 @@
 Imports are lazy, so that ``--help`` answers at once.
 """
 
+import errno
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from helixnas.errors import HelixError
+from helixnas.errors import ConfigError, HelixError
 
 if TYPE_CHECKING:
     from helixnas.config import RunConfig
@@ -18,113 +19,121 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 STAGES = "Stages, as dvc.yaml runs them"
 MODELS = "Registered models"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 BlockId = Annotated[int, typer.Option("--block-id", min=0, help="Which block, counted from 0.")]
 VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="This version, not the challenger.")]
 
 
-def _config() -> "RunConfig":
+def _config(block_id: int = 0) -> "RunConfig":
+    """Read before a stage is imported: a slip in params.yaml is told at once, not after torch is loaded."""
     from helixnas.config import load
 
-    return load(Path())
-
-
-def _require_block(block_id: int, num_blocks: int) -> None:
+    config = load(Path())
+    num_blocks = len(config.teacher.blocks)
     if block_id >= num_blocks:
-        raise HelixError(f"--block-id must be below {num_blocks}, the number of teacher.blocks, but is {block_id}.")
+        raise ConfigError(f"--block-id must be below {num_blocks}, the number of teacher.blocks, but is {block_id}.")
+    return config
 
 
 @app.command(rich_help_panel=STAGES)
 def data() -> None:
     """Split the images into train, rating and test parts."""
+    config = _config()
     from helixnas.stages import data as stage
 
-    stage.run(_config())
+    stage.run(config)
 
 
 @app.command(rich_help_panel=STAGES)
 def teacher() -> None:
     """Load or train the teacher, cut it into blocks, prove the cut."""
+    config = _config()
     from helixnas.stages import teacher as stage
 
-    stage.run(_config())
+    stage.run(config)
 
 
 @app.command(rich_help_panel=STAGES)
 def distill(block_id: BlockId) -> None:
     """Train one block's supernet to imitate the teacher's block."""
+    config = _config(block_id)
     from helixnas.stages import distill as stage
 
-    config = _config()
-    _require_block(block_id, len(config.teacher.blocks))
     stage.run(config, block_id)
 
 
 @app.command(rich_help_panel=STAGES)
 def rating(block_id: BlockId) -> None:
     """Rate every path of one block on held-out images."""
+    config = _config(block_id)
     from helixnas.stages import rating as stage
 
-    config = _config()
-    _require_block(block_id, len(config.teacher.blocks))
     stage.run(config, block_id)
 
 
 @app.command(rich_help_panel=STAGES)
 def cost() -> None:
     """Count madds and num_params of every path, and measure latency."""
+    config = _config()
     from helixnas.stages import cost as stage
 
-    stage.run(_config())
+    stage.run(config)
 
 
 @app.command(rich_help_panel=STAGES)
 def search() -> None:
     """Find the best architecture under search.budget: exactly, then by measuring."""
+    config = _config()
     from helixnas.stages import search as stage
 
-    stage.run(_config())
+    stage.run(config)
 
 
 @app.command(rich_help_panel=STAGES)
 def retrain() -> None:
     """Train the chosen student."""
+    config = _config()
     from helixnas.stages import retrain as stage
 
-    stage.run(_config())
+    stage.run(config)
 
 
 @app.command(rich_help_panel=STAGES)
 def report() -> None:
     """Take the final figures on the test part and write the report."""
+    config = _config()
     from helixnas.stages import report as stage
 
-    stage.run(_config())
+    stage.run(config)
 
 
 @app.command(rich_help_panel=MODELS)
 def publish() -> None:
     """Record the last run in MLflow and register its student: what `make run` does after the stages."""
+    config = _config()
     from helixnas.stages import publish as publishing
 
-    version = publishing.publish(Path(), _config()).version
+    version = publishing.publish(Path(), config).version
     print(f"{version.name} version {version.version} ({', '.join(version.aliases) or 'no alias'})")
 
 
 @app.command(rich_help_panel=MODELS)
 def promote(version: VersionOption = None) -> None:
     """Make the challenger the champion, if it passes the gate: the budget, and accuracy on the test part."""
+    config = _config()
     from helixnas.stages import promote as promoting
 
-    print(promoting.promote(Path(), _config(), version).reason)
+    print(promoting.promote(Path(), config, version).reason)
 
 
 @app.command(rich_help_panel=MODELS)
 def rollback() -> None:
     """Make the previous champion the champion again."""
+    config = _config()
     from helixnas.stages import promote as promoting
 
-    version = promoting.rollback(Path(), _config())
+    version = promoting.rollback(Path(), config)
     print(f"{version.name} version {version.version} is the champion again.")
 
 
@@ -134,19 +143,21 @@ def predict(
     alias: Annotated[str, typer.Option(help="Which version: champion, challenger, previous.")] = "champion",
 ) -> None:
     """Classify image files with a registered student."""
+    config = _config()
     from helixnas.stages import promote as promoting
 
-    for path, class_name, probability in promoting.predict(Path(), _config(), images, alias):
+    for path, class_name, probability in promoting.predict(Path(), config, images, alias):
         print(f"{path}\t{class_name}\t{probability:.4f}")
 
 
 @app.command(rich_help_panel=MODELS)
 def versions() -> None:
     """List the registered students, the newest first."""
+    config = _config()
     from helixnas.search_space import quantity
     from helixnas.stages import promote as promoting
 
-    for version in promoting.versions(Path(), _config()):
+    for version in promoting.versions(Path(), config):
         aliases = " ".join(f"@{alias}" for alias in version.aliases)
         madds = quantity("madds", version.cost.madds)
         print(f"{version.version}\t{version.top1_acc:.2%}\t{madds} madds\t{version.arch_id}\t{aliases}")
@@ -155,9 +166,10 @@ def versions() -> None:
 @app.command(rich_help_panel=MODELS)
 def delete(version: Annotated[int, typer.Argument(min=1, help="The version's number.")]) -> None:
     """Delete a registered student; never the champion or the previous one."""
+    config = _config()
     from helixnas.stages import promote as promoting
 
-    promoting.delete(Path(), _config(), version)
+    promoting.delete(Path(), config, version)
     print(f"Version {version} is deleted.")
 
 
@@ -168,8 +180,16 @@ def main() -> None:
     try:
         app()
     except HelixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _fail(f"Files must have room to grow, but: {error}. Free some space and run this again.")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

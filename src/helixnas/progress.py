@@ -3,6 +3,7 @@
 A room knows nothing of this. It is handed a ``Progress`` and a ``Log``, and calls them.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -69,10 +70,15 @@ class Reporter:
         return (now - self._start) / fresh * (total - done) if fresh > 0 else None
 
     def _write(self, state: State) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        """A disk without room does not end the work here: the work's own files say it better."""
         temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(asdict(state)))
-        temporary.replace(self._path)
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                temporary.write_text(json.dumps(asdict(state)))
+                temporary.replace(self._path)
+            finally:
+                temporary.unlink(missing_ok=True)
 
 
 def read(stage: str, folder: Path = FOLDER) -> State | None:
