@@ -1,61 +1,187 @@
-"""Distilling: samplers that depend on the step alone, a loss that falls, a kill that costs nothing but an epoch."""
+"""Distilling: a loss that falls, steps that move their path alone, a kill that costs nothing but an epoch."""
 
-from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
+from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
 from helixnas.distill import SAMPLERS, Distillation
+from helixnas.errors import DivergenceError
 from helixnas.fit import Checkpoint
-from helixnas.progress import silent
+from helixnas.progress import Log, forget, silent
 from helixnas.search_space import SearchSpace
 from helixnas.student import BlockSupernet
-from helixnas.teacher import CutTeacher, DistillLoss, block_batch
+from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss, block_batch
+
+NUM_STEPS = 4
+NUM_EPOCHS = 3
+Watch = Callable[[int], None]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_repeats_stays_in_the_space_and_reaches_all_of_it(name: str, space: SearchSpace) -> None:
-    block = space.blocks[0]
-    paths = [SAMPLERS[name](block, 3)(step) for step in range(400)]
-    assert paths == [SAMPLERS[name](block, 3)(step) for step in range(400)]
-    assert all(block.has(path) for path in paths)
-    assert set(paths) == {path for path in block.paths() if not block.cells[path.cell].is_teacher}
+@dataclass
+class Training:
+    """The distillation of block 0, with each step announced before it is taken."""
+
+    supernet: BlockSupernet
+    distillation: Distillation
+    batches: list[BlockBatch]
+
+    def run(self, path: Path, log: Log = forget, before_step: Watch = lambda step: None) -> dict[str, Tensor]:
+        def epoch_batches(epoch: int) -> Iterator[BlockBatch]:
+            for offset, batch in enumerate(self.batches):
+                before_step(epoch * NUM_STEPS + offset)
+                yield batch
+
+        self.distillation.run(epoch_batches, NUM_STEPS, Checkpoint(path), log, silent)
+        return self.state()
+
+    def state(self) -> dict[str, Tensor]:
+        return {name: tensor.clone() for name, tensor in self.supernet.state_dict().items()}
 
 
-def test_fair_sampling_trains_each_candidate_of_a_layer_once_in_each_run(space: SearchSpace) -> None:
-    sampler = SAMPLERS["fair"](space.blocks[0], 0)
-    for run in range(50):
-        first, second = sampler(2 * run), sampler(2 * run + 1)
-        assert first.cell == second.cell
-        assert all(Counter(pair) == Counter((0, 1)) for pair in zip(first.choices, second.choices, strict=True))
-
-
-def test_a_distillation_that_was_stopped_ends_as_if_it_had_not_been(
-    teacher: CutTeacher, space: SearchSpace, config: RunConfig, parts: dict[str, ImageSet], tmp_path: Path
-) -> None:
-    images = parts["train"].normalized()[:128]
+@pytest.fixture
+def new_training(
+    teacher: CutTeacher, space: SearchSpace, config: RunConfig, parts: dict[str, ImageSet]
+) -> Callable[..., Training]:
+    images = parts["train"].normalized()[: 32 * NUM_STEPS]
     batches = [block_batch(teacher, 0, chunk) for chunk in images.split(32)]
-    losses: dict[int, float] = {}
 
-    def run(name: str, stop_after: int | None) -> dict[str, torch.Tensor]:
+    def new(loss: Callable[[Tensor, Tensor], Tensor] | None = None, **changes: object) -> Training:
         torch.manual_seed(0)
-        supernet = BlockSupernet(space.blocks[0], teacher.blocks[0])
-        distillation = Distillation(supernet, space.blocks[0], DistillLoss(torch.ones(8)), config.distill, 0)
+        supernet = BlockSupernet(space.blocks[0], teacher.blocks[0]).eval()
+        settings = config.distill.model_copy(update=changes)
+        loss = DistillLoss(torch.ones(8)) if loss is None else loss
+        return Training(supernet, Distillation(supernet, space.blocks[0], loss, settings, 0), batches)
 
-        def log(curve: str, value: float, epoch: int) -> None:
-            losses[epoch] = value
-            if epoch == stop_after:
-                raise KeyboardInterrupt
+    return new
 
-        distillation.run(lambda epoch: batches, len(batches), Checkpoint(tmp_path / name), log, silent)
-        return supernet.state_dict()
 
-    whole = run("whole", None)
-    assert losses[2] < losses[0]
+def kill_at(wanted: int) -> Watch:
+    def watch(step: int) -> None:
+        if step == wanted:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("kills", [[0], [2], [4], [7, 9], [11], [5, 5, 8]])
+def test_a_distillation_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not_been(
+    new_training: Callable[..., Training], tmp_path: Path, sampler: str, kills: list[int]
+) -> None:
+    whole = new_training(sampler=sampler).run(tmp_path / "whole")
+    for step in kills:
+        with pytest.raises(KeyboardInterrupt):
+            new_training(sampler=sampler).run(tmp_path / "cut", before_step=kill_at(step))
+    assert equal(new_training(sampler=sampler).run(tmp_path / "cut"), whole)
+
+
+def test_a_kill_between_log_and_checkpoint_logs_the_same_point_again(
+    new_training: Callable[..., Training], tmp_path: Path
+) -> None:
+    points: list[tuple[str, float, int]] = []
+
+    def log(name: str, value: float, step: int) -> None:
+        points.append((name, value, step))
+        if len(points) == 2:
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        run("cut", 2)
-    resumed = run("cut", None)
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+        new_training().run(tmp_path / "c", log)
+    resumed = new_training().run(tmp_path / "c", log)
+    assert [step for _, _, step in points] == [0, 1, 1, 2]
+    assert points[1] == points[2]
+    assert equal(resumed, new_training().run(tmp_path / "whole"))
+
+
+def test_a_resumed_run_repeats_no_epoch_that_was_saved(new_training: Callable[..., Training], tmp_path: Path) -> None:
+    steps: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        new_training().run(tmp_path / "c", before_step=kill_at(9))
+    new_training().run(tmp_path / "c", before_step=steps.append)
+    assert steps == [8, 9, 10, 11]
+
+
+def test_a_finished_run_trains_no_further(new_training: Callable[..., Training], tmp_path: Path) -> None:
+    steps: list[int] = []
+    finished = new_training().run(tmp_path / "c")
+    assert equal(new_training().run(tmp_path / "c", before_step=steps.append), finished)
+    assert steps == []
+
+
+def test_each_step_moves_the_candidates_on_its_path_and_nothing_else(
+    new_training: Callable[..., Training], space: SearchSpace, tmp_path: Path
+) -> None:
+    training = new_training(weight_decay=0.1)  # decay and momentum must not reach what the step does not run
+    weights = [name for name, _ in training.supernet.named_parameters()]
+    states: list[dict[str, Tensor]] = []
+    states.append(training.run(tmp_path / "c", before_step=lambda step: states.append(training.state())))
+    sampler = SAMPLERS["fair"](space.blocks[0], 0)
+    assert len(states) == NUM_STEPS * NUM_EPOCHS + 1
+    for step, (before, after) in enumerate(pairwise(states)):
+        path = sampler(step)
+        wanted = {f"cells.{path.cell}.{layer}.{choice}" for layer, choice in enumerate(path.choices)}
+        moved = [name for name in before if not torch.equal(before[name], after[name])]
+        statistics = [name for name in moved if name.endswith("running_mean")]
+        for names in (moved, statistics, [name for name in moved if name in weights]):
+            assert {".".join(name.split(".")[:4]) for name in names} == wanted
+
+
+def test_the_curve_holds_each_epochs_mean_loss_and_falls(new_training: Callable[..., Training], tmp_path: Path) -> None:
+    losses: list[float] = []
+    points: list[tuple[str, float, int]] = []
+    plain = DistillLoss(torch.ones(8))
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        value = plain(outputs, targets)
+        losses.append(value.item())
+        return value
+
+    training = new_training(loss)
+    training.run(tmp_path / "c", lambda *point: points.append(point))
+    means = [sum(losses[start : start + NUM_STEPS]) / NUM_STEPS for start in range(0, len(losses), NUM_STEPS)]
+    assert points == [("distill_loss", mean, epoch) for epoch, mean in enumerate(means)]
+    assert means[2] < means[0]
+    assert not training.supernet.training
+
+
+def test_the_loss_compares_the_blocks_output_with_the_teachers(
+    new_training: Callable[..., Training], tmp_path: Path
+) -> None:
+    targets: list[Tensor] = []
+
+    def loss(outputs: Tensor, wanted: Tensor) -> Tensor:
+        targets.append(wanted)
+        return (outputs - wanted).square().mean()
+
+    training = new_training(loss)
+    training.run(tmp_path / "c")
+    assert all(target is batch.targets for target, batch in zip(targets, training.batches * NUM_EPOCHS, strict=True))
+
+
+def test_a_loss_that_is_no_number_ends_at_once_and_names_block_step_and_remedy(
+    new_training: Callable[..., Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    training = new_training()
+    training.batches[2].targets[0, 0, 0, 0] = float("nan")
+    states: list[dict[str, Tensor]] = []
+    with pytest.raises(DivergenceError, match=r"distill_loss of block 0 is nan at step 2 .*distill\.lr") as caught:
+        training.run(Path("c"), before_step=lambda step: states.append(training.state()))
+    weights = dict(training.supernet.named_parameters())
+    assert all(torch.equal(weights[name], states[-1][name]) for name in weights)  # the bad step was not taken
+    assert not Path("c").exists()
+    tensors, _ = artifacts.load_tensors(Path(str(caught.value).split("saved in ")[1].rstrip(".")), "batch")
+    assert torch.equal(tensors["inputs"], training.batches[2].inputs)
+    assert bool(tensors["targets"].isnan().any())
