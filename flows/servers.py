@@ -105,13 +105,14 @@ def start_temporary_prefect(root: Path) -> Callable[[], None]:
         return lambda: None
     processes = Processes()
     atexit.register(processes.stop)
-    server = prefect_server(_free_port(), "--no-ui")
+    server = prefect_server(free_port(), "--no-ui")
     process = start(server, root, processes)
     os.environ[API_URL] = f"{server.url}/api"
     return lambda: wait_until_up(server, process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

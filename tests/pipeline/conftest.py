@@ -15,7 +15,16 @@ import yaml
 from flows.processes import environment
 from tests.conftest import ROOT
 
-CHECKED_OUT = ("params.yaml", "dvc.yaml", "Makefile", "pyproject.toml", "requirements.lock", ".dvcignore", ".gitignore")
+CHECKED_OUT = (
+    "params.yaml",
+    "dvc.yaml",
+    "prefect.yaml",
+    "Makefile",
+    "pyproject.toml",
+    "requirements.lock",
+    ".dvcignore",
+    ".gitignore",
+)
 FOLDERS = (".dvc/config", "conf", "flows", "src")
 FOREIGN = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "DVC_ROOT", "HELIXNAS_WATCHED")
 TIMEOUT_S = 600
@@ -29,19 +38,19 @@ def call(root: Path, *command: str, timeout_s: float = TIMEOUT_S) -> subprocess.
 
 
 def make(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """``make`` in ``root``, in the environment that runs the tests."""
-    return call(root, "make", "--no-print-directory", f"VENV={environment_folder(root)}", *arguments)
+    """``make`` in ``root``, set up with the environment that runs the tests."""
+    set_up(root)
+    return call(root, "make", "--no-print-directory", *arguments)
 
 
-def environment_folder(root: Path) -> Path:
-    """What ``make`` takes for its own virtual environment, already set up: this one."""
-    folder = root / ".cache/venv"
+def set_up(root: Path) -> None:
+    """Put this environment where ``make`` has its own, so that it need not install one."""
+    folder = root / ".venv"
     if not folder.exists():
-        folder.mkdir(parents=True)
+        folder.mkdir()
         for name in ("bin", "lib", "pyvenv.cfg"):
             (folder / name).symlink_to(Path(sys.prefix) / name)
     (folder / ".installed").touch()
-    return folder
 
 
 def digests(root: Path, stages: Sequence[str] | None = None) -> dict[str, str]:
