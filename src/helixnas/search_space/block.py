@@ -12,14 +12,17 @@ from helixnas.errors import SpaceMismatchError
 from helixnas.search_space.architecture import Architecture, Path
 from helixnas.search_space.candidate import TEACHER, Candidate
 
-Layout = Literal["NCHW", "NLC"]
+Layout = Literal["NCHW", "NHWC", "NLC"]
+"""How a feature lies behind the batch: a map with channels first or last, or tokens."""
+_CHANNEL_AXIS = {"NCHW": 0, "NHWC": 2, "NLC": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class BlockSpec:
     """One contiguous piece of the teacher, seen from outside.
 
-    Shapes leave out the batch: (channels, height, width) for maps, (tokens, channels) for tokens.
+    Shapes leave out the batch: (channels, height, width) or (height, width, channels) for maps, (tokens, channels) for
+    tokens.
     """
 
     block_id: int
@@ -29,19 +32,42 @@ class BlockSpec:
     teacher_modules: tuple[str, ...]
     is_nonnegative: bool = False
     """Whether the block ends in a ReLU or the like: then its substitutes do too. A linear end learns far worse."""
+    droppable: tuple[str, ...] = ()
+    """The submodules of the teacher's block, in order, that can be left out: each gives the shape that it is given."""
+    in_layout: Layout | None = None
+    """The input's layout, where it is another than the output's."""
+
+    @property
+    def channel_axis(self) -> int:
+        """Where the channels are in the output's shape, which is without the batch."""
+        return _CHANNEL_AXIS[self.layout]
+
+    @property
+    def in_channel_axis(self) -> int:
+        return _CHANNEL_AXIS[self.in_layout or self.layout]
 
     @property
     def in_width(self) -> int:
-        return self.in_shape[0 if self.layout == "NCHW" else -1]
+        return self.in_shape[self.in_channel_axis]
 
     @property
     def out_width(self) -> int:
-        return self.out_shape[0 if self.layout == "NCHW" else -1]
+        return self.out_shape[self.channel_axis]
+
+    @property
+    def in_size(self) -> tuple[int, ...]:
+        """Height and width of the map that goes in, or the number of tokens."""
+        return self.in_shape[: self.in_channel_axis] + self.in_shape[self.in_channel_axis + 1 :]
+
+    @property
+    def out_size(self) -> tuple[int, ...]:
+        return self.out_shape[: self.channel_axis] + self.out_shape[self.channel_axis + 1 :]
 
     @property
     def stride(self) -> int:
-        """The least factor that shrinks a map's height as the block does, sides rounded up; 1 for tokens."""
-        return math.ceil(self.in_shape[1] / self.out_shape[1]) if self.layout == "NCHW" else 1
+        """The least factor that shrinks a map's height as the block does, sides rounded up; 1 where tokens are."""
+        is_map = len(self.in_size) == len(self.out_size) == 2
+        return math.ceil(self.in_size[0] / self.out_size[0]) if is_map else 1
 
 
 @dataclass(frozen=True, slots=True)

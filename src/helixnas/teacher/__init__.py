@@ -1,12 +1,15 @@
 """The trained network, cut into blocks. timm's models have their door here."""
 
-from helixnas.teacher.cut import CutTeacher, cut, prove
+from helixnas.teacher.boundaries import Boundaries
+from helixnas.teacher.cut import cut, recut
 from helixnas.teacher.features import BlockBatch, FeatureStatistics, block_batch, feature_statistics
 from helixnas.teacher.load import create, load_weights
 from helixnas.teacher.loss import DistillLoss
+from helixnas.teacher.pieces import CutTeacher, prove
 
 __all__ = [
     "BlockBatch",
+    "Boundaries",
     "CutTeacher",
     "DistillLoss",
     "FeatureStatistics",
@@ -16,4 +19,5 @@ __all__ = [
     "feature_statistics",
     "load_weights",
     "prove",
+    "recut",
 ]
