@@ -1,8 +1,8 @@
 """What params.yaml may say: one frozen section per stage, unknown keys forbidden, units in the names."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -47,19 +47,41 @@ class Data(Section):
     rating_fraction: Fraction
 
 
+ModuleLists = Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+# the tags hold a hyphen, as pydantic's own for what is no key do: the path in a message leaves them out
+Blocks = Annotated[
+    Annotated[ModuleLists, Tag("module-lists")] | Annotated[Count, Tag("number-of-blocks")],
+    Discriminator(
+        lambda blocks: {list: "module-lists", int: "number-of-blocks"}.get(type(blocks)),
+        custom_error_type="blocks",
+        custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
+    ),
+]
+
+
 class Teacher(Section):
+    """``blocks: auto`` is read as the number of ``block_ids``."""
+
     source: Annotated[str, Field(pattern=r"^timm:.+")]
     model_args: dict[str, bool | int | float | str | list[int] | None]
     pretrained: bool
     weights: str | None
     block_ids: list[int]
-    blocks: Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+    blocks: Blocks
     num_threads: Count
     recipe: Recipe
 
+    @model_validator(mode="before")
+    @classmethod
+    def auto_is_as_many_as_are_counted(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("blocks") != "auto":
+            return values
+        counted = values.get("block_ids")
+        return {**values, "blocks": max(1, len(counted)) if isinstance(counted, list) else 1}
+
     @model_validator(mode="after")
     def block_ids_count_the_blocks(self) -> "Teacher":
-        wanted = list(range(len(self.blocks)))
+        wanted = list(range(self.blocks if isinstance(self.blocks, int) else len(self.blocks)))
         if self.block_ids != wanted:
             raise ValueError(f"block_ids must count the {len(wanted)} blocks as {wanted}, but is {self.block_ids}")
         return self

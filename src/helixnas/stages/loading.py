@@ -1,6 +1,8 @@
 """What stages read of each other: one loader per artifact, so that each is spelt once."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ from helixnas.search_space import (
     search_result_from_json,
 )
 from helixnas.student import BlockSupernet
-from helixnas.teacher import CutTeacher, create, cut
+from helixnas.teacher import Boundaries, CutTeacher, create, recut
 
 NUM_PROOF_IMAGES = 8
 
@@ -33,7 +35,7 @@ def load_part(root: Path, name: str) -> ImageSet:
 
 
 def load_specs(root: Path) -> tuple[BlockSpec, ...]:
-    value = artifacts.load_json(root / folder("teacher") / "cut.json", "cut")
+    value = _load_cut(root)
     return tuple(
         BlockSpec(
             block_id=spec["block_id"],
@@ -42,15 +44,22 @@ def load_specs(root: Path) -> tuple[BlockSpec, ...]:
             layout=spec["layout"],
             teacher_modules=tuple(spec["teacher_modules"]),
             is_nonnegative=spec["is_nonnegative"],
+            droppable=tuple(spec["droppable"]),
+            in_layout=spec["in_layout"],
         )
         for spec in value["blocks"]
     )
 
 
+def _load_cut(root: Path) -> Any:
+    """What the teacher stage wrote: the ``blocks`` that were asked for, where it cut, and the specs that it got."""
+    return artifacts.load_json(root / folder("teacher") / "cut.json", "cut")
+
+
 def load_space(root: Path, config: RunConfig) -> SearchSpace:
     """The search space of the cut teacher; SpaceMismatchError if it was cut into other blocks."""
     specs = load_specs(root)
-    if [list(spec.teacher_modules) for spec in specs] != config.teacher.blocks:
+    if _load_cut(root)["asked"] != config.teacher.blocks:
         raise _stale(root, "cut.json", "teacher.blocks")
     return build(specs, config.search_space)
 
@@ -68,11 +77,12 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise _stale(root, "teacher.safetensors", "teacher.source and teacher.model_args") from error
-    teacher = cut(network, config.teacher.blocks, train.first(NUM_PROOF_IMAGES).normalized())
-    if [spec.in_shape for spec in load_specs(root)] != [spec.in_shape for spec in teacher.specs]:
+    boundaries, specs = Boundaries.from_json(_load_cut(root)["boundaries"]), load_specs(root)
+    teacher = recut(network, boundaries, train.first(NUM_PROOF_IMAGES).normalized())
+    if [spec.in_shape for spec in specs] != [spec.in_shape for spec in teacher.specs]:
         raise _stale(root, "cut.json", "data.image_size")
     network.to(device).requires_grad_(False)
-    return teacher
+    return replace(teacher, specs=specs)
 
 
 def load_feature_moments(root: Path, block_id: int) -> tuple[Tensor, Tensor]:

@@ -51,4 +51,9 @@ def _save(setting: Setting, teacher: CutTeacher, train: ImageSet) -> None:
         for name, tensor in (("mean", block.mean), ("variance", block.variance))
     }
     artifacts.save_tensors(setting.out / "features.safetensors", "features", tensors)
-    artifacts.save_json(setting.out / "cut.json", "cut", {"blocks": [asdict(spec) for spec in specs]})
+    value = {
+        "asked": setting.config.teacher.model_dump(mode="json")["blocks"],
+        "boundaries": asdict(teacher.boundaries),
+        "blocks": [asdict(spec) for spec in specs],
+    }
+    artifacts.save_json(setting.out / "cut.json", "cut", value)

@@ -12,7 +12,8 @@ from helixnas.errors import CutError
 from helixnas.teacher import graph
 from helixnas.teacher.boundaries import Boundaries
 from helixnas.teacher.choose import choose
-from helixnas.teacher.points import Span, graph_points
+from helixnas.teacher.points import graph_points
+from helixnas.teacher.trace import Span
 
 
 def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
@@ -29,7 +30,7 @@ def split(
 ) -> tuple[Sequence[fx.GraphModule], Sequence[tuple[str, ...]]]:
     """Stem, blocks and head, and the modules of each; CutError if the network has no such steps."""
     module = _exported(network, example)
-    pieces = graph.split(module, graph.steps(module.graph), boundaries.names)
+    pieces = graph.Flow(module, graph.steps(module.graph), example).split(boundaries.names)
     return pieces, graph.covered(pieces)
 
 

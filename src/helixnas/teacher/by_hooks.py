@@ -33,9 +33,7 @@ def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
     return Boundaries("hooks", tuple(_at(end, whole).path for end in ends), tuple(call.path for call in whole))
 
 
-def split(
-    network: nn.Module, boundaries: Boundaries
-) -> tuple[Sequence[nn.Module], Sequence[tuple[str, ...]]]:
+def split(network: nn.Module, boundaries: Boundaries) -> tuple[Sequence[nn.Module], Sequence[tuple[str, ...]]]:
     """Stem, blocks and head, and the modules of each; CutError if the network has no such modules."""
     known = dict(network.named_modules())
     missing = [name for name in boundaries.modules if name not in known]
