@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from helixnas.config import RunConfig, load
 from helixnas.data import ImageSet, prepare
+from helixnas.progress import silent
 from helixnas.search_space import SearchSpace, build
 from helixnas.teacher import CutTeacher, cut
 
@@ -56,8 +57,8 @@ def config() -> RunConfig:
 
 
 @pytest.fixture(scope="session")
-def parts() -> dict[str, ImageSet]:
-    return prepare("digits", 8, 0.25, 0.2, seed=0)
+def parts(config: RunConfig) -> dict[str, ImageSet]:
+    return prepare(config.data, seed=0, progress=silent).parts
 
 
 @pytest.fixture

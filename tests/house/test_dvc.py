@@ -21,6 +21,7 @@ UNNAMED = {
     "artifacts": "moves values without changing them; VERSION marks a new format on disk",
     "config": "what it reads is in params.yaml, which DVC watches key by key",
     "errors": "only words",
+    "own": "only finds the code of the user, whose folder each stage names that may run it",
     "progress": "only what a person watches",
 }
 """Rooms that no stage names, though all import them: no result depends on them, and a change there would repeat all."""

@@ -41,10 +41,15 @@ class Recipe(Section):
 
 
 class Data(Section):
-    source: Literal["digits"]
+    source: Annotated[str, Field(pattern=r"^(digits|folder|parquet|torchvision:\w+|factory:[\w.]+:\w+)$")]
+    path: Annotated[str, Field(min_length=1)]
     image_size: Count
+    channels: Count | None
+    mean: list[float] | None
+    std: list[Rate] | None
     test_fraction: Fraction
     rating_fraction: Fraction
+    max_unreadable: Share
 
 
 class Teacher(Section):

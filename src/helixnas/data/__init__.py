@@ -2,7 +2,7 @@
 
 from helixnas.data.batches import derive_seed, epoch_batches, num_batches
 from helixnas.data.images import ImageSet, normalize
-from helixnas.data.prepare import prepare
+from helixnas.data.prepare import Prepared, prepare
 from helixnas.data.read import read_images
 
-__all__ = ["ImageSet", "derive_seed", "epoch_batches", "normalize", "num_batches", "prepare", "read_images"]
+__all__ = ["ImageSet", "Prepared", "derive_seed", "epoch_batches", "normalize", "num_batches", "prepare", "read_images"]
