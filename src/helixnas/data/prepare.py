@@ -41,6 +41,29 @@ def prepare(settings: Data, seed: int, progress: Progress) -> Prepared:
     return Prepared(parts, unreadable)
 
 
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """What can be told of a source before it is read: the shape of an image, the classes, the size of each part."""
+
+    in_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    num_images: dict[str, int]
+
+
+def peek(settings: Data) -> Peek:
+    """Open a source and read its first image; DataError if that cannot be read."""
+    source = open_source(settings.source, Path(settings.path), settings.channels)
+    try:
+        channels, height, width = square(source.read(0), settings.image_size).shape
+    except (OSError, ValueError) as error:
+        raise _unreadable_error([(source.names[0], str(error))], len(source.labels), settings.max_unreadable) from error
+    num_all = len(source.labels)
+    num_test = round(num_all * settings.test_fraction) if source.is_test is None else int(source.is_test.sum())
+    num_rating = round((num_all - num_test) * settings.rating_fraction)
+    sizes = {"train": num_all - num_test - num_rating, "rating": num_rating, "test": num_test}
+    return Peek((channels, height, width), source.class_names, sizes)
+
+
 def square(image: Tensor, image_size: int) -> Tensor:
     """One image, uint8 [C, H, W], as a square of ``image_size`` pixels: its middle, scaled."""
     height, width = image.shape[1:]
