@@ -53,7 +53,9 @@ class Data(Section):
 
 
 class Teacher(Section):
-    source: Annotated[str, Field(pattern=r"^timm:.+")]
+    source: Annotated[
+        str, Field(pattern=r"^(timm:.+|torchvision:\w+|factory:[\w.]+:\w+|models:/[^/@]+(/\d+|@[\w-]+))$")
+    ]
     model_args: dict[str, bool | int | float | str | list[int] | None]
     pretrained: bool
     weights: str | None

@@ -21,8 +21,9 @@ from helixnas.search_space import (
     build,
     search_result_from_json,
 )
+from helixnas.stages.network import PROGRAM, new_network
 from helixnas.student import BlockSupernet
-from helixnas.teacher import CutTeacher, create, cut
+from helixnas.teacher import CutTeacher, cut
 
 NUM_PROOF_IMAGES = 8
 
@@ -62,7 +63,7 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
     """
     train = load_part(root, "train")
     settings = config.teacher.model_copy(update={"pretrained": False, "weights": None})
-    network = create(settings, train.in_shape[0], len(train.class_names))
+    network = new_network(root / PROGRAM, settings, train.in_shape, len(train.class_names), train.mean, train.std)
     weights, _ = artifacts.load_tensors(root / folder("teacher") / "teacher.safetensors", "teacher")
     try:
         network.load_state_dict(weights)

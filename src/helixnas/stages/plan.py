@@ -1,19 +1,23 @@
 """plan: what a run would do, before any training: the cut, the choices, what budgets can be reached, what it takes."""
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from torch import nn
 
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
-from helixnas.data import peek
+from helixnas.data import Peek, peek
 from helixnas.errors import InfeasibleBudgetError
 from helixnas.progress import silent
 from helixnas.search import extreme, solve
 from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, build, quantity
+from helixnas.stages.network import PROGRAM, fetch, is_registered, new_network
 from helixnas.stages.workload import Sizes, Workload, workloads
 from helixnas.student import BlockSupernet, assemble
-from helixnas.teacher import CutTeacher, create, cut
+from helixnas.teacher import CutTeacher, cut
 
 NUM_EXAMPLES = 2
 COUNTED = COST_NAMES[:2]
@@ -63,9 +67,7 @@ def plan(config: RunConfig) -> Plan:
     torch.set_num_threads(config.cost.num_threads)
     seen = peek(config.data)
     example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
-    settings = config.teacher.model_copy(update={"pretrained": False})
-    teacher = cut(create(settings, seen.in_shape[0], len(seen.class_names)), config.teacher.blocks, example)
-    teacher.network.eval()
+    teacher = cut(_network(config, seen), config.teacher.blocks, example)
     space = build(teacher.specs, config.search_space)
     tables = [
         count_paths(block, in_widths(space, block.block_id), piece).check(block)
@@ -83,6 +85,17 @@ def plan(config: RunConfig) -> Plan:
         num_workers=config.flow.num_workers,
         machine=machine(torch.device("cpu")),
     )
+
+
+def _network(config: RunConfig, seen: Peek) -> nn.Module:
+    """The teacher as the teacher stage will make it, but for what its weights would have to be fetched for."""
+    settings = config.teacher.model_copy(update={"pretrained": False})
+    whole = (0.0,) * seen.in_shape[0], (1.0,) * seen.in_shape[0]
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / PROGRAM.name
+        if is_registered(settings):
+            fetch(Path(), config.tracking.experiment, settings, program)
+        return new_network(program, settings, seen.in_shape, len(seen.class_names), *whole)
 
 
 def _costs(
