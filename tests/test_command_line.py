@@ -134,7 +134,7 @@ WITH_TORCH = {
     "an unknown teacher": (
         value("teacher.source=timm:resnet17"),
         "helixnas teacher",
-        r"teacher\.source must name a model of timm, but is 'timm:resnet17'\. Near: resnet18",
+        r"teacher\.source must name a model of timm, but is '(timm:)?resnet17'\. Near: resnet18",
     ),
 }
 
