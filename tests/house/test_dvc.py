@@ -23,6 +23,7 @@ UNNAMED = {
     "errors": "only words",
     "own": "only finds the code of the user, whose folder each stage names that may run it",
     "progress": "only what a person watches",
+    "tracking": "hands over a teacher from the registry byte for byte; params.yaml says which",
 }
 """Rooms that no stage names, though all import them: no result depends on them, and a change there would repeat all."""
 
