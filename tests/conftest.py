@@ -20,6 +20,7 @@ SMALL = [
     "search_space.kernels=[3,5]",
     "search_space.expansions=[2]",
     "search_space.cells=[{depth:1,width:1.0},{depth:2,width:0.5}]",
+    "search_space.allow_skip=false",
     "distill.epochs=3",
     "distill.batch_size=32",
 ]

@@ -80,12 +80,18 @@ class CellShape(Section):
 
 
 class Space(Section):
-    name: Literal["substitute"]
+    name: Annotated[str, Field(pattern=r"^(substitute|factory:[\w.]+:\w+)$")]
     kernels: Annotated[list[Literal[1, 3, 5, 7, 9]], Field(min_length=1)]
     expansions: Annotated[list[Rate], Field(min_length=1)]
     se_ratio: Share
+    bottlenecks: list[Annotated[float, Field(gt=0, le=1)]]
+    attention: list[Annotated[float, Field(gt=0, le=1)]]
+    mlp_ratios: list[Rate]
+    operations: list[Annotated[str, Field(pattern=r"^[\w.]+:[a-z]\w*$")]]
+    token_operations: list[Annotated[str, Field(pattern=r"^[\w.]+:[a-z]\w*$")]]
     cells: list[CellShape]
     keep_teacher: bool
+    allow_skip: bool
 
     @model_validator(mode="after")
     def something_to_choose(self) -> "Space":

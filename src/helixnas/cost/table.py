@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -40,10 +39,15 @@ class _LayerCounter:
         self._known: dict[tuple[LayerSpec, Candidate, tuple[int, ...]], Cost] = {}
 
     def path_cost(self, in_width: int, path: Path) -> Cost:
-        size = self._block.spec.in_shape[1:]
+        size = self._block.spec.in_size
         total = Cost(0, 0)
         for layer, choice in zip(self._block.cells[path.cell].layers(in_width), path.choices, strict=True):
-            total += self._layer_cost(layer, layer.candidates[choice], (layer.in_width, *size))
+            candidate = layer.candidates[choice]
+            if candidate == TEACHER:
+                in_shape = self._block.spec.with_in_width(in_width).in_shape
+            else:
+                in_shape = (layer.in_width, *size) if layer.is_map else (*size, layer.in_width)
+            total += self._layer_cost(layer, candidate, in_shape)
             size = tuple(math.ceil(side / layer.stride) for side in size)
         return total
 
@@ -59,7 +63,7 @@ def path_runs(
     block: BlockSpace, in_width: int, teacher_block: nn.Module, batch_size: int, device: torch.device
 ) -> list[Run]:
     """A run of every path of a block for one width that comes in, in the order of ``paths()``, weights fresh."""
-    spec = replace(block.spec, in_shape=(in_width, *block.spec.in_shape[1:]))
-    supernet = BlockSupernet(replace(block, spec=spec), teacher_block).to(device).eval()
+    spec = block.spec.with_in_width(in_width)
+    supernet = BlockSupernet(BlockSpace(spec, block.cells), teacher_block).to(device).eval()
     inputs = torch.rand(batch_size, *spec.in_shape, device=device)
     return [runner(nn.Sequential(*supernet.operations(path)), inputs) for path in block.paths()]

@@ -4,7 +4,7 @@ from helixnas.search_space.architecture import Architecture, Path
 from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, LayerSpec, SearchSpace
 from helixnas.search_space.budget import COST_NAMES, Budget, Cost, quantity
 from helixnas.search_space.build import build
-from helixnas.search_space.candidate import TEACHER, Candidate, mbconv
+from helixnas.search_space.candidate import SKIP, TEACHER, Candidate, mbconv, own
 from helixnas.search_space.codec import (
     choice_from_json,
     choice_to_json,
@@ -18,6 +18,7 @@ from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchR
 
 __all__ = [
     "COST_NAMES",
+    "SKIP",
     "TEACHER",
     "Architecture",
     "BlockSpace",
@@ -41,6 +42,7 @@ __all__ = [
     "figures_from_json",
     "figures_to_json",
     "mbconv",
+    "own",
     "quantity",
     "search_result_from_json",
     "search_result_to_json",

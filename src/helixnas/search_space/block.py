@@ -4,22 +4,25 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Literal
 
 from helixnas.errors import SpaceMismatchError
 from helixnas.search_space.architecture import Architecture, Path
-from helixnas.search_space.candidate import TEACHER, Candidate
+from helixnas.search_space.candidate import SKIP, TEACHER, Candidate
 
-Layout = Literal["NCHW", "NLC"]
+Layout = Literal["NCHW", "NHWC", "NLC"]
+"""How a feature lies behind the batch: a map with channels first or last, or tokens."""
+_CHANNEL_AXIS = {"NCHW": 0, "NHWC": 2, "NLC": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class BlockSpec:
     """One contiguous piece of the teacher, seen from outside.
 
-    Shapes leave out the batch: (channels, height, width) for maps, (tokens, channels) for tokens.
+    Shapes leave out the batch: (channels, height, width) or (height, width, channels) for maps, (tokens, channels) for
+    tokens.
     """
 
     block_id: int
@@ -31,27 +34,50 @@ class BlockSpec:
     """Whether the block ends in a ReLU or the like: then its substitutes do too. A linear end learns far worse."""
 
     @property
+    def channel_axis(self) -> int:
+        """Where the channels are in a shape without the batch."""
+        return _CHANNEL_AXIS[self.layout]
+
+    @property
     def in_width(self) -> int:
-        return self.in_shape[0 if self.layout == "NCHW" else -1]
+        return self.in_shape[self.channel_axis]
 
     @property
     def out_width(self) -> int:
-        return self.out_shape[0 if self.layout == "NCHW" else -1]
+        return self.out_shape[self.channel_axis]
+
+    @property
+    def in_size(self) -> tuple[int, ...]:
+        """Height and width of the map that goes in, or the number of tokens."""
+        return self.in_shape[: self.channel_axis] + self.in_shape[self.channel_axis + 1 :]
+
+    @property
+    def out_size(self) -> tuple[int, ...]:
+        return self.out_shape[: self.channel_axis] + self.out_shape[self.channel_axis + 1 :]
 
     @property
     def stride(self) -> int:
         """The least factor that shrinks a map's height as the block does, sides rounded up; 1 for tokens."""
-        return math.ceil(self.in_shape[1] / self.out_shape[1]) if self.layout == "NCHW" else 1
+        return 1 if self.layout == "NLC" else math.ceil(self.in_size[0] / self.out_size[0])
+
+    def with_in_width(self, width: int) -> "BlockSpec":
+        """The same block where another width comes in."""
+        axis = self.channel_axis
+        return replace(self, in_shape=(*self.in_shape[:axis], width, *self.in_shape[axis + 1 :]))
 
 
 @dataclass(frozen=True, slots=True)
 class LayerSpec:
-    """One position of a cell: what goes in, what comes out, which candidates may stand there."""
+    """One position of a cell: what goes in, what comes out, which candidates may stand there.
+
+    ``is_map``: a layer of maps [N, C, H, W], also where the teacher has channels last; else of tokens [N, L, C].
+    """
 
     in_width: int
     out_width: int
     stride: int
     candidates: tuple[Candidate, ...]
+    is_map: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +90,7 @@ class Cell:
     widths: tuple[int, ...]
     strides: tuple[int, ...]
     candidates: tuple[tuple[Candidate, ...], ...]
+    is_map: bool = True
 
     @property
     def depth(self) -> int:
@@ -78,10 +105,16 @@ class Cell:
         """Whether this cell is the teacher's own block, which needs no distilling."""
         return self.candidates == ((TEACHER,),)
 
+    @property
+    def is_trainable(self) -> bool:
+        """Whether there is something to learn in this cell."""
+        return self.candidates not in (((TEACHER,),), ((SKIP,),))
+
     def layers(self, in_width: int) -> tuple[LayerSpec, ...]:
         """The cell's layers when ``in_width`` channels go in."""
         in_widths = (in_width, *self.widths[:-1])
-        return tuple(map(LayerSpec, in_widths, self.widths, self.strides, self.candidates))
+        columns = zip(in_widths, self.widths, self.strides, self.candidates, strict=True)
+        return tuple(LayerSpec(*column, is_map=self.is_map) for column in columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,25 @@ TEACHER = Candidate("teacher")
 """The teacher's own block, kept as it is."""
 
 
+SKIP = Candidate("skip")
+"""Nothing at all: the input is the output."""
+
+
+def own(name: str) -> Candidate:
+    """The user's own operation ``package.module:function``: known by the function's name."""
+    return Candidate(name.partition(":")[2].replace("_", "-"))
+
+
+def bottleneck(kernel: int, ratio: float) -> Candidate:
+    """ResNet's: narrow to ``ratio`` of the output width, convolve, widen (He et al. 2016)."""
+    return Candidate("bottle", (("k", kernel), ("r", ratio)))
+
+
+def transformer(attention: float, mlp_ratio: float) -> Candidate:
+    """A layer of attention and MLP (Vaswani et al. 2017), pre-norm. ``attention`` is its inner share of the width."""
+    return Candidate("vit", (("a", attention), ("m", mlp_ratio)))
+
+
 def mbconv(kernel: int, expansion: float, se_ratio: float) -> Candidate:
     """Inverted residual with squeeze-excite (MobileNetV2/V3, EfficientNet). ``se_ratio`` is of the input channels."""
     return Candidate("mb", (("k", kernel), ("e", expansion), ("se", se_ratio)))

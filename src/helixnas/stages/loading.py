@@ -1,5 +1,6 @@
 """What stages read of each other: one loader per artifact, so that each is spelt once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from helixnas.search_space import (
     search_result_from_json,
 )
 from helixnas.stages.network import PROGRAM, new_network
-from helixnas.student import BlockSupernet
+from helixnas.student import BlockSupernet, register_own
 from helixnas.teacher import CutTeacher, cut
 
 NUM_PROOF_IMAGES = 8
@@ -53,6 +54,12 @@ def load_space(root: Path, config: RunConfig) -> SearchSpace:
     specs = load_specs(root)
     if [list(spec.teacher_modules) for spec in specs] != config.teacher.blocks:
         raise _stale(root, "cut.json", "teacher.blocks")
+    return new_space(specs, config)
+
+
+def new_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
+    """The search space of ``specs``, the user's own operations made known first."""
+    register_own(config.search_space.operations, config.search_space.token_operations)
     return build(specs, config.search_space)
 
 

@@ -13,7 +13,8 @@ from helixnas.data import Peek, peek
 from helixnas.errors import InfeasibleBudgetError
 from helixnas.progress import silent
 from helixnas.search import extreme, solve
-from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, build, quantity
+from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, quantity
+from helixnas.stages.loading import new_space
 from helixnas.stages.network import PROGRAM, fetch, is_registered, new_network
 from helixnas.stages.workload import Sizes, Workload, workloads
 from helixnas.student import BlockSupernet, assemble
@@ -68,7 +69,7 @@ def plan(config: RunConfig) -> Plan:
     seen = peek(config.data)
     example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
     teacher = cut(_network(config, seen), config.teacher.blocks, example)
-    space = build(teacher.specs, config.search_space)
+    space = new_space(teacher.specs, config)
     tables = [
         count_paths(block, in_widths(space, block.block_id), piece).check(block)
         for block, piece in zip(space.blocks, teacher.blocks, strict=True)

@@ -2,6 +2,7 @@
 
 from helixnas.student.network import Deployed, StudentNetwork, assemble, reset
 from helixnas.student.ops import build_operation
+from helixnas.student.own import operation, register_own
 from helixnas.student.recalibrate import measuring, recalibrate
 from helixnas.student.supernet import BlockSupernet
 
@@ -12,6 +13,8 @@ __all__ = [
     "assemble",
     "build_operation",
     "measuring",
+    "operation",
     "recalibrate",
+    "register_own",
     "reset",
 ]

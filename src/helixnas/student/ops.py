@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from helixnas.errors import ConfigError
 from helixnas.search_space import Candidate, LayerSpec
+from helixnas.student.own import OWN, build_own
+from helixnas.student.tokens import TransformerLayer
 
 
 class SqueezeExcite(nn.Module):
@@ -59,11 +61,48 @@ def _mbconv(layer: LayerSpec, candidate: Candidate) -> nn.Module:
     return MBConv(layer, int(number("k")), number("e"), number("se"))
 
 
-OPERATIONS: dict[str, Callable[[LayerSpec, Candidate], nn.Module]] = {"mb": _mbconv}
+class Bottleneck(nn.Module):
+    """Narrow, convolve with the stride, widen, with a shortcut (He et al. 2016). The end is linear, as MBConv's."""
+
+    def __init__(self, layer: LayerSpec, kernel: int, ratio: float) -> None:
+        super().__init__()
+        inner = max(1, round(layer.out_width * ratio))
+        self.narrow = _conv_bn(layer.in_width, inner, 1)
+        self.convolve = _conv_bn(inner, inner, kernel, layer.stride)
+        self.widen = nn.Sequential(nn.Conv2d(inner, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
+        self.has_shortcut = layer.stride == 1 and layer.in_width == layer.out_width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
+        y: Tensor = self.widen(self.convolve(self.narrow(x)))
+        return x + y if self.has_shortcut else y
+
+
+def _bottleneck(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return Bottleneck(layer, int(candidate.number("k")), candidate.number("r"))
+
+
+def _transformer(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return TransformerLayer(layer, candidate.number("a"), candidate.number("m"))
+
+
+def _skip(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return nn.Identity()
+
+
+OPERATIONS: dict[str, Callable[[LayerSpec, Candidate], nn.Module]] = {
+    "mb": _mbconv,
+    "bottle": _bottleneck,
+    "vit": _transformer,
+    "skip": _skip,
+}
 
 
 def build_operation(layer: LayerSpec, candidate: Candidate) -> nn.Module:
     """A fresh module for a candidate at a layer; ConfigError for a kind that nobody registered."""
-    if candidate.kind not in OPERATIONS:
-        raise ConfigError(f"A candidate's kind must be one of {sorted(OPERATIONS)}, but is {candidate.kind!r}.")
-    return OPERATIONS[candidate.kind](layer, candidate)
+    if candidate.kind in OPERATIONS:
+        return OPERATIONS[candidate.kind](layer, candidate)
+    if candidate.kind in OWN:
+        return build_own(OWN[candidate.kind], layer)
+    known = sorted([*OPERATIONS, *OWN])
+    raise ConfigError(f"A candidate's kind must be one of {known}, but is {candidate.kind!r}.")

@@ -64,9 +64,22 @@ class _Last(nn.Module):
             norms[-1].bias.copy_(mean)
 
 
+class _ChannelsFirst(nn.Module):
+    """An operation on maps [N, C, H, W] where the teacher's have channels last."""
+
+    def __init__(self, operation: nn.Module) -> None:
+        super().__init__()
+        self.operation = operation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, H, W, C] to the same order."""
+        y: Tensor = self.operation(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return y
+
+
 def _cell(cell: Cell, spec: BlockSpec, teacher_block: nn.Module) -> nn.ModuleList:
     *inner, last = cell.layers(spec.in_width)
-    layers = [nn.ModuleList(build_operation(layer, candidate) for candidate in layer.candidates) for layer in inner]
+    layers = [nn.ModuleList(_operation(layer, c, spec) for c in layer.candidates) for layer in inner]
     ends = (_end(last, candidate, spec, teacher_block) for candidate in last.candidates)
     return nn.ModuleList([*layers, nn.ModuleList(ends)])
 
@@ -74,4 +87,9 @@ def _cell(cell: Cell, spec: BlockSpec, teacher_block: nn.Module) -> nn.ModuleLis
 def _end(layer: LayerSpec, candidate: Candidate, spec: BlockSpec, teacher_block: nn.Module) -> nn.Module:
     if candidate == TEACHER:
         return copy.deepcopy(teacher_block)
-    return _Last(build_operation(layer, candidate), is_nonnegative=spec.is_nonnegative)
+    return _Last(_operation(layer, candidate, spec), is_nonnegative=spec.is_nonnegative)
+
+
+def _operation(layer: LayerSpec, candidate: Candidate, spec: BlockSpec) -> nn.Module:
+    operation = build_operation(layer, candidate)
+    return _ChannelsFirst(operation) if spec.layout == "NHWC" else operation

@@ -43,7 +43,7 @@ def feature_statistics(teacher: CutTeacher, batches: Iterable[Tensor]) -> list[F
         x = teacher.stem(images)
         for block, spec, total in zip(teacher.blocks, teacher.specs, totals, strict=True):
             x = block(x)
-            total.add(x.double().movedim(1 if spec.layout == "NCHW" else -1, 0).flatten(1).cpu())
+            total.add(x.double().movedim(spec.channel_axis + 1, 0).flatten(1).cpu())
     return [total.statistics() for total in totals]
 
 

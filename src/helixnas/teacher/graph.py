@@ -57,7 +57,13 @@ def piece(network: nn.Module, nodes: Sequence[fx.Node], entry: fx.Node, exit_: f
     """The calls between ``entry`` (left out) and ``exit_`` as a network of one input, sharing the teacher's weights."""
     graph = fx.Graph()
     copies = {entry: graph.placeholder("x")}
+
+    def copy(old: fx.Node) -> fx.Node:
+        if old not in copies:  # a parameter of the network's own, read before ``entry`` too
+            copies[old] = graph.node_copy(old)
+        return copies[old]
+
     for node in nodes:
-        copies[node] = graph.node_copy(node, lambda old: copies[old])
+        copies[node] = graph.node_copy(node, copy)
     graph.output(copies[exit_])
     return fx.GraphModule(network, graph)

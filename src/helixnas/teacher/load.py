@@ -6,6 +6,7 @@ from pathlib import Path
 
 import timm
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from helixnas.config.schema import Teacher
@@ -53,8 +54,8 @@ def check(network: nn.Module, in_shape: Shape, num_classes: int) -> None:
 
 
 def _timm(name: str, settings: Teacher, in_shape: Shape, num_classes: int) -> nn.Module:
-    if not timm.is_model(name):
-        raise _unknown(name, "model of timm", timm.list_models())
+    if not timm.is_model(name) or ("." in name and name not in timm.list_pretrained()):
+        raise _unknown(name, "model of timm", [*timm.list_models(), *timm.list_pretrained()])
     options = {"pretrained": settings.pretrained, "in_chans": in_shape[0], "num_classes": num_classes}
     return _called("timm's " + name, settings, lambda: timm.create_model(name, **options, **settings.model_args))
 
@@ -88,15 +89,16 @@ SOURCES: dict[str, Callable[[str, Teacher, Shape, int], nn.Module]] = {
 def _called(who: str, settings: Teacher, make: Callable[[], nn.Module]) -> nn.Module:
     try:
         return make()
-    except (TypeError, AssertionError, ValueError) as error:
+    except (TypeError, AssertionError, ValueError, KeyError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"teacher.model_args must be what {who} takes, but: {error}") from error
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         if not settings.pretrained:
             raise
+        reason = " ".join(str(error).split())[:300]
         raise ConfigError(
-            f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {error}. "
+            f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {reason}. "
             "Fill the cache where there is a network, name a file in teacher.weights, or set pretrained: false."
         ) from error
 
