@@ -1,6 +1,7 @@
 """What stages read of each other: one loader per artifact, so that each is spelt once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -90,12 +91,15 @@ def load_feature_moments(root: Path, block_id: int) -> tuple[Tensor, Tensor]:
 
 
 def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id: int) -> BlockSupernet:
-    """A distilled supernet in eval mode; SpaceMismatchError if it was distilled for another space."""
+    """A distilled supernet in eval mode; SpaceMismatchError if it is of another space or another teacher."""
     path = root / folder("distill", block_id) / "supernet.safetensors"
     tensors, facts = artifacts.load_tensors(path, "supernet")
     _require_space(path, facts["space"], space)
     supernet = BlockSupernet(space.blocks[block_id], teacher.blocks[block_id])
-    supernet.load_state_dict(tensors)
+    try:
+        supernet.load_state_dict(tensors)
+    except RuntimeError as error:  # the teacher's own block is a part of it
+        raise SpaceMismatchError(f"{path} must belong to this teacher, but does not. Run `dvc repro`.") from error
     return supernet.requires_grad_(False).eval()
 
 
@@ -110,7 +114,8 @@ def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
     _require_space(path, facts["space"], space)
     losses = tuple(map(float, frame["distill_loss"]))
     table = RatingTable(block_id, tuple(frame["path"]), losses, facts["num_images"], facts["seed"])
-    return table.check(space.blocks[block_id])
+    with _reading(path):
+        return table.check(space.blocks[block_id])
 
 
 def load_costs(root: Path, space: SearchSpace, *, is_measured: bool) -> tuple[CostTable, ...]:
@@ -124,17 +129,16 @@ def _costs(root: Path, space: SearchSpace, block_id: int, is_measured: bool) -> 
     _require_space(path, facts["space"], space)
     latencies: list[float | None] = [None] * len(frame)
     if is_measured:
-        measured, _ = artifacts.load_table(root / folder("cost") / "measured" / f"block_{block_id}.parquet", "measured")
+        measured_path = root / folder("cost") / "measured" / f"block_{block_id}.parquet"
+        measured, _ = artifacts.load_table(measured_path, "measured")
         if list(measured["path"]) != list(frame["path"]) or list(measured["in_width"]) != list(frame["in_width"]):
-            raise ArtifactError(
-                f"Block {block_id}'s measured costs must be of the counted paths, but are not. Run `dvc repro cost`."
-            )
+            raise ArtifactError(f"{measured_path} must hold the paths of {path}, but does not. Run `dvc repro cost`.")
         latencies = list(map(float, measured["latency_ms"]))
     rows = zip(frame["madds"], frame["num_params"], latencies, strict=True)
     costs = tuple(Cost(int(madds), int(num_params), latency_ms) for madds, num_params, latency_ms in rows)
-    return CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs).check(
-        space.blocks[block_id]
-    )
+    table = CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs)
+    with _reading(path):
+        return table.check(space.blocks[block_id])
 
 
 def load_outer_costs(root: Path, *, is_measured: bool) -> tuple[Cost, Cost]:
@@ -148,13 +152,28 @@ def load_outer_costs(root: Path, *, is_measured: bool) -> tuple[Cost, Cost]:
 
 
 def load_search_result(root: Path, space: SearchSpace) -> SearchResult:
-    return search_result_from_json(artifacts.load_json(root / folder("search") / "result.json", "search"), space)
+    """What the search decided; SpaceMismatchError if it chose from another space."""
+    path = root / folder("search") / "result.json"
+    value = artifacts.load_json(path, "search")
+    with _reading(path):
+        return search_result_from_json(value, space)
 
 
 def load_chosen(root: Path, space: SearchSpace) -> Architecture:
-    """The architecture that the search chose."""
-    value = artifacts.load_json(root / folder("search") / "chosen.json", "chosen")
-    return space.parse(value["arch_id"])
+    """The architecture that the search chose; SpaceMismatchError if it is of another space."""
+    path = root / folder("search") / "chosen.json"
+    value = artifacts.load_json(path, "chosen")
+    with _reading(path):
+        return space.parse(value["arch_id"])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name the file in what is wrong with the value that it holds."""
+    try:
+        yield
+    except (ArtifactError, SpaceMismatchError) as error:
+        raise type(error)(f"{path} cannot be used. {error}") from error
 
 
 def _stale(root: Path, name: str, keys: str) -> SpaceMismatchError:
