@@ -91,6 +91,8 @@ class Cell:
     strides: tuple[int, ...]
     candidates: tuple[tuple[Candidate, ...], ...]
     is_map: bool = True
+    in_width: int | None = None
+    """The width that goes in while the cell is distilled and rated; None is the teacher's."""
 
     @property
     def depth(self) -> int:
