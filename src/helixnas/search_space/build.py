@@ -7,7 +7,7 @@ from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
 from helixnas.own import load_own
 from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, SearchSpace
-from helixnas.search_space.spaces import mbconv, substitute
+from helixnas.search_space.spaces import mbconv, mbconv4, substitute
 
 Cells = Callable[[BlockSpec, Space], tuple[Cell, ...]]
 """A space that looks at one block alone."""
@@ -19,7 +19,11 @@ def _each(cells: Cells) -> Blocks:
     return lambda specs, settings: tuple(BlockSpace(spec, cells(spec, settings)) for spec in specs)
 
 
-SPACES: dict[str, Blocks] = {"substitute": _each(substitute.cells), "mbconv": mbconv.blocks}
+SPACES: dict[str, Blocks] = {
+    "substitute": _each(substitute.cells),
+    "mbconv": mbconv.blocks,
+    "mbconv4": mbconv4.blocks,
+}
 
 
 def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:

@@ -19,8 +19,8 @@ def require_strides(name: str, specs: Sequence[BlockSpec], strides: Sequence[int
         return
     raise ConfigError(
         f"search_space.name {name!r} needs {len(strides)} blocks of maps with strides {tuple(strides)}, but "
-        f"teacher.blocks has {len(specs)}: {', '.join(map(_described, specs))}. Cut the teacher where its maps shrink so, "
-        "or take search_space.name: substitute, which fits any cut."
+        f"teacher.blocks has {len(specs)}: {', '.join(map(_described, specs))}. Cut the teacher where its maps shrink "
+        "so, or take search_space.name: substitute, which fits any cut."
     )
 
 
