@@ -16,7 +16,7 @@ def in_widths(space: SearchSpace, block_id: int) -> tuple[int, ...]:
     """The widths that may come into a block: the spec's own for block 0, else whatever the block before may give."""
     if block_id == 0:
         return (space.blocks[0].spec.in_width,)
-    return tuple(sorted({cell.widths[-1] for cell in space.blocks[block_id - 1].cells}))
+    return tuple(sorted({width for cell in space.blocks[block_id - 1].cells for width in cell.out_widths}))
 
 
 def count_paths(block: BlockSpace, widths: Sequence[int], teacher_block: nn.Module) -> CostTable:
@@ -41,7 +41,7 @@ class _LayerCounter:
     def path_cost(self, in_width: int, path: Path) -> Cost:
         size = self._block.spec.in_size
         total = Cost(0, 0)
-        for layer, choice in zip(self._block.cells[path.cell].layers(in_width), path.choices, strict=True):
+        for layer, choice in zip(self._block.cells[path.cell].along(in_width, path.choices), path.choices, strict=True):
             candidate = layer.candidates[choice]
             if candidate == TEACHER:
                 in_shape = self._block.spec.with_in_width(in_width).in_shape

@@ -51,7 +51,7 @@ def block_options(
 def _options(block: BlockSpace, rating: RatingTable, table: CostTable, cost_names: Sequence[str]) -> BlockOptions:
     by_width = np.argsort(table.in_widths, kind="stable")
     num_widths = len(by_width) // block.num_paths
-    out_width = np.repeat([cell.widths[-1] for cell in block.cells], [cell.num_paths for cell in block.cells])
+    out_width = np.concatenate([np.resize(cell.out_widths, cell.num_paths) for cell in block.cells])
     columns = [_column(table.costs, name)[by_width] for name in cost_names]
     return BlockOptions(
         in_width=np.array(table.in_widths)[by_width],

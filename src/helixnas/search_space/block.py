@@ -84,7 +84,8 @@ class LayerSpec:
 class Cell:
     """One skeleton that a block may take: as many layers as ``widths`` is long.
 
-    ``widths`` are output widths, ``candidates`` lists what each layer may take; the order of candidates is their index.
+    ``widths`` are output widths, of slimmable layers the largest. ``candidates`` lists what each layer may take; the
+    order of candidates is their index.
     """
 
     widths: tuple[int, ...]
@@ -117,6 +118,20 @@ class Cell:
         in_widths = (in_width, *self.widths[:-1])
         columns = zip(in_widths, self.widths, self.strides, self.candidates, strict=True)
         return tuple(LayerSpec(*column, is_map=self.is_map) for column in columns)
+
+    def along(self, in_width: int, choices: tuple[int, ...]) -> tuple[LayerSpec, ...]:
+        """The layers of one path, each as wide as its candidate makes it."""
+        layers = []
+        for layer, choice in zip(self.layers(in_width), choices, strict=True):
+            out_width = layer.candidates[choice].width(layer.out_width)
+            layers.append(replace(layer, in_width=in_width, out_width=out_width))
+            in_width = out_width
+        return tuple(layers)
+
+    @property
+    def out_widths(self) -> tuple[int, ...]:
+        """What a path ends with, for each candidate of the last layer."""
+        return tuple(candidate.width(self.widths[-1]) for candidate in self.candidates[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +191,7 @@ class BlockSpace:
         )
 
     def out_width(self, path: Path) -> int:
-        return self.cells[path.cell].widths[-1]
+        return self.cells[path.cell].out_widths[path.choices[-1]]
 
     def names(self, path: Path) -> tuple[str, ...]:
         """The candidates' names along a path, for people."""

@@ -7,7 +7,7 @@ from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
 from helixnas.own import load_own
 from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, SearchSpace
-from helixnas.search_space.spaces import mbconv, mbconv4, substitute
+from helixnas.search_space.spaces import mbconv, mbconv4, nats_size, substitute
 
 Cells = Callable[[BlockSpec, Space], tuple[Cell, ...]]
 """A space that looks at one block alone."""
@@ -23,6 +23,7 @@ SPACES: dict[str, Blocks] = {
     "substitute": _each(substitute.cells),
     "mbconv": mbconv.blocks,
     "mbconv4": mbconv4.blocks,
+    "nats_size": nats_size.blocks,
 }
 
 

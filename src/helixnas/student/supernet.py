@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from helixnas.search_space import TEACHER, BlockSpace, BlockSpec, Candidate, Cell, LayerSpec, Path
-from helixnas.student.ops import build_operation
+from helixnas.search_space import BlockSpace, BlockSpec, Cell, LayerSpec, Path
+from helixnas.student.ops import build_layer
 
 
 class BlockSupernet(nn.Module):
@@ -78,18 +78,13 @@ class _ChannelsFirst(nn.Module):
 
 
 def _cell(cell: Cell, spec: BlockSpec, teacher_block: nn.Module) -> nn.ModuleList:
-    *inner, last = cell.layers(spec.in_width)
-    layers = [nn.ModuleList(_operation(layer, c, spec) for c in layer.candidates) for layer in inner]
-    ends = (_end(last, candidate, spec, teacher_block) for candidate in last.candidates)
-    return nn.ModuleList([*layers, nn.ModuleList(ends)])
+    if cell.is_teacher:
+        return nn.ModuleList([nn.ModuleList([copy.deepcopy(teacher_block)])])
+    *inner, last = (_layer(layer, spec) for layer in cell.layers(cell.in_width or spec.in_width))
+    ends = (_Last(operation, is_nonnegative=spec.is_nonnegative) for operation in last)
+    return nn.ModuleList([*map(nn.ModuleList, inner), nn.ModuleList(ends)])
 
 
-def _end(layer: LayerSpec, candidate: Candidate, spec: BlockSpec, teacher_block: nn.Module) -> nn.Module:
-    if candidate == TEACHER:
-        return copy.deepcopy(teacher_block)
-    return _Last(_operation(layer, candidate, spec), is_nonnegative=spec.is_nonnegative)
-
-
-def _operation(layer: LayerSpec, candidate: Candidate, spec: BlockSpec) -> nn.Module:
-    operation = build_operation(layer, candidate)
-    return _ChannelsFirst(operation) if spec.layout == "NHWC" else operation
+def _layer(layer: LayerSpec, spec: BlockSpec) -> list[nn.Module]:
+    operations = build_layer(layer)
+    return [_ChannelsFirst(operation) for operation in operations] if spec.layout == "NHWC" else operations
