@@ -38,6 +38,11 @@ def usual_width(cells: Sequence[Cell]) -> int:
     return width
 
 
+def rounded(width: float) -> int:
+    """The nearest multiple of 8, which hardware likes, but 8 at least."""
+    return max(8, round(width / 8) * 8)
+
+
 def stacked(
     specs: Sequence[BlockSpec],
     strides: Sequence[int],
