@@ -22,7 +22,7 @@ def in_widths(space: SearchSpace, block_id: int) -> tuple[int, ...]:
 def count_paths(block: BlockSpace, widths: Sequence[int], teacher_block: nn.Module) -> CostTable:
     """The madds and num_params of every (in_width, path). Candidates are counted once each and summed along paths."""
     counter = _LayerCounter(block, teacher_block)
-    rows = [(width, path) for width in widths for path in block.paths()]
+    rows = [(width, path) for width in widths for path in block.paths_after(width)]
     return CostTable(
         block.block_id,
         tuple(width for width, _ in rows),
@@ -39,7 +39,7 @@ class _LayerCounter:
         self._known: dict[tuple[LayerSpec, Candidate, tuple[int, ...]], Cost] = {}
 
     def path_cost(self, in_width: int, path: Path) -> Cost:
-        size = self._block.spec.in_size
+        size = self._block.cells[path.cell].in_size or self._block.spec.in_size
         total = Cost(0, 0)
         for layer, choice in zip(self._block.cells[path.cell].along(in_width, path.choices), path.choices, strict=True):
             candidate = layer.candidates[choice]

@@ -7,7 +7,7 @@ from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
 from helixnas.own import load_own
 from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, SearchSpace
-from helixnas.search_space.spaces import mbconv, mbconv4, nats_size, substitute, vit
+from helixnas.search_space.spaces import hytra, mbconv, mbconv4, nats_size, substitute, vit
 
 Cells = Callable[[BlockSpec, Space], tuple[Cell, ...]]
 """A space that looks at one block alone."""
@@ -24,6 +24,7 @@ SPACES: dict[str, Blocks] = {
     "mbconv": mbconv.blocks,
     "mbconv4": mbconv4.blocks,
     "nats_size": nats_size.blocks,
+    "hytra": hytra.blocks,
     "vit": vit.blocks,
 }
 

@@ -72,3 +72,9 @@ def mbconv(kernel: int, expansion: float, se_ratio: float) -> Candidate:
 def slimmable(width: int) -> Candidate:
     """NATS-Bench's size space: the layer at one of its widths, which all share kernels (Yu et al. 2019)."""
     return Candidate("size", (("w", width),))
+
+
+RESIDUAL_CONV = Candidate("resconv")
+"""HyTra's bottleneck with a convolution inside."""
+RESIDUAL_ATTENTION = Candidate("resatt")
+"""HyTra's bottleneck with attention inside."""

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from helixnas.errors import ConfigError
 from helixnas.search_space import Candidate, LayerSpec
+from helixnas.student.hybrid import HybridLayer
 from helixnas.student.own import OWN, build_own
 from helixnas.student.size import size_layer, slimmable_layer
 from helixnas.student.tokens import TransformerLayer
@@ -87,6 +88,14 @@ def _transformer(layer: LayerSpec, candidate: Candidate) -> nn.Module:
     return TransformerLayer(layer, candidate.number("a"), candidate.number("m"))
 
 
+def _residual_conv(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return HybridLayer(layer, has_attention=False)
+
+
+def _residual_attention(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return HybridLayer(layer, has_attention=True)
+
+
 def _size(layer: LayerSpec, candidate: Candidate) -> nn.Module:
     return size_layer(layer)
 
@@ -101,6 +110,8 @@ OPERATIONS: dict[str, Callable[[LayerSpec, Candidate], nn.Module]] = {
     "vit": _transformer,
     "skip": _skip,
     "size": _size,
+    "resconv": _residual_conv,
+    "resatt": _residual_attention,
 }
 
 
