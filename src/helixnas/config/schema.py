@@ -80,7 +80,7 @@ class CellShape(Section):
 
 
 class Space(Section):
-    name: Annotated[str, Field(pattern=r"^(substitute|factory:[\w.]+:\w+)$")]
+    name: Annotated[str, Field(pattern=r"^(substitute|mbconv4?|nats_size|hytra|vit|factory:[\w.]+:\w+)$")]
     kernels: Annotated[list[Literal[1, 3, 5, 7, 9]], Field(min_length=1)]
     expansions: Annotated[list[Rate], Field(min_length=1)]
     se_ratio: Share

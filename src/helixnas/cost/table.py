@@ -16,13 +16,13 @@ def in_widths(space: SearchSpace, block_id: int) -> tuple[int, ...]:
     """The widths that may come into a block: the spec's own for block 0, else whatever the block before may give."""
     if block_id == 0:
         return (space.blocks[0].spec.in_width,)
-    return tuple(sorted({cell.widths[-1] for cell in space.blocks[block_id - 1].cells}))
+    return tuple(sorted({width for cell in space.blocks[block_id - 1].cells for width in cell.out_widths}))
 
 
 def count_paths(block: BlockSpace, widths: Sequence[int], teacher_block: nn.Module) -> CostTable:
     """The madds and num_params of every (in_width, path). Candidates are counted once each and summed along paths."""
     counter = _LayerCounter(block, teacher_block)
-    rows = [(width, path) for width in widths for path in block.paths()]
+    rows = [(width, path) for width in widths for path in block.paths_after(width)]
     return CostTable(
         block.block_id,
         tuple(width for width, _ in rows),
@@ -39,9 +39,9 @@ class _LayerCounter:
         self._known: dict[tuple[LayerSpec, Candidate, tuple[int, ...]], Cost] = {}
 
     def path_cost(self, in_width: int, path: Path) -> Cost:
-        size = self._block.spec.in_size
+        size = self._block.cells[path.cell].in_size or self._block.spec.in_size
         total = Cost(0, 0)
-        for layer, choice in zip(self._block.cells[path.cell].layers(in_width), path.choices, strict=True):
+        for layer, choice in zip(self._block.cells[path.cell].along(in_width, path.choices), path.choices, strict=True):
             candidate = layer.candidates[choice]
             if candidate == TEACHER:
                 in_shape = self._block.spec.with_in_width(in_width).in_shape

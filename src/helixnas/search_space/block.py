@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -84,13 +85,21 @@ class LayerSpec:
 class Cell:
     """One skeleton that a block may take: as many layers as ``widths`` is long.
 
-    ``widths`` are output widths, ``candidates`` lists what each layer may take; the order of candidates is their index.
+    ``widths`` are output widths, of slimmable layers the largest. ``candidates`` lists what each layer may take; the
+    order of candidates is their index.
     """
 
     widths: tuple[int, ...]
     strides: tuple[int, ...]
     candidates: tuple[tuple[Candidate, ...], ...]
     is_map: bool = True
+    in_width: int | None = None
+    """The width that goes in while the cell is distilled and rated; None is the teacher's."""
+    in_size: tuple[int, ...] | None = None
+    """The size of the maps that go in, where a space shrinks them as it likes; None is the teacher's.
+
+    In such a space the width tells the size. So the cell follows a block that ends with ``in_width``, and no other.
+    """
 
     @property
     def depth(self) -> int:
@@ -99,6 +108,10 @@ class Cell:
     @property
     def num_paths(self) -> int:
         return math.prod(map(len, self.candidates))
+
+    def takes(self, width: int) -> bool:
+        """Whether the cell may follow a block that ends with ``width``."""
+        return self.in_size is None or width == self.in_width
 
     @property
     def is_teacher(self) -> bool:
@@ -116,6 +129,20 @@ class Cell:
         columns = zip(in_widths, self.widths, self.strides, self.candidates, strict=True)
         return tuple(LayerSpec(*column, is_map=self.is_map) for column in columns)
 
+    def along(self, in_width: int, choices: tuple[int, ...]) -> tuple[LayerSpec, ...]:
+        """The layers of one path, each as wide as its candidate makes it."""
+        layers = []
+        for layer, choice in zip(self.layers(in_width), choices, strict=True):
+            out_width = layer.candidates[choice].width(layer.out_width)
+            layers.append(replace(layer, in_width=in_width, out_width=out_width))
+            in_width = out_width
+        return tuple(layers)
+
+    @property
+    def out_widths(self) -> tuple[int, ...]:
+        """What a path ends with, for each candidate of the last layer."""
+        return tuple(candidate.width(self.widths[-1]) for candidate in self.candidates[-1])
+
 
 @dataclass(frozen=True, slots=True)
 class BlockSpace:
@@ -123,6 +150,8 @@ class BlockSpace:
 
     spec: BlockSpec
     cells: tuple[Cell, ...]
+    shares_layers: bool = False
+    """Whether layers that stand at one place and do the same share their weights from cell to cell."""
 
     @property
     def block_id(self) -> int:
@@ -137,6 +166,10 @@ class BlockSpace:
         for index, cell in enumerate(self.cells):
             for choices in product(*(range(len(candidates)) for candidates in cell.candidates)):
                 yield Path(self.block_id, index, choices)
+
+    def paths_after(self, width: int) -> Iterator[Path]:
+        """Those of ``paths()`` that may follow a block that ends with ``width``."""
+        return (path for path in self.paths() if self.cells[path.cell].takes(width))
 
     def path_at(self, index: int) -> Path:
         """The path at a position of ``paths()``, without listing those before it."""
@@ -174,7 +207,7 @@ class BlockSpace:
         )
 
     def out_width(self, path: Path) -> int:
-        return self.cells[path.cell].widths[-1]
+        return self.cells[path.cell].out_widths[path.choices[-1]]
 
     def names(self, path: Path) -> tuple[str, ...]:
         """The candidates' names along a path, for people."""
@@ -191,7 +224,25 @@ class SearchSpace:
 
     @property
     def num_architectures(self) -> int:
-        return math.prod(block.num_paths for block in self.blocks)
+        """How many ways lead through all blocks, each from a width that the block before gives."""
+        counts = Counter({self.blocks[0].spec.in_width: 1})
+        for block in self.blocks:
+            behind: Counter[int] = Counter()
+            for width, count in counts.items():
+                for cell in block.cells:
+                    for out_width in cell.out_widths if cell.takes(width) else ():
+                        behind[out_width] += count * cell.num_paths // len(cell.out_widths)
+            counts = behind
+        return counts.total()
+
+    def joins(self, architecture: Architecture) -> bool:
+        """Whether each path may follow the one before it."""
+        width = self.blocks[0].spec.in_width
+        for block, path in zip(self.blocks, architecture.paths, strict=True):
+            if not block.cells[path.cell].takes(width):
+                return False
+            width = block.out_width(path)
+        return True
 
     def parse(self, arch_id: str) -> Architecture:
         """The architecture of an ``arch_id``; SpaceMismatchError if it belongs to another space."""
@@ -200,7 +251,12 @@ class SearchSpace:
             raise SpaceMismatchError(
                 f"An arch_id of this space must name {len(self.blocks)} blocks, but {arch_id!r} names {len(keys)}."
             )
-        return Architecture(tuple(block.parse_path(key) for block, key in zip(self.blocks, keys, strict=True)))
+        architecture = Architecture(tuple(b.parse_path(key) for b, key in zip(self.blocks, keys, strict=True)))
+        if not self.joins(architecture):
+            raise SpaceMismatchError(
+                f"Each block of an arch_id must take what the one before gives, but in {arch_id!r} one does not."
+            )
+        return architecture
 
     @property
     def digest(self) -> str:

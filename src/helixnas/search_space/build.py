@@ -7,10 +7,26 @@ from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
 from helixnas.own import load_own
 from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, SearchSpace
-from helixnas.search_space.spaces import substitute
+from helixnas.search_space.spaces import hytra, mbconv, mbconv4, nats_size, substitute, vit
 
 Cells = Callable[[BlockSpec, Space], tuple[Cell, ...]]
-SPACES: dict[str, Cells] = {"substitute": substitute.cells}
+"""A space that looks at one block alone."""
+Blocks = Callable[[Sequence[BlockSpec], Space], tuple[BlockSpace, ...]]
+"""A space that looks at the whole cut."""
+
+
+def _each(cells: Cells) -> Blocks:
+    return lambda specs, settings: tuple(BlockSpace(spec, cells(spec, settings)) for spec in specs)
+
+
+SPACES: dict[str, Blocks] = {
+    "substitute": _each(substitute.cells),
+    "mbconv": mbconv.blocks,
+    "mbconv4": mbconv4.blocks,
+    "nats_size": nats_size.blocks,
+    "hytra": hytra.blocks,
+    "vit": vit.blocks,
+}
 
 
 def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
@@ -19,12 +35,14 @@ def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
     A space is one of ours, or a function of the user's own from a block's spec and the settings to its cells.
     """
     kind, _, function = settings.name.partition(":")
-    cells = load_own(function, "search_space.name") if kind == "factory" else SPACES[kind]
-    return SearchSpace(tuple(BlockSpace(spec, _checked(settings.name, cells(spec, settings))) for spec in specs))
+    blocks = _each(load_own(function, "search_space.name")) if kind == "factory" else SPACES[kind]
+    space = SearchSpace(blocks(specs, settings))
+    for block in space.blocks:
+        _check(settings.name, block.cells)
+    return space
 
 
-def _checked(name: str, cells: Any) -> tuple[Cell, ...]:
-    """The cells; ConfigError unless they are some, which only a space of the user's own can miss."""
+def _check(name: str, cells: Any) -> None:
+    """ConfigError unless these are cells, which only a space of the user's own can miss."""
     if not isinstance(cells, tuple) or not cells or not all(isinstance(cell, Cell) for cell in cells):
         raise ConfigError(f"search_space.name {name!r} must give a tuple of Cell for each block, but gave {cells!r}.")
-    return cells

@@ -1,7 +1,7 @@
 """Networks made of candidates: one block's supernet, a whole student, its BatchNorm statistics."""
 
 from helixnas.student.network import Deployed, StudentNetwork, assemble, reset
-from helixnas.student.ops import build_operation
+from helixnas.student.ops import build_layer, build_operation
 from helixnas.student.own import operation, register_own
 from helixnas.student.recalibrate import measuring, recalibrate
 from helixnas.student.supernet import BlockSupernet
@@ -11,6 +11,7 @@ __all__ = [
     "Deployed",
     "StudentNetwork",
     "assemble",
+    "build_layer",
     "build_operation",
     "measuring",
     "operation",

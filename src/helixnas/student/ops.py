@@ -6,7 +6,9 @@ from torch import Tensor, nn
 
 from helixnas.errors import ConfigError
 from helixnas.search_space import Candidate, LayerSpec
+from helixnas.student.hybrid import HybridLayer
 from helixnas.student.own import OWN, build_own
+from helixnas.student.size import size_layer, slimmable_layer
 from helixnas.student.tokens import TransformerLayer
 
 
@@ -86,6 +88,18 @@ def _transformer(layer: LayerSpec, candidate: Candidate) -> nn.Module:
     return TransformerLayer(layer, candidate.number("a"), candidate.number("m"))
 
 
+def _residual_conv(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return HybridLayer(layer, has_attention=False)
+
+
+def _residual_attention(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return HybridLayer(layer, has_attention=True)
+
+
+def _size(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return size_layer(layer)
+
+
 def _skip(layer: LayerSpec, candidate: Candidate) -> nn.Module:
     return nn.Identity()
 
@@ -95,6 +109,9 @@ OPERATIONS: dict[str, Callable[[LayerSpec, Candidate], nn.Module]] = {
     "bottle": _bottleneck,
     "vit": _transformer,
     "skip": _skip,
+    "size": _size,
+    "resconv": _residual_conv,
+    "resatt": _residual_attention,
 }
 
 
@@ -106,3 +123,10 @@ def build_operation(layer: LayerSpec, candidate: Candidate) -> nn.Module:
         return build_own(OWN[candidate.kind], layer)
     known = sorted([*OPERATIONS, *OWN])
     raise ConfigError(f"A candidate's kind must be one of {known}, but is {candidate.kind!r}.")
+
+
+def build_layer(layer: LayerSpec) -> list[nn.Module]:
+    """Fresh modules for all candidates of a layer; those of a slimmable layer share their kernels."""
+    if layer.candidates[0].kind == "size":
+        return [*slimmable_layer(layer, layer.candidates)]
+    return [build_operation(layer, candidate) for candidate in layer.candidates]

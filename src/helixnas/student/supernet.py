@@ -1,26 +1,26 @@
 """All candidates of one block in one network. The path to run is an argument; no choice is stored."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from helixnas.search_space import TEACHER, BlockSpace, BlockSpec, Candidate, Cell, LayerSpec, Path
-from helixnas.student.ops import build_operation
+from helixnas.search_space import BlockSpace, Cell, LayerSpec, Path
+from helixnas.student.ops import build_layer
 
 
 class BlockSupernet(nn.Module):
-    """Every cell of a block, every candidate of each layer. Cells share nothing: each is a supernet of its own.
+    """Every cell of a block, every candidate of each layer. Cells share nothing, unless the space says they do.
 
     The teacher's block stands in as it is, weights and statistics, where the space keeps it.
     """
 
     def __init__(self, block: BlockSpace, teacher_block: nn.Module) -> None:
         super().__init__()
-        self.cells = nn.ModuleList(_cell(cell, block.spec, teacher_block) for cell in block.cells)
+        self.cells = nn.ModuleList(map(_Cells(block, teacher_block), block.cells))
 
     def forward(self, x: Tensor, path: Path) -> Tensor:
         """The block's output for the inputs ``x`` along ``path``: in_shape to out_shape."""
@@ -77,19 +77,44 @@ class _ChannelsFirst(nn.Module):
         return y
 
 
-def _cell(cell: Cell, spec: BlockSpec, teacher_block: nn.Module) -> nn.ModuleList:
-    *inner, last = cell.layers(spec.in_width)
-    layers = [nn.ModuleList(_operation(layer, c, spec) for c in layer.candidates) for layer in inner]
-    ends = (_end(last, candidate, spec, teacher_block) for candidate in last.candidates)
-    return nn.ModuleList([*layers, nn.ModuleList(ends)])
+class _Borrowed(nn.Module):
+    """A layer that another cell has too, and that is registered there."""
+
+    def __init__(self, layer: nn.ModuleList) -> None:
+        super().__init__()
+        self._layer = (layer,)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self._layer[0])
+
+    def __getitem__(self, choice: int) -> nn.Module:
+        return self._layer[0][choice]
 
 
-def _end(layer: LayerSpec, candidate: Candidate, spec: BlockSpec, teacher_block: nn.Module) -> nn.Module:
-    if candidate == TEACHER:
-        return copy.deepcopy(teacher_block)
-    return _Last(_operation(layer, candidate, spec), is_nonnegative=spec.is_nonnegative)
+class _Cells:
+    """Makes a block's cells, in order; where they share layers, the first to need a layer has it."""
 
+    def __init__(self, block: BlockSpace, teacher_block: nn.Module) -> None:
+        self._block, self._teacher_block = block, teacher_block
+        self._known: dict[tuple[int, bool, LayerSpec], nn.ModuleList] = {}
 
-def _operation(layer: LayerSpec, candidate: Candidate, spec: BlockSpec) -> nn.Module:
-    operation = build_operation(layer, candidate)
-    return _ChannelsFirst(operation) if spec.layout == "NHWC" else operation
+    def __call__(self, cell: Cell) -> nn.ModuleList:
+        if cell.is_teacher:
+            return nn.ModuleList([nn.ModuleList([copy.deepcopy(self._teacher_block)])])
+        layers = enumerate(cell.layers(cell.in_width or self._block.spec.in_width), start=1)
+        return nn.ModuleList(self._layer(position, position == cell.depth, layer) for position, layer in layers)
+
+    def _layer(self, position: int, is_last: bool, layer: LayerSpec) -> nn.Module:
+        key = (position, is_last, layer)
+        if key in self._known:
+            return _Borrowed(self._known[key])
+        made = nn.ModuleList(self._operations(layer, is_last))
+        if self._block.shares_layers:
+            self._known[key] = made
+        return made
+
+    def _operations(self, layer: LayerSpec, is_last: bool) -> Iterator[nn.Module]:
+        spec = self._block.spec
+        for operation in build_layer(layer):
+            wrapped = _ChannelsFirst(operation) if spec.layout == "NHWC" else operation
+            yield _Last(wrapped, is_nonnegative=spec.is_nonnegative) if is_last else wrapped
