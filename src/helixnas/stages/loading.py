@@ -1,8 +1,9 @@
 """What stages read of each other: one loader per artifact, so that each is spelt once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
-from helixnas.errors import ArtifactError, SpaceMismatchError
+from helixnas.errors import ArtifactError, CutError, SpaceMismatchError
 from helixnas.search_space import (
     Architecture,
     BlockSpec,
@@ -25,7 +26,7 @@ from helixnas.search_space import (
 )
 from helixnas.stages.network import PROGRAM, new_network
 from helixnas.student import BlockSupernet, register_own
-from helixnas.teacher import CutTeacher, cut
+from helixnas.teacher import Boundaries, CutTeacher, recut
 
 NUM_PROOF_IMAGES = 8
 
@@ -36,26 +37,25 @@ def load_part(root: Path, name: str) -> ImageSet:
 
 
 def load_specs(root: Path) -> tuple[BlockSpec, ...]:
-    value = artifacts.load_json(root / folder("teacher") / "cut.json", "cut")
-    return tuple(
-        BlockSpec(
-            block_id=spec["block_id"],
-            in_shape=tuple(spec["in_shape"]),
-            out_shape=tuple(spec["out_shape"]),
-            layout=spec["layout"],
-            teacher_modules=tuple(spec["teacher_modules"]),
-            is_nonnegative=spec["is_nonnegative"],
-        )
-        for spec in value["blocks"]
-    )
+    """What the blocks of the cut teacher do."""
+    return tuple(map(_spec, _cut(root)["blocks"]))
+
+
+def _spec(value: Mapping[str, Any]) -> BlockSpec:
+    fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+    return BlockSpec(**fields)
+
+
+def _cut(root: Path) -> Mapping[str, Any]:
+    value: Mapping[str, Any] = artifacts.load_json(root / folder("teacher") / "cut.json", "cut")
+    return value
 
 
 def load_space(root: Path, config: RunConfig) -> SearchSpace:
     """The search space of the cut teacher; SpaceMismatchError if it was cut into other blocks."""
-    specs = load_specs(root)
-    if [list(spec.teacher_modules) for spec in specs] != config.teacher.blocks:
+    if _cut(root)["asked"] != config.teacher.blocks:
         raise _stale(root, "cut.json", "teacher.blocks")
-    return new_space(specs, config)
+    return new_space(load_specs(root), config)
 
 
 def new_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
@@ -77,9 +77,11 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise _stale(root, "teacher.safetensors", "teacher.source and teacher.model_args") from error
-    teacher = cut(network, config.teacher.blocks, train.first(NUM_PROOF_IMAGES).normalized())
-    if [spec.in_shape for spec in load_specs(root)] != [spec.in_shape for spec in teacher.specs]:
-        raise _stale(root, "cut.json", "data.image_size")
+    example = train.first(NUM_PROOF_IMAGES).normalized()
+    try:
+        teacher = recut(network, Boundaries.from_json(_cut(root)["boundaries"]), load_specs(root), example)
+    except CutError as error:
+        raise _stale(root, "cut.json", "data.image_size") from error
     network.to(device).requires_grad_(False)
     return teacher
 
