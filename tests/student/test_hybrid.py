@@ -90,7 +90,7 @@ def test_a_shared_layer_is_registered_once() -> None:
     pointers = [tensor.data_ptr() for tensor in net.state_dict().values()]
     assert len(pointers) == len(set(pointers))
     parameters = [id(parameter) for cell in net.cells for parameter in cell.parameters()]
-    assert len(parameters) == len(set(parameters)) == len(list(net.parameters()))
+    assert len(parameters) == len(set(parameters)) == len(list(net.cells.parameters()))
     other = shared_block(shares_layers=True)
     other.load_state_dict({name: tensor + 1 for name, tensor in net.state_dict().items()})
     assert other.operations(Path(0, 3, (1, 1)))[0] is other.operations(Path(0, 0, (1, 1)))[0]

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from helixnas.search_space import LayerSpec
 from helixnas.search_space.candidate import slimmable
-from helixnas.student import build_layer, build_operation, recalibrate
+from helixnas.student import build_operation, recalibrate
+from helixnas.student.ops import build_layer
 from helixnas.student.size import Slimmable
 
 WIDTHS = (2, 4, 6)

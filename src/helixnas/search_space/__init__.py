@@ -15,6 +15,7 @@ from helixnas.search_space.codec import (
 )
 from helixnas.search_space.figures import Figure, Figures
 from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchResult
+from helixnas.search_space.target import TargetShape, target_shape
 
 __all__ = [
     "COST_NAMES",
@@ -36,6 +37,7 @@ __all__ = [
     "RatingTable",
     "SearchResult",
     "SearchSpace",
+    "TargetShape",
     "build",
     "choice_from_json",
     "choice_to_json",
@@ -46,4 +48,5 @@ __all__ = [
     "quantity",
     "search_result_from_json",
     "search_result_to_json",
+    "target_shape",
 ]

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import reduce
 from itertools import product
 from typing import Literal
 
@@ -118,6 +119,10 @@ class Cell:
     def num_paths(self) -> int:
         return math.prod(map(len, self.candidates))
 
+    def out_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
+        """The size of the maps that come out where maps of ``in_size`` go in."""
+        return tuple(reduce(lambda side, stride: math.ceil(side / stride), self.strides, side) for side in in_size)
+
     def takes(self, width: int) -> bool:
         """Whether the cell may follow a block that ends with ``width``."""
         return self.in_size is None or width == self.in_width
@@ -161,6 +166,8 @@ class BlockSpace:
     cells: tuple[Cell, ...]
     shares_layers: bool = False
     """Whether layers that stand at one place and do the same share their weights from cell to cell."""
+    is_last: bool = False
+    """Whether the teacher's head follows."""
 
     @property
     def block_id(self) -> int:

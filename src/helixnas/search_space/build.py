@@ -1,6 +1,8 @@
 """From the blocks' specs and ``params.yaml search_space`` to the SearchSpace."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from helixnas.config.schema import Space
@@ -36,9 +38,12 @@ def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
     """
     kind, _, function = settings.name.partition(":")
     blocks = _each(load_own(function, "search_space.name")) if kind == "factory" else SPACES[kind]
-    space = SearchSpace(blocks(specs, settings))
-    for block in space.blocks:
+    *inner, last = blocks(specs, settings)
+    for block in (*inner, last):
         _check(settings.name, block.cells)
+    space = SearchSpace((*inner, replace(last, is_last=True)))
+    for before, block in pairwise(space.blocks):
+        _check_joint(before, block)
     return space
 
 
@@ -46,3 +51,20 @@ def _check(name: str, cells: Any) -> None:
     """ConfigError unless these are cells, which only a space of the user's own can miss."""
     if not isinstance(cells, tuple) or not cells or not all(isinstance(cell, Cell) for cell in cells):
         raise ConfigError(f"search_space.name {name!r} must give a tuple of Cell for each block, but gave {cells!r}.")
+
+
+def _check_joint(before: BlockSpace, block: BlockSpace) -> None:
+    """ConfigError unless a block takes whatever the block before it may give."""
+    widths = {width for cell in before.cells for width in cell.out_widths}
+    dead_ends = [width for width in sorted(widths) if not any(cell.takes(width) for cell in block.cells)]
+    if dead_ends:
+        raise ConfigError(
+            f"Block {block.block_id} must have a cell for each width that block {before.block_id} may end with, but "
+            f"has none for {dead_ends[0]}."
+        )
+    width = before.spec.out_width
+    if widths != {width} and not all(cell.is_trainable for cell in block.cells):
+        raise ConfigError(
+            f"Block {block.block_id} cannot be the teacher's own or be left out, since it would have to take the "
+            f"teacher's {width} channels, but block {before.block_id} may give {sorted(widths)}."
+        )

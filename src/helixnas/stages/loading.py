@@ -26,7 +26,7 @@ from helixnas.search_space import (
 )
 from helixnas.stages.network import PROGRAM, new_network
 from helixnas.student import BlockSupernet, register_own
-from helixnas.teacher import Boundaries, CutTeacher, recut
+from helixnas.teacher import BlockBatch, Boundaries, CutTeacher, DistillLoss, block_batch, recut
 
 NUM_PROOF_IMAGES = 8
 
@@ -103,6 +103,20 @@ def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id:
     except RuntimeError as error:  # the teacher's own block is a part of it
         raise SpaceMismatchError(f"{path} must belong to this teacher, but does not. Run `dvc repro`.") from error
     return supernet.requires_grad_(False).eval()
+
+
+def load_loss(root: Path, supernet: BlockSupernet) -> DistillLoss:
+    """The loss of a block, in units of the variance of what its cells imitate."""
+    if supernet.target is not None:
+        return DistillLoss(supernet.target.variance)
+    _, variance = load_feature_moments(root, supernet.block.block_id)
+    return DistillLoss(variance)
+
+
+def aimed_batch(supernet: BlockSupernet, teacher: CutTeacher, images: Tensor) -> BlockBatch:
+    """What goes into the teacher's block for normalised images, and what the supernet's cells imitate."""
+    batch = block_batch(teacher, supernet.block.block_id, images)
+    return BlockBatch(batch.inputs, supernet.aim(batch.targets))
 
 
 def load_ratings(root: Path, space: SearchSpace) -> tuple[RatingTable, ...]:

@@ -10,7 +10,7 @@ from helixnas.artifacts import CACHE, folder, save_text
 from helixnas.config import RunConfig
 from helixnas.cost import measure, runner
 from helixnas.data import ImageSet
-from helixnas.fit import validation_loss
+from helixnas.fit import pinned, validation_loss
 from helixnas.progress import silent
 from helixnas.report import frontier_table, trials_table
 from helixnas.search import Measurement, decide, pricer, refine, solve
@@ -85,7 +85,8 @@ class _Objective:
         self._part: ImageSet = load_part(setting.root, "rating")
 
     def __call__(self, architecture: Architecture) -> Measurement:
-        student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
+        with pinned(self._setting.seed):  # a part of the student may be fresh
+            student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
         recalibrate(student, [self._calibration])
         val_loss = validation_loss(student, self._part)
         return Measurement(val_loss, self._latency_ms(student) if self._is_timed else None)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from helixnas.config import RunConfig
 from helixnas.data import num_batches
-from helixnas.search_space import BlockSpace, Path, SearchSpace
-from helixnas.student import BlockSupernet
+from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace
+from helixnas.student import BlockSupernet, StudentNetwork, assemble
 from helixnas.teacher import CutTeacher
 
 START_S = 5.0
@@ -70,6 +70,7 @@ class _Estimate:
         self._config, self._sizes, self._teacher = config, sizes, teacher
         self.supernets = [BlockSupernet(b, t) for b, t in zip(space.blocks, teacher.blocks, strict=True)]
         self._paths = [_sampled(block) for block in space.blocks]
+        self._architecture = _last_of_all(space)
         self._probe = torch.rand(min(16, config.distill.batch_size), *sizes.in_shape)
         self._features = _features(teacher, self._probe)
 
@@ -125,7 +126,7 @@ class _Estimate:
         steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
         with _threads(self._config.retrain.num_threads):
             step_s = recipe.batch_size * (3 * self._student_s() + _seconds(self._run_teacher) / len(self._probe))
-        network = nn.ModuleList([self._teacher.stem, *self._last_operations(), self._teacher.head])
+        network = self._student()
         return Workload(
             "retrain",
             2 * START_S + steps * step_s,
@@ -150,13 +151,12 @@ class _Estimate:
 
     def _student_s(self) -> float:
         """The forward pass of one image through a student of sampled paths."""
-        operations = [net for operations in self._last_operations() for net in operations]
-        network = nn.Sequential(self._teacher.stem, *operations, self._teacher.head).eval()
+        network = self._student().eval()
         with torch.no_grad():
             return _seconds(lambda: network(self._probe)) / len(self._probe)
 
-    def _last_operations(self) -> list[nn.Sequential]:
-        return [nn.Sequential(*s.operations(paths[-1])) for s, paths in zip(self.supernets, self._paths, strict=True)]
+    def _student(self) -> StudentNetwork:
+        return assemble(self._teacher.stem, self.supernets, self._teacher.head, self._architecture)
 
     @torch.no_grad()
     def _run_teacher(self) -> Tensor:
@@ -187,6 +187,16 @@ def _sampled(block: BlockSpace) -> list[Path]:
     """A few paths, evenly over the block's list."""
     rows = torch.linspace(0, block.num_paths - 1, min(NUM_SAMPLED, block.num_paths)).long()
     return [block.path_at(int(row)) for row in rows]
+
+
+def _last_of_all(space: SearchSpace) -> Architecture:
+    """The last path of each block that the one before it leads to."""
+    width, paths = space.blocks[0].spec.in_width, []
+    for block in space.blocks:
+        *_, path = block.paths_after(width)
+        paths.append(path)
+        width = block.out_width(path)
+    return Architecture(tuple(paths))
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """HyTra's layers: bottlenecks with a convolution or with attention inside (BossNAS, arXiv 2103.12424)."""
 
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
@@ -29,13 +31,19 @@ class HybridLayer(nn.Module):
         self.mix = nn.Sequential(mix, nn.BatchNorm2d(inner), nn.ReLU())
         self.widen = nn.Sequential(nn.Conv2d(inner, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
         self.has_shortcut = stride == 1 and in_width == layer.out_width
-        self.shortcut = nn.Identity() if self.has_shortcut else _shortcut(in_width, layer.out_width, stride)
+        self.shortcut = nn.Sequential() if self.has_shortcut else _shortcut(in_width, layer.out_width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
         x = self.shrink(x)
         y: Tensor = (self.shortcut(x) + self.widen(self.mix(self.narrow(x)))).relu()
         return y
+
+    def entrances(self) -> list[nn.Conv2d]:
+        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        if self.has_shortcut or isinstance(self.shrink, _Shrink):
+            return []
+        return [cast("nn.Conv2d", self.narrow[0]), cast("nn.Conv2d", self.shortcut[1])]
 
 
 class _Shrink(nn.Module):

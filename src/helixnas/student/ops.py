@@ -1,6 +1,7 @@
 """The operations that a candidate's name stands for. Each is built for one layer: widths and stride in, module out."""
 
 from collections.abc import Callable
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -52,6 +53,12 @@ class MBConv(nn.Module):
         y: Tensor = self.project(self.excite(self.depthwise(self.expand(x))))
         return x + y if self.has_shortcut else y
 
+    def entrances(self) -> list[nn.Conv2d]:
+        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        if self.has_shortcut or not isinstance(self.expand, nn.Sequential):
+            return []
+        return [cast("nn.Conv2d", self.expand[0])]
+
 
 def _conv_bn(in_width: int, out_width: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(in_width, out_width, kernel, stride, kernel // 2, groups=groups, bias=False)
@@ -78,6 +85,10 @@ class Bottleneck(nn.Module):
         """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
         y: Tensor = self.widen(self.convolve(self.narrow(x)))
         return x + y if self.has_shortcut else y
+
+    def entrances(self) -> list[nn.Conv2d]:
+        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        return [] if self.has_shortcut else [cast("nn.Conv2d", self.narrow[0])]
 
 
 def _bottleneck(layer: LayerSpec, candidate: Candidate) -> nn.Module:

@@ -8,36 +8,64 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from helixnas.search_space import BlockSpace, Cell, LayerSpec, Path
-from helixnas.student.ops import build_layer
+from helixnas.search_space import BlockSpace, Candidate, Cell, LayerSpec, Path, target_shape
+from helixnas.student.adapter import Adapters, Target
+from helixnas.student.ops import build_layer, build_operation
 
 
 class BlockSupernet(nn.Module):
     """Every cell of a block, every candidate of each layer. Cells share nothing, unless the space says they do.
 
-    The teacher's block stands in as it is, weights and statistics, where the space keeps it.
+    The teacher's block stands in as it is, weights and statistics, where the space keeps it. Where the space has widths
+    of its own, adapters join each cell to the teacher's features, and ``target`` says what the cells imitate.
     """
 
     def __init__(self, block: BlockSpace, teacher_block: nn.Module) -> None:
         super().__init__()
+        self.block = block
         self.cells = nn.ModuleList(map(_Cells(block, teacher_block), block.cells))
+        self.adapters = Adapters(block)
+        shape = target_shape(block)
+        self.target = None if shape is None else Target(shape, block.spec)
 
     def forward(self, x: Tensor, path: Path) -> Tensor:
-        """The block's output for the inputs ``x`` along ``path``: in_shape to out_shape."""
+        """What the path makes of the teacher's feature ``x``, to be compared with ``aim`` of the teacher's output."""
+        x = self.enter(path.cell, x)
         for operation in self.operations(path):
             x = operation(x)
-        return x
+        return self.leave(path.cell, x)
+
+    def enter(self, cell: int, x: Tensor) -> Tensor:
+        """From the teacher's feature to what the cell takes."""
+        adapter = self.adapters.entry(cell)
+        return x if adapter is None else cast("Tensor", adapter(x))
+
+    def leave(self, cell: int, x: Tensor) -> Tensor:
+        """From what the cell gives to what it is compared as."""
+        adapter = self.adapters.exit(cell, x.shape[1 + self.block.spec.channel_axis])
+        return x if adapter is None else cast("Tensor", adapter(x))
+
+    def aim(self, y: Tensor) -> Tensor:
+        """From the teacher's output to what the cells imitate."""
+        return y if self.target is None else cast("Tensor", self.target(y))
 
     def operations(self, path: Path) -> list[nn.Module]:
-        """The modules along a path, shared with the supernet."""
+        """The modules along a path, shared with the supernet, without adapters."""
         return [layer[choice] for layer, choice in zip(self.layers(path.cell), path.choices, strict=True)]
 
     def layers(self, cell: int) -> Sequence[nn.ModuleList]:
         """The candidates of each layer of a cell."""
         return cast("Sequence[nn.ModuleList]", self.cells[cell])
 
+    @torch.no_grad()
     def match_outputs(self, mean: Tensor, std: Tensor) -> None:
-        """Start every path near the teacher: its last BatchNorm gives the teacher's mean and deviation, [C] each."""
+        """Start every path near the teacher: its last BatchNorm gives the teacher's mean and deviation, [C] each.
+
+        Where the target is another than the teacher's output, the adapters give the target's deviation instead.
+        """
+        if self.target is not None:
+            self.adapters.scale_exits(self.target.variance.sqrt())
+            return
         for index in range(len(self.cells)):
             for operation in self.layers(index)[-1]:
                 if isinstance(operation, _Last):
@@ -114,7 +142,25 @@ class _Cells:
         return made
 
     def _operations(self, layer: LayerSpec, is_last: bool) -> Iterator[nn.Module]:
-        spec = self._block.spec
-        for operation in build_layer(layer):
-            wrapped = _ChannelsFirst(operation) if spec.layout == "NHWC" else operation
-            yield _Last(wrapped, is_nonnegative=spec.is_nonnegative) if is_last else wrapped
+        return (wrapped(operation, self._block, is_last=is_last) for operation in build_layer(layer))
+
+
+def wrapped(operation: nn.Module, block: BlockSpace, *, is_last: bool) -> nn.Module:
+    """The operation as it stands in a block: in the block's layout, and as the last one with the teacher's end."""
+    spec = block.spec
+    operation = _ChannelsFirst(operation) if spec.layout == "NHWC" else operation
+    if not is_last:
+        return operation
+    return _Last(operation, is_nonnegative=spec.is_nonnegative and target_shape(block) is None)
+
+
+def new_operation(block: BlockSpace, layer: LayerSpec, candidate: Candidate, *, is_last: bool) -> nn.Module:
+    """A fresh operation as it stands in a student's block."""
+    return wrapped(build_operation(layer, candidate), block, is_last=is_last)
+
+
+def bare(operation: nn.Module) -> nn.Module:
+    """The inverse of ``wrapped``."""
+    while isinstance(operation, _Last | _ChannelsFirst):
+        operation = operation.operation
+    return operation

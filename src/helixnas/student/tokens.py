@@ -32,6 +32,10 @@ class TransformerLayer(nn.Module):
         y: Tensor = x + self.mlp(self.norm2(x))
         return y
 
+    def entrances(self) -> list[nn.Linear]:
+        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        return [self.embed] if isinstance(self.embed, nn.Linear) else []
+
     def _attend(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         mixed = scaled_dot_product_attention(q, k, v)

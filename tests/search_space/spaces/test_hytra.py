@@ -9,7 +9,7 @@ from helixnas.cost import count, count_paths, in_widths
 from helixnas.errors import ConfigError, SpaceMismatchError
 from helixnas.search_space import BlockSpace, Path, SearchSpace
 from helixnas.student import build_operation
-from tests.search_space.spaces.conftest import NewSpace, maps
+from tests.search_space.conftest import NewSpace, maps
 
 WIDTHS = (256, 512, 1024, 2048)
 RESNET = maps((64, *WIDTHS), (1, 2, 2, 2), 56)

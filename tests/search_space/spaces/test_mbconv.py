@@ -9,7 +9,7 @@ from helixnas.cost import count
 from helixnas.errors import ConfigError
 from helixnas.search_space import BlockSpec, LayerSpec, SearchSpace, mbconv
 from helixnas.student import build_operation
-from tests.search_space.spaces.conftest import NewSpace, maps
+from tests.search_space.conftest import NewSpace, maps
 
 B7 = (32, 48, 80, 160, 224, 384, 640)
 """EfficientNet-B7's widths from the stem on: the published teacher."""

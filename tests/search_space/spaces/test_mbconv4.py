@@ -4,7 +4,7 @@ import pytest
 
 from helixnas.errors import ConfigError
 from helixnas.search_space import SearchSpace, mbconv
-from tests.search_space.spaces.conftest import NewSpace, maps
+from tests.search_space.conftest import NewSpace, maps
 
 STRIDES = (2, 2, 2, 1, 2, 1)
 WIDTHS = (16, 24, 40, 80, 112, 192, 320)

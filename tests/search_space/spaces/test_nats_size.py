@@ -5,7 +5,7 @@ import pytest
 from helixnas.cost import in_widths
 from helixnas.errors import ConfigError
 from helixnas.search_space import SearchSpace
-from tests.search_space.spaces.conftest import NewSpace, maps
+from tests.search_space.conftest import NewSpace, maps
 
 WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
 

@@ -8,7 +8,7 @@ from helixnas.errors import ConfigError
 from helixnas.search_space import BlockSpec, SearchSpace, build
 from helixnas.student import build_operation
 from tests.conftest import ROOT
-from tests.search_space.spaces.conftest import NewSpace, maps
+from tests.search_space.conftest import NewSpace, maps
 
 SPECS = tuple(BlockSpec(block_id, (65, 192), (65, 192), "NLC", (f"blocks.{block_id}",)) for block_id in range(4))
 
