@@ -96,6 +96,7 @@ class Space(Section):
     cells: list[CellShape]
     keep_teacher: bool
     allow_skip: bool
+    fewer_layers: bool
 
     @model_validator(mode="after")
     def something_to_choose(self) -> "Space":
