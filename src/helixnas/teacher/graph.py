@@ -100,6 +100,10 @@ def piece(network: nn.Module, nodes: Sequence[fx.Node], entry: fx.Node, exit_: f
 
     def copy(old: fx.Node) -> fx.Node:
         if old not in copies:
+            if old.op == "placeholder":
+                raise CutError(
+                    f"A piece must need its own input alone, but that behind {entry.name} needs {old.name} too."
+                )
             copies[old] = graph.node_copy(old, copy)
         return copies[old]
 
