@@ -73,5 +73,5 @@ def new_project(root: Path) -> RunConfig:
 
 def run_all(root: Path) -> None:
     config = load(root)
-    for stage in stages(len(config.teacher.blocks)):
+    for stage in stages(len(config.teacher.block_ids)):
         stage.run(root, config)

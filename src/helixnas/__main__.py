@@ -31,7 +31,7 @@ def _config(block_id: int = 0) -> "RunConfig":
     from helixnas.config import load
 
     config = load(Path())
-    num_blocks = len(config.teacher.blocks)
+    num_blocks = len(config.teacher.block_ids)
     if block_id >= num_blocks:
         raise ConfigError(f"--block-id must be below {num_blocks}, the number of teacher.blocks, but is {block_id}.")
     return config

@@ -14,14 +14,14 @@ from tests.project import new_project, run_all
 
 RESNET = {"source": "timm:resnet18", "model_args": {"channels": [8, 16, 24, 32]}}
 EFFICIENTNET = {"source": "timm:efficientnet_b0", "model_args": {}}
-MIXER = {"img_size": 16, "patch_size": 4, "embed_dim": 64, "num_blocks": 4}
+VIT = {"img_size": 16, "patch_size": 4, "embed_dim": 64, "depth": 4, "num_heads": 2}
 TEACHERS: dict[str, dict[str, Any]] = {
     "nats_size": RESNET | {"blocks": [["layer1", "layer2"], ["layer3"], ["layer4"]]},
     "hytra": RESNET | {"blocks": [["layer1"], ["layer2"], ["layer3"], ["layer4"]]},
     "mbconv4": EFFICIENTNET | {"blocks": [[f"blocks.{index}"] for index in range(1, 7)]},
     "vit": {
-        "source": "timm:mixer_s16_224",
-        "model_args": MIXER,
+        "source": "timm:vit_tiny_patch16_224",
+        "model_args": VIT,
         "blocks": [["blocks.0", "blocks.1"], ["blocks.2", "blocks.3"]],
     },
 }

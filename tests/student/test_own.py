@@ -80,6 +80,12 @@ def test_an_own_operation_is_built_for_the_layer(mine: Callable[[str], Candidate
     assert module(torch.rand(3, 8, 9, 9)).shape == (3, 16, 5, 5)
 
 
+def test_it_may_be_built_where_no_gradient_is_kept(mine: Callable[[str], Candidate]) -> None:
+    candidate = mine("strided")
+    with torch.no_grad():
+        assert build_operation(LAYER, candidate) is not None
+
+
 def test_its_cost_is_counted_as_any_other(mine: Callable[[str], Candidate]) -> None:
     cost = count(build_operation(LAYER, mine("strided")), (8, 8, 8))
     assert (cost.madds, cost.num_params) == (16 * 8 * 9 * 4 * 4, 16 * 8 * 9 + 16 + 32)

@@ -60,15 +60,19 @@ class Teacher(Section):
     pretrained: bool
     weights: str | None
     block_ids: list[int]
-    blocks: Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+    blocks: Literal["auto"] | Count | Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
     num_threads: Count
     recipe: Recipe
 
     @model_validator(mode="after")
     def block_ids_count_the_blocks(self) -> "Teacher":
-        wanted = list(range(len(self.blocks)))
+        if self.blocks == "auto":
+            num_blocks = max(1, len(self.block_ids))
+        else:
+            num_blocks = self.blocks if isinstance(self.blocks, int) else len(self.blocks)
+        wanted = list(range(num_blocks))
         if self.block_ids != wanted:
-            raise ValueError(f"block_ids must count the {len(wanted)} blocks as {wanted}, but is {self.block_ids}")
+            raise ValueError(f"block_ids must count the {num_blocks} blocks as {wanted}, but is {self.block_ids}")
         return self
 
 

@@ -1,7 +1,9 @@
 """What stages read of each other: one loader per artifact, so that each is spelt once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
-from helixnas.errors import ArtifactError, SpaceMismatchError
+from helixnas.errors import ArtifactError, CutError, SpaceMismatchError
 from helixnas.search_space import (
     Architecture,
     BlockSpec,
@@ -24,7 +26,7 @@ from helixnas.search_space import (
 )
 from helixnas.stages.network import PROGRAM, new_network
 from helixnas.student import BlockSupernet, register_own
-from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss, block_batch, cut
+from helixnas.teacher import BlockBatch, Boundaries, CutTeacher, DistillLoss, block_batch, recut
 
 NUM_PROOF_IMAGES = 8
 
@@ -35,26 +37,25 @@ def load_part(root: Path, name: str) -> ImageSet:
 
 
 def load_specs(root: Path) -> tuple[BlockSpec, ...]:
-    value = artifacts.load_json(root / folder("teacher") / "cut.json", "cut")
-    return tuple(
-        BlockSpec(
-            block_id=spec["block_id"],
-            in_shape=tuple(spec["in_shape"]),
-            out_shape=tuple(spec["out_shape"]),
-            layout=spec["layout"],
-            teacher_modules=tuple(spec["teacher_modules"]),
-            is_nonnegative=spec["is_nonnegative"],
-        )
-        for spec in value["blocks"]
-    )
+    """What the blocks of the cut teacher do."""
+    return tuple(map(_spec, _cut(root)["blocks"]))
+
+
+def _spec(value: Mapping[str, Any]) -> BlockSpec:
+    fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+    return BlockSpec(**fields)
+
+
+def _cut(root: Path) -> Mapping[str, Any]:
+    value: Mapping[str, Any] = artifacts.load_json(root / folder("teacher") / "cut.json", "cut")
+    return value
 
 
 def load_space(root: Path, config: RunConfig) -> SearchSpace:
     """The search space of the cut teacher; SpaceMismatchError if it was cut into other blocks."""
-    specs = load_specs(root)
-    if [list(spec.teacher_modules) for spec in specs] != config.teacher.blocks:
+    if _cut(root)["asked"] != config.teacher.blocks:
         raise _stale(root, "cut.json", "teacher.blocks")
-    return new_space(specs, config)
+    return new_space(load_specs(root), config)
 
 
 def new_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
@@ -76,9 +77,11 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise _stale(root, "teacher.safetensors", "teacher.source and teacher.model_args") from error
-    teacher = cut(network, config.teacher.blocks, train.first(NUM_PROOF_IMAGES).normalized())
-    if [spec.in_shape for spec in load_specs(root)] != [spec.in_shape for spec in teacher.specs]:
-        raise _stale(root, "cut.json", "data.image_size")
+    example = train.first(NUM_PROOF_IMAGES).normalized()
+    try:
+        teacher = recut(network, Boundaries.from_json(_cut(root)["boundaries"]), load_specs(root), example)
+    except CutError as error:
+        raise _stale(root, "cut.json", "data.image_size") from error
     network.to(device).requires_grad_(False)
     return teacher
 
@@ -90,12 +93,15 @@ def load_feature_moments(root: Path, block_id: int) -> tuple[Tensor, Tensor]:
 
 
 def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id: int) -> BlockSupernet:
-    """A distilled supernet in eval mode; SpaceMismatchError if it was distilled for another space."""
+    """A distilled supernet in eval mode; SpaceMismatchError if it is of another space or another teacher."""
     path = root / folder("distill", block_id) / "supernet.safetensors"
     tensors, facts = artifacts.load_tensors(path, "supernet")
     _require_space(path, facts["space"], space)
     supernet = BlockSupernet(space.blocks[block_id], teacher.blocks[block_id])
-    supernet.load_state_dict(tensors)
+    try:
+        supernet.load_state_dict(tensors)
+    except RuntimeError as error:  # the teacher's own block is a part of it
+        raise SpaceMismatchError(f"{path} must belong to this teacher, but does not. Run `dvc repro`.") from error
     return supernet.requires_grad_(False).eval()
 
 
@@ -124,7 +130,8 @@ def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
     _require_space(path, facts["space"], space)
     losses = tuple(map(float, frame["distill_loss"]))
     table = RatingTable(block_id, tuple(frame["path"]), losses, facts["num_images"], facts["seed"])
-    return table.check(space.blocks[block_id])
+    with _reading(path):
+        return table.check(space.blocks[block_id])
 
 
 def load_costs(root: Path, space: SearchSpace, *, is_measured: bool) -> tuple[CostTable, ...]:
@@ -138,17 +145,16 @@ def _costs(root: Path, space: SearchSpace, block_id: int, is_measured: bool) -> 
     _require_space(path, facts["space"], space)
     latencies: list[float | None] = [None] * len(frame)
     if is_measured:
-        measured, _ = artifacts.load_table(root / folder("cost") / "measured" / f"block_{block_id}.parquet", "measured")
+        measured_path = root / folder("cost") / "measured" / f"block_{block_id}.parquet"
+        measured, _ = artifacts.load_table(measured_path, "measured")
         if list(measured["path"]) != list(frame["path"]) or list(measured["in_width"]) != list(frame["in_width"]):
-            raise ArtifactError(
-                f"Block {block_id}'s measured costs must be of the counted paths, but are not. Run `dvc repro cost`."
-            )
+            raise ArtifactError(f"{measured_path} must hold the paths of {path}, but does not. Run `dvc repro cost`.")
         latencies = list(map(float, measured["latency_ms"]))
     rows = zip(frame["madds"], frame["num_params"], latencies, strict=True)
     costs = tuple(Cost(int(madds), int(num_params), latency_ms) for madds, num_params, latency_ms in rows)
-    return CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs).check(
-        space.blocks[block_id]
-    )
+    table = CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs)
+    with _reading(path):
+        return table.check(space.blocks[block_id])
 
 
 def load_outer_costs(root: Path, *, is_measured: bool) -> tuple[Cost, Cost]:
@@ -162,13 +168,28 @@ def load_outer_costs(root: Path, *, is_measured: bool) -> tuple[Cost, Cost]:
 
 
 def load_search_result(root: Path, space: SearchSpace) -> SearchResult:
-    return search_result_from_json(artifacts.load_json(root / folder("search") / "result.json", "search"), space)
+    """What the search decided; SpaceMismatchError if it chose from another space."""
+    path = root / folder("search") / "result.json"
+    value = artifacts.load_json(path, "search")
+    with _reading(path):
+        return search_result_from_json(value, space)
 
 
 def load_chosen(root: Path, space: SearchSpace) -> Architecture:
-    """The architecture that the search chose."""
-    value = artifacts.load_json(root / folder("search") / "chosen.json", "chosen")
-    return space.parse(value["arch_id"])
+    """The architecture that the search chose; SpaceMismatchError if it is of another space."""
+    path = root / folder("search") / "chosen.json"
+    value = artifacts.load_json(path, "chosen")
+    with _reading(path):
+        return space.parse(value["arch_id"])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name the file in what is wrong with the value that it holds."""
+    try:
+        yield
+    except (ArtifactError, SpaceMismatchError) as error:
+        raise type(error)(f"{path} cannot be used. {error}") from error
 
 
 def _stale(root: Path, name: str, keys: str) -> SpaceMismatchError:

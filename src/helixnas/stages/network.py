@@ -26,6 +26,11 @@ def fetch(root: Path, experiment: str, settings: Teacher, program: Path) -> None
     tracking.fetch_program(tracking.open_store(root, experiment), settings.source, program)
 
 
+def asked_blocks(settings: Teacher) -> int | list[list[str]]:
+    """What to cut the teacher into: so many blocks, or those that are listed."""
+    return settings.blocks if isinstance(settings.blocks, list) else len(settings.block_ids)
+
+
 def new_network(
     program: Path,
     settings: Teacher,

@@ -15,7 +15,7 @@ from helixnas.progress import silent
 from helixnas.search import extreme, solve
 from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, quantity
 from helixnas.stages.loading import new_space
-from helixnas.stages.network import PROGRAM, fetch, is_registered, new_network
+from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
 from helixnas.stages.workload import Sizes, Workload, workloads
 from helixnas.student import BlockSupernet, assemble
 from helixnas.teacher import CutTeacher, cut
@@ -68,7 +68,7 @@ def plan(config: RunConfig) -> Plan:
     torch.set_num_threads(config.cost.num_threads)
     seen = peek(config.data)
     example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
-    teacher = cut(_network(config, seen), config.teacher.blocks, example)
+    teacher = cut(_network(config, seen), asked_blocks(config.teacher), example)
     space = new_space(teacher.specs, config)
     tables = [
         count_paths(block, in_widths(space, block.block_id), piece).check(block)

@@ -10,7 +10,7 @@ from helixnas.config import RunConfig
 from helixnas.data import ImageSet, derive_seed
 from helixnas.fit import Checkpoint, Fit, accuracy, pinned
 from helixnas.stages.loading import NUM_PROOF_IMAGES, load_part
-from helixnas.stages.network import PROGRAM, fetch, is_registered, new_network
+from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
 from helixnas.stages.setting import Curve, Setting, begin, clear
 from helixnas.teacher import CutTeacher, cut, feature_statistics, prove
 
@@ -24,7 +24,7 @@ def run(config: RunConfig) -> None:
     with pinned(derive_seed(setting.seed, "init")):
         network = new_network(program, config.teacher, train.in_shape, len(train.class_names), train.mean, train.std)
     example = train.first(NUM_PROOF_IMAGES).normalized()
-    teacher = cut(network, config.teacher.blocks, example)  # before training: a cut that fails, fails at once
+    teacher = cut(network, asked_blocks(config.teacher), example)  # before training: a cut that fails, fails at once
     _train(setting, network, train)
     network.cpu().eval()
     prove(teacher, example)
@@ -55,4 +55,9 @@ def _save(setting: Setting, teacher: CutTeacher, train: ImageSet) -> None:
         for name, tensor in (("mean", block.mean), ("variance", block.variance))
     }
     artifacts.save_tensors(setting.out / "features.safetensors", "features", tensors)
-    artifacts.save_json(setting.out / "cut.json", "cut", {"blocks": [asdict(spec) for spec in specs]})
+    value = {
+        "asked": setting.config.teacher.blocks,
+        "boundaries": asdict(teacher.boundaries),
+        "blocks": [asdict(spec) for spec in specs],
+    }
+    artifacts.save_json(setting.out / "cut.json", "cut", value)

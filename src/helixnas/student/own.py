@@ -40,7 +40,8 @@ def build_own(function: Operation, layer: LayerSpec) -> nn.Module:
     name = f"{function.__module__}:{function.__qualname__}"
     if not isinstance(module, nn.Module):
         raise ConfigError(f"{name} must return a torch.nn.Module, but returns {type(module).__name__}.")
-    _check(name, module, layer)
+    with torch.inference_mode(mode=False), torch.enable_grad():  # wherever the module is built
+        _check(name, module, layer)
     return module
 
 

@@ -87,7 +87,7 @@ class _Last(nn.Module):
     @torch.no_grad()
     def match_outputs(self, mean: Tensor, std: Tensor) -> None:
         norms = [module for module in self.operation.modules() if isinstance(module, _NormBase) and module.affine]
-        if norms:
+        if norms and norms[-1].weight.shape == std.shape:  # an operation may end otherwise, and learns it then
             norms[-1].weight.copy_(std)
             norms[-1].bias.copy_(mean)
 

@@ -1,14 +1,17 @@
 """The trained network, cut into blocks. timm has its door here."""
 
-from helixnas.teacher.cut import CutTeacher, cut, prove
+from helixnas.teacher.boundaries import Boundaries
+from helixnas.teacher.cut import cut, recut
 from helixnas.teacher.features import BlockBatch, FeatureStatistics, block_batch, feature_statistics
 from helixnas.teacher.load import check, create
 from helixnas.teacher.loss import DistillLoss
+from helixnas.teacher.pieces import CutTeacher, prove
 from helixnas.teacher.program import FromPixels, load_program
 from helixnas.teacher.weights import load_weights
 
 __all__ = [
     "BlockBatch",
+    "Boundaries",
     "CutTeacher",
     "DistillLoss",
     "FeatureStatistics",
@@ -21,4 +24,5 @@ __all__ = [
     "load_program",
     "load_weights",
     "prove",
+    "recut",
 ]

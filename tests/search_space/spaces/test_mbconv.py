@@ -92,7 +92,7 @@ def test_channels_last_will_do(new_space: NewSpace) -> None:
         (maps(B7[:-1], STRIDES[:-1], 112), "has 5: stride 2, stride 2, stride 2, stride 1, stride 2"),
         (maps((*B7, 8), (*STRIDES, 1), 112), "has 7"),
         (maps(B7, (2, 2, 2, 2, 2, 1), 112), "has 6: stride 2, stride 2, stride 2, stride 2"),
-        ((BlockSpec(0, (49, 64), (49, 64), "NLC", ("a",)),) * 6, "has 6: tokens, tokens"),
+        ((BlockSpec(0, (49, 64), (49, 64), "NLC", ("a",)),) * 6, "has 6: NLC to NLC, "),
     ],
 )
 def test_another_cut_is_refused_with_what_it_has_and_what_is_needed(

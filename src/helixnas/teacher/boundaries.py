@@ -1,0 +1,25 @@
+"""Where a network is cut, resolved: enough to cut a fresh copy of it in the same way, without a search."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Method = Literal["fx", "export", "hooks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Boundaries:
+    """``names``: the steps behind which to cut, one more than there are blocks; the first ends the stem.
+
+    ``method`` says what a step is. ``fx``: a node of torch.fx's graph, recorded with ``modules`` looked into and all
+    others whole. ``export``: a node of torch.export's graph. ``hooks``: a module, of ``modules`` called in a row.
+    """
+
+    method: Method
+    names: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Boundaries":
+        """The boundaries that ``dataclasses.asdict`` turned into plain types."""
+        return cls(value["method"], tuple(value["names"]), tuple(value["modules"]))

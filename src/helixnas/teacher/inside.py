@@ -1,0 +1,89 @@
+"""What a piece is made of: whether its output's channels come first, and which of its layers could be left out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from helixnas.errors import CutError
+from helixnas.teacher import graph
+from helixnas.teacher.layout import channel_axis
+from helixnas.teacher.measure import Step
+from helixnas.teacher.points import run_through, single_crossings
+from helixnas.teacher.trace import Span, TraceFault, record_deeply, scratch, spans
+
+_NUMBERED = re.compile(r"\d$")
+MIN_LAYERS = 2
+"""Weighted layers in what may be left out: less is a single convolution or the like, and part of a layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """``channel_axis`` of the output, batch included, None if unknown; ``droppable`` submodules, in their order."""
+
+    channel_axis: int | None = None
+    droppable: tuple[str, ...] = ()
+
+
+def look_inside(piece: nn.Module, inputs: Tensor) -> Inside:
+    """What can be seen in a piece that is given ``inputs``; nothing, if it cannot be recorded.
+
+    Droppable are the layers of a network's stage, such as residual blocks: members of a list of modules of one kind,
+    with weighted layers inside, that run in a row with the rest of the piece and give the shape that they are given.
+    """
+    try:
+        tracer = record_deeply(scratch(piece))
+        assert isinstance(tracer.root, nn.Module)
+        nodes = graph.steps(tracer.graph)
+        module = fx.GraphModule(tracer.root, tracer.graph)
+        crossings = list(single_crossings(nodes))
+        steps = run_through(module, crossings, inputs).steps
+        axis = channel_axis(graph.result(nodes), steps, module)
+    except (CutError, TraceFault):
+        return Inside()
+    rows = _in_a_row(nodes, crossings, steps, spans(tracer))
+    units = [span.path for span in rows if _is_layer_of_stage(piece, span.path)]
+    innermost = [path for path in units if not any(other.startswith(f"{path}.") for other in units)]
+    return Inside(axis, tuple(innermost) if _runs_without(piece, innermost, inputs) else ())
+
+
+def _in_a_row(
+    nodes: Sequence[fx.Node], crossings: Sequence[fx.Node], steps: Mapping[fx.Node, Step], spans: Sequence[Span]
+) -> list[Span]:
+    """The modules that one tensor enters and one leaves, both of one shape, with nothing past them."""
+    varied, single = graph.varying(nodes), set(crossings)
+    last = 0
+    before = []  # for each position, the last step before it that depends on the input
+    for position, node in enumerate(nodes):
+        before.append(nodes[last])
+        last = position if node in varied else last
+    before.append(nodes[last])
+    return [
+        span
+        for span in sorted(spans, key=lambda span: span.start)
+        if {before[span.start], before[span.stop]} <= single
+        and steps[before[span.start]].shape == steps[before[span.stop]].shape
+        and before[span.start] is not before[span.stop]
+    ]
+
+
+def _is_layer_of_stage(piece: nn.Module, path: str) -> bool:
+    parent, _, name = path.rpartition(".")
+    module = piece.get_submodule(path)
+    siblings = [child for child in piece.get_submodule(parent).children() if type(child) is type(module)]
+    weighted = [one for one in module.modules() if any(weight.ndim > 1 for weight in one.parameters(recurse=False))]
+    return bool(_NUMBERED.search(name)) and len(siblings) > 1 and len(weighted) >= MIN_LAYERS
+
+
+@torch.no_grad()
+def _runs_without(piece: nn.Module, names: Sequence[str], inputs: Tensor) -> bool:
+    """Whether a piece still gives its shape when the named submodules give what they are given."""
+    shorter = scratch(piece)
+    for name in names:
+        shorter.set_submodule(name, nn.Identity())
+    try:
+        return bool(shorter(inputs).shape == piece(inputs).shape)
+    except (TypeError, RuntimeError, AttributeError):  # they are given more than one tensor, or asked for more
+        return False

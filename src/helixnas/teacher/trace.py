@@ -1,0 +1,164 @@
+"""The forward pass of one image batch, recorded by torch.fx as deep as it can be looked into."""
+
+import copy
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from timm.layers import get_notrace_functions, is_notrace_module
+from torch import fx, nn
+
+Address = tuple[str, int]
+"""A step of the forward pass: in which call of which module, and the how manyth there. Parameters are no steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a module: its nodes lie in ``start <= position < stop``, its result is a node or something else."""
+
+    path: str
+    address: Address
+    caller: str
+    start: int
+    stop: int
+    result: fx.Node | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A module's steps: ``start <= position < stop``. ``is_container`` if it is made of modules itself."""
+
+    path: str
+    start: int
+    stop: int
+    is_container: bool
+
+
+class TraceFault(Exception):
+    """Module ``path`` cannot be looked into; ``reason`` says why."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(reason)
+        self.path, self.reason = path, reason
+
+
+class Tracer(fx.Tracer):
+    """Records the forward pass. Looks into a module unless ``is_closed(module, path)``; a closed one is one node.
+
+    Only the first argument of the forward pass is an input; the others take their defaults, as when it is called.
+    """
+
+    def __init__(self, is_closed: Callable[[nn.Module, str], bool]) -> None:
+        super().__init__(autowrap_functions=tuple(filter(callable, get_notrace_functions())))
+        self._is_closed = is_closed
+        self._steps = {"": 0}
+        self._callers = [""]
+        self.calls: dict[str, Call] = {}
+        """By a key of their own: the path, and ``@1``, ``@2`` from the second call of it on."""
+        self.at: dict[Address, fx.Node] = {}
+        """What each step gives, where that is one node."""
+        self.blamed: str | None = None
+        """The innermost module that could not be recorded."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return self._is_closed(m, module_qualified_name)
+
+    def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> tuple[Any, list[Any]]:
+        return root_fn, [self.root, self.create_proxy("placeholder", "x", (), {})]
+
+    def create_node(self, kind: str, *args: Any, **kwargs: Any) -> fx.Node:
+        node = super().create_node(kind, *args, **kwargs)
+        if kind not in ("get_attr", "placeholder", "output"):
+            node.meta["address"] = self._step(node)
+        return node
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        path = self.path_of_module(m)
+        address, caller, start = self._step(None), self._callers[-1], len(self.graph.nodes)
+        number = self.num_calls.get(path, 0)
+        key = f"{path}@{number}" if number else path
+        self._callers.append(key)
+        self._steps[key] = 0
+        try:
+            result = super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.blamed = path if self.blamed is None else self.blamed
+            raise
+        self._callers.pop()
+        node = result.node if isinstance(result, fx.Proxy) else None
+        if node is not None:
+            self.at[address] = node
+        self.calls[key] = Call(path, address, caller, start, len(self.graph.nodes), node)
+        return result
+
+    def _step(self, node: fx.Node | None) -> Address:
+        caller = self._callers[-1]
+        self._steps[caller] += 1
+        address = (caller, self._steps[caller])
+        if node is not None:
+            self.at[address] = node
+        return address
+
+
+def record(network: nn.Module, is_closed: Callable[[nn.Module, str], bool]) -> Tracer:
+    """The recorded forward pass; TraceFault names the innermost module that depends on the data or is not traceable."""
+    tracer = Tracer(is_closed)
+    try:
+        tracer.trace(network)
+    except Exception as error:  # foreign code, which may raise anything when it is given symbols for tensors
+        raise TraceFault(tracer.blamed or "", f"{' '.join(str(error).split())[:200]}") from error
+    return tracer
+
+
+def record_deeply(network: nn.Module, closed: Collection[str] = ()) -> Tracer:
+    """The forward pass as finely as it can be recorded: what cannot be looked into stays closed, with all its kind.
+
+    torch's own layers, and what timm says is not to be traced, are single nodes.
+    """
+    closed_paths, closed_kinds = set(closed), set[type]()
+
+    def is_closed(module: nn.Module, path: str) -> bool:
+        return path in closed_paths or type(module) in closed_kinds or is_layer(module)
+
+    while True:
+        try:
+            return record(network, is_closed)
+        except TraceFault as fault:
+            if not fault.path or fault.path in closed_paths:
+                raise
+            kind = type(network.get_submodule(fault.path))
+            closed_paths.add(fault.path)
+            closed_kinds |= {kind} - {nn.Sequential}
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether a module is a single step: a layer of torch itself, or one that timm keeps from being traced."""
+    kind = type(module)
+    is_container = kind.__module__.startswith("torch.nn.modules") and any(module.children())
+    is_whole = isinstance(module, nn.MultiheadAttention) or not is_container
+    return (kind.__module__.startswith("torch.nn") and is_whole) or is_notrace_module(kind)
+
+
+def scratch(network: nn.Module) -> nn.Module:
+    """A copy that shares the weights, for a recording that may leave symbols behind in a module's attributes."""
+    tensors: dict[int, Any] = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    return copy.deepcopy(network, tensors)
+
+
+def callers(tracer: Tracer, node: fx.Node) -> Iterator[Call]:
+    """The calls that a node was recorded in, from the innermost out; none for one of the network's own code."""
+    key = node.meta["address"][0]
+    while key:
+        yield tracer.calls[key]
+        key = tracer.calls[key].caller
+
+
+def spans(tracer: Tracer) -> list[Span]:
+    """The modules of a recording with the steps that they cover."""
+    assert isinstance(tracer.root, nn.Module)
+    modules = dict(tracer.root.named_modules(remove_duplicate=False))
+    return [
+        Span(call.path, call.start, call.stop, any(modules[call.path].children()))
+        for call in tracer.calls.values()
+        if call.stop > call.start
+    ]
