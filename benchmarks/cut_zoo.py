@@ -25,19 +25,65 @@ from helixnas.teacher import cut
 NUM_BLOCKS = 4
 GOAL = 0.9
 SIZE = 224
-TIMM = (
-    "resnet18 resnet50 seresnet50 res2net50_26w_4s regnetx_004 regnety_004 mobilenetv2_100 "
-    "mobilenetv3_large_100 mobilenetv4_conv_small efficientnet_b0 tf_efficientnetv2_b0 mnasnet_100 ghostnet_100 "
-    "convnext_atto convnextv2_atto densenet121 vgg11_bn repvgg_a0 dla34 hrnet_w18_small cspresnet50 "
-    "inception_v3 vit_tiny_patch16_224 deit_tiny_patch16_224 cait_xxs24_224 "
-    "swin_tiny_patch4_window7_224 pvt_v2_b0 twins_pcpvt_small mobilevit_s mobilevitv2_050 levit_128s efficientformer_l1 "
-    "coat_lite_tiny coatnet_nano_rw_224 maxvit_nano_rw_256 mixer_s16_224 resmlp_12_224 gmlp_s16_224 poolformer_s12 "
-    "edgenext_xx_small crossvit_tiny_240 xcit_nano_12_p16_224 convmixer_768_32 focalnet_tiny_srf nextvit_small"
-).split()
-TORCHVISION = (
-    "alexnet squeezenet1_1 shufflenet_v2_x0_5 googlenet mobilenet_v3_small mnasnet0_5 swin_v2_t vit_b_32 densenet121 "
-    "regnet_y_400mf"
-).split()
+TIMM = [
+    "resnet18",
+    "resnet50",
+    "seresnet50",
+    "res2net50_26w_4s",
+    "regnetx_004",
+    "regnety_004",
+    "mobilenetv2_100",
+    "mobilenetv3_large_100",
+    "mobilenetv4_conv_small",
+    "efficientnet_b0",
+    "tf_efficientnetv2_b0",
+    "mnasnet_100",
+    "ghostnet_100",
+    "convnext_atto",
+    "convnextv2_atto",
+    "densenet121",
+    "vgg11_bn",
+    "repvgg_a0",
+    "dla34",
+    "hrnet_w18_small",
+    "cspresnet50",
+    "inception_v3",
+    "vit_tiny_patch16_224",
+    "deit_tiny_patch16_224",
+    "cait_xxs24_224",
+    "swin_tiny_patch4_window7_224",
+    "pvt_v2_b0",
+    "twins_pcpvt_small",
+    "mobilevit_s",
+    "mobilevitv2_050",
+    "levit_128s",
+    "efficientformer_l1",
+    "coat_lite_tiny",
+    "coatnet_nano_rw_224",
+    "maxvit_nano_rw_256",
+    "mixer_s16_224",
+    "resmlp_12_224",
+    "gmlp_s16_224",
+    "poolformer_s12",
+    "edgenext_xx_small",
+    "crossvit_tiny_240",
+    "xcit_nano_12_p16_224",
+    "convmixer_768_32",
+    "focalnet_tiny_srf",
+    "nextvit_small",
+]
+TORCHVISION = [
+    "alexnet",
+    "squeezenet1_1",
+    "shufflenet_v2_x0_5",
+    "googlenet",
+    "mobilenet_v3_small",
+    "mnasnet0_5",
+    "swin_v2_t",
+    "vit_b_32",
+    "densenet121",
+    "regnet_y_400mf",
+]
 
 
 def make(name: str) -> tuple[nn.Module, int]:

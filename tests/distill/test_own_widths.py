@@ -1,6 +1,5 @@
 """Ratings where a space's widths are its own: decided by what a cell can do, not by the width that it ends with."""
 
-
 import pytest
 import torch
 from torch import Tensor, nn

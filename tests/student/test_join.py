@@ -1,4 +1,4 @@
-"""Students of blocks with widths of their own: folding is exact, what cannot fold starts fresh, prices are counts."""
+"""Students of blocks with widths of their own: what folds is exact, what cannot starts fresh, prices are the counts."""
 
 import math
 from collections.abc import Sequence

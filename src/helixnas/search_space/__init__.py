@@ -15,7 +15,7 @@ from helixnas.search_space.codec import (
 )
 from helixnas.search_space.figures import Figure, Figures
 from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchResult
-from helixnas.search_space.target import TargetShape, target_shape
+from helixnas.search_space.target import TargetShape, keeps_interface, target_shape
 
 __all__ = [
     "COST_NAMES",
@@ -43,6 +43,7 @@ __all__ = [
     "choice_to_json",
     "figures_from_json",
     "figures_to_json",
+    "keeps_interface",
     "mbconv",
     "own",
     "quantity",

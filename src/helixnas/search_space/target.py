@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from helixnas.search_space.block import BlockSpace
+from helixnas.search_space.block import BlockSpace, SearchSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +25,11 @@ def target_shape(block: BlockSpace) -> TargetShape | None:
         return None
     sides = zip(spec.out_size, *sizes, strict=True)
     return TargetShape(min(spec.out_width, *widths), tuple(map(min, sides)))
+
+
+def keeps_interface(space: SearchSpace) -> bool:
+    """Whether every block of every student takes and gives what the teacher's does.
+
+    Then a student works before it is retrained, so that measuring it tells something.
+    """
+    return all(target_shape(block) is None for block in space.blocks)

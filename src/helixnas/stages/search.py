@@ -10,11 +10,18 @@ from helixnas.artifacts import CACHE, folder, save_text
 from helixnas.config import RunConfig
 from helixnas.cost import measure, runner
 from helixnas.data import ImageSet
-from helixnas.fit import pinned, validation_loss
+from helixnas.fit import validation_loss
 from helixnas.progress import silent
 from helixnas.report import frontier_table, trials_table
 from helixnas.search import Measurement, decide, pricer, refine, solve
-from helixnas.search_space import Architecture, Budget, Choice, SearchSpace, search_result_to_json
+from helixnas.search_space import (
+    Architecture,
+    Budget,
+    Choice,
+    SearchSpace,
+    keeps_interface,
+    search_result_to_json,
+)
 from helixnas.stages.loading import (
     load_costs,
     load_outer_costs,
@@ -38,7 +45,7 @@ def run(config: RunConfig) -> None:
     budget = Budget.resolve(config.search.budget.model_dump(), teacher_cost)
     exact = solve(space, ratings, costs, fixed, budget, config.search.num_best)
     trials: tuple[Choice, ...] = ()
-    if config.search.num_trials:
+    if config.search.num_trials and keeps_interface(space):
         affordable = [choice for choice in exact.frontier if budget.admits(choice.cost)]
         trials = refine(
             space,
@@ -85,8 +92,7 @@ class _Objective:
         self._part: ImageSet = load_part(setting.root, "rating")
 
     def __call__(self, architecture: Architecture) -> Measurement:
-        with pinned(self._setting.seed):  # a part of the student may be fresh
-            student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
+        student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
         recalibrate(student, [self._calibration])
         val_loss = validation_loss(student, self._part)
         return Measurement(val_loss, self._latency_ms(student) if self._is_timed else None)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from helixnas.config import RunConfig
 from helixnas.data import num_batches
-from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace
+from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace, keeps_interface
 from helixnas.student import BlockSupernet, StudentNetwork, assemble
 from helixnas.teacher import CutTeacher
 
@@ -71,6 +71,7 @@ class _Estimate:
         self.supernets = [BlockSupernet(b, t) for b, t in zip(space.blocks, teacher.blocks, strict=True)]
         self._paths = [_sampled(block) for block in space.blocks]
         self._architecture = _last_of_all(space)
+        self._num_trials = config.search.num_trials if keeps_interface(space) else 0
         self._probe = torch.rand(min(16, config.distill.batch_size), *sizes.in_shape)
         self._features = _features(teacher, self._probe)
 
@@ -117,7 +118,7 @@ class _Estimate:
     def search(self) -> Workload:
         config = self._config
         num_images = config.rating.num_calibration_images + self._sizes.num_rating
-        time_s = 2 * START_S + config.search.num_trials * num_images * self._student_s()
+        time_s = 2 * START_S + self._num_trials * num_images * self._student_s()
         weights = sum(_num_bytes(supernet) for supernet in self.supernets)
         return Workload("search", time_s, BASE_BYTES + 2 * weights + self._data_bytes(), 10**5)
 

@@ -16,10 +16,10 @@ from helixnas.search_space import BlockSpace, BlockSpec, Cell, TargetShape, targ
 class Adapter(nn.Module):
     """A linear map of channels without a bias; maps may be brought to another size first."""
 
-    def __init__(self, in_width: int, out_width: int, spec: BlockSpec, size: tuple[int, ...] | None) -> None:
+    def __init__(self, in_width: int, out_width: int, layout: str, size: tuple[int, ...] | None) -> None:
         super().__init__()
         self.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(out_width, in_width)))
-        self._layout, self._size = spec.layout, size
+        self._layout, self._size = layout, size
 
     def forward(self, x: Tensor) -> Tensor:
         """The channels of a feature in its layout, mixed."""
@@ -54,14 +54,14 @@ class Adapters(nn.Module):
         width, size = cell.in_width or spec.in_width, cell.in_size or spec.in_size
         name = self._name(index, width)
         if (width, size) != (spec.in_width, spec.in_size) and name not in self.entries:
-            self.entries[name] = Adapter(spec.in_width, width, spec, cell.in_size)
+            self.entries[name] = Adapter(spec.in_width, width, spec.in_layout or spec.layout, cell.in_size)
 
     def _add_exits(self, index: int, cell: Cell, shape: TargetShape) -> None:
         size = None if cell.in_size is None else shape.size
         for width in cell.out_widths:
             name = self._name(index, width)
             if name not in self.exits:
-                self.exits[name] = Adapter(width, shape.width, self._block.spec, size)
+                self.exits[name] = Adapter(width, shape.width, self._block.spec.layout, size)
 
     def _name(self, index: int, width: int) -> str:
         return str(width) if self._block.shares_layers else f"{index}_{width}"

@@ -3,12 +3,16 @@
 import math
 
 import pytest
+import timm
+import torch
 from torch import nn
 
-from helixnas.cost import count
+from helixnas.cost import count, count_paths, in_widths
 from helixnas.errors import ConfigError
-from helixnas.search_space import BlockSpec, LayerSpec, SearchSpace, mbconv
-from helixnas.student import build_operation
+from helixnas.search import pricer
+from helixnas.search_space import BlockSpec, LayerSpec, RatingTable, SearchSpace, mbconv
+from helixnas.student import BlockSupernet, assemble, build_operation
+from helixnas.teacher import cut
 from tests.search_space.conftest import NewSpace, maps
 
 B7 = (32, 48, 80, 160, 224, 384, 640)
@@ -92,7 +96,7 @@ def test_channels_last_will_do(new_space: NewSpace) -> None:
         (maps(B7[:-1], STRIDES[:-1], 112), "has 5: stride 2, stride 2, stride 2, stride 1, stride 2"),
         (maps((*B7, 8), (*STRIDES, 1), 112), "has 7"),
         (maps(B7, (2, 2, 2, 2, 2, 1), 112), "has 6: stride 2, stride 2, stride 2, stride 2"),
-        ((BlockSpec(0, (49, 64), (49, 64), "NLC", ("a",)),) * 6, "has 6: tokens, tokens"),
+        ((BlockSpec(0, (49, 64), (49, 64), "NLC", ("a",)),) * 6, "has 6: NLC to NLC, "),
     ],
 )
 def test_another_cut_is_refused_with_what_it_has_and_what_is_needed(
@@ -101,3 +105,25 @@ def test_another_cut_is_refused_with_what_it_has_and_what_is_needed(
     needed = r"'mbconv' needs 6 blocks of maps with strides \(2, 2, 2, 1, 2, 1\)"
     with pytest.raises(ConfigError, match=rf"{needed}, but teacher\.blocks {fault}"):
         new_space("mbconv", specs)
+
+
+@pytest.mark.slow
+def test_before_efficientnets_own_stem_and_head_the_tables_tell_the_published_costs(new_space: NewSpace) -> None:
+    """EfficientNet-B0 has the published stem and head, so nothing of ours lies between them and the six blocks."""
+    network = timm.create_model("efficientnet_b0", pretrained=False)
+    teacher = cut(network, [[f"blocks.{index}"] for index in range(1, 7)], torch.zeros(1, 3, 224, 224))
+    space = new_space("mbconv", teacher.specs)
+    fixed = count(teacher.stem, (3, 224, 224)) + count(teacher.head, space.blocks[-1].spec.out_shape)
+    tables = [count_paths(block, in_widths(space, block.block_id), nn.Identity()) for block in space.blocks]
+    ratings = [
+        RatingTable(block.block_id, table.paths[: block.num_paths], (0.0,) * block.num_paths, 0, 0)
+        for block, table in zip(space.blocks, tables, strict=True)
+    ]
+    price = pricer(space, ratings, tables, fixed)
+    supernets = [BlockSupernet(block, nn.Identity()) for block in space.blocks]
+    for arch_id, madds, num_params in PUBLISHED.values():
+        architecture = space.parse(arch_id)
+        cost = price(architecture).cost
+        assert cost.madds / 1e6 == pytest.approx(madds, abs=1)
+        assert round(cost.num_params / 1e6, 2) == num_params
+        assert count(assemble(teacher.stem, supernets, teacher.head, architecture), (3, 224, 224)) == cost

@@ -24,11 +24,11 @@ Scales = tuple[int, ...]
 
 def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
     """Four blocks of maps, whatever the teacher's strides. The teacher's head must take maps of any size."""
-    if len(specs) != NUM_BLOCKS or any(spec.layout != "NCHW" for spec in specs):
+    if len(specs) != NUM_BLOCKS or any({spec.layout, spec.in_layout} - {None, "NCHW"} for spec in specs):
+        layouts = ", ".join(f"{spec.in_layout or spec.layout} to {spec.layout}" for spec in specs)
         raise ConfigError(
             f"search_space.name {settings.name!r} needs {NUM_BLOCKS} blocks of maps [C, H, W], but teacher.blocks has "
-            f"{len(specs)}: {', '.join(spec.layout for spec in specs)}. Cut the teacher so, or take "
-            "search_space.name: substitute."
+            f"{len(specs)}: {layouts}. Cut the teacher so, or take search_space.name: substitute."
         )
     sizes = [tuple(math.ceil(side / 2**scale) for side in specs[0].in_size) for scale in range(len(WIDTHS))]
     entries = range(len(WIDTHS))

@@ -14,7 +14,7 @@ Shape = tuple[int, int]
 
 def require_strides(name: str, specs: Sequence[BlockSpec], strides: Sequence[int]) -> None:
     """ConfigError unless the cut has a block of maps for each stride, which shrinks its maps by it, rounded up."""
-    fits = [spec.layout != "NLC" and _shrinks(spec, stride) for spec, stride in zip(specs, strides, strict=False)]
+    fits = [_is_map(spec) and _shrinks(spec, stride) for spec, stride in zip(specs, strides, strict=False)]
     if len(specs) == len(strides) and all(fits):
         return
     raise ConfigError(
@@ -24,12 +24,16 @@ def require_strides(name: str, specs: Sequence[BlockSpec], strides: Sequence[int
     )
 
 
+def _is_map(spec: BlockSpec) -> bool:
+    return spec.layout != "NLC" and spec.in_layout in {None, spec.layout}
+
+
 def _shrinks(spec: BlockSpec, stride: int) -> bool:
     return tuple(math.ceil(side / stride) for side in spec.in_size) == spec.out_size
 
 
 def _described(spec: BlockSpec) -> str:
-    return "tokens" if spec.layout == "NLC" else f"stride {spec.stride}"
+    return f"stride {spec.stride}" if _is_map(spec) else f"{spec.in_layout or spec.layout} to {spec.layout}"
 
 
 def usual_width(cells: Sequence[Cell]) -> int:

@@ -33,7 +33,7 @@ def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...
 
 def _require_tokens(specs: Sequence[BlockSpec], settings: Space) -> None:
     for spec in specs:
-        if spec.layout != "NLC" or len(spec.in_shape) != 2 or spec.in_size != spec.out_size:
+        if {spec.layout, spec.in_layout} - {None, "NLC"} or spec.in_size != spec.out_size:
             raise ConfigError(
                 f"search_space.name 'vit' needs blocks of tokens [L, C] that keep L, but block {spec.block_id} of "
                 f"teacher.blocks turns {spec.in_shape} into {spec.out_shape} ({spec.layout}). Cut the teacher where "
