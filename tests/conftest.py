@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from helixnas.config import RunConfig, load
 from helixnas.data import ImageSet, prepare
+from helixnas.progress import silent
 from helixnas.search_space import SearchSpace, build
 from helixnas.teacher import CutTeacher, cut
 
@@ -19,6 +20,8 @@ SMALL = [
     "search_space.kernels=[3,5]",
     "search_space.expansions=[2]",
     "search_space.cells=[{depth:1,width:1.0},{depth:2,width:0.5}]",
+    "search_space.allow_skip=false",
+    "search_space.fewer_layers=false",
     "distill.epochs=3",
     "distill.batch_size=32",
 ]
@@ -56,8 +59,8 @@ def config() -> RunConfig:
 
 
 @pytest.fixture(scope="session")
-def parts() -> dict[str, ImageSet]:
-    return prepare("digits", 8, 0.25, 0.2, seed=0)
+def parts(config: RunConfig) -> dict[str, ImageSet]:
+    return prepare(config.data, seed=0, progress=silent).parts
 
 
 @pytest.fixture

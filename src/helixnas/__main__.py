@@ -4,6 +4,7 @@ Imports are lazy, so that ``--help`` answers at once.
 """
 
 import errno
+import json
 import os
 import sys
 from pathlib import Path
@@ -106,6 +107,28 @@ def report() -> None:
     from helixnas.stages import report as stage
 
     stage.run(config)
+
+
+@app.command(rich_help_panel="Before a run")
+def plan(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Tell in seconds what a run would do: the cut, the choices, the budgets in reach, time, memory and disk."""
+    from dataclasses import asdict
+
+    from helixnas.errors import InfeasibleBudgetError
+    from helixnas.report import print_plan
+    from helixnas.stages import plan as planning
+
+    made = asdict(planning.plan(_config()))
+    if as_json:
+        print(json.dumps(made, indent=1))
+    else:
+        from rich.console import Console
+
+        print_plan(made, Console(width=None if sys.stdout.isatty() else 120))
+    if made["fault"]:
+        raise InfeasibleBudgetError(made["fault"])
 
 
 @app.command(rich_help_panel=MODELS)

@@ -6,8 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
+from helixnas.config import RunConfig
 from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches, prepare, read_images
 from helixnas.errors import ArtifactError, DataError
+from helixnas.progress import silent
 
 
 def as_set(part: ImageSet) -> set[bytes]:
@@ -23,8 +25,10 @@ def test_the_parts_are_disjoint_and_cover_all_classes(parts: dict[str, ImageSet]
     assert all(len(part.labels.unique()) == 10 for part in parts.values())
 
 
-def test_the_same_seed_gives_the_same_parts_and_another_seed_others(parts: dict[str, ImageSet]) -> None:
-    again, other = prepare("digits", 8, 0.25, 0.2, seed=0), prepare("digits", 8, 0.25, 0.2, seed=1)
+def test_the_same_seed_gives_the_same_parts_and_another_seed_others(
+    parts: dict[str, ImageSet], config: RunConfig
+) -> None:
+    again, other = (prepare(config.data, seed, silent).parts for seed in (0, 1))
     assert all(torch.equal(parts[name].images, again[name].images) for name in parts)
     assert as_set(parts["test"]) != as_set(other["test"])
 
@@ -50,8 +54,8 @@ def test_a_part_is_read_back_as_it_was_saved(parts: dict[str, ImageSet], tmp_pat
         ImageSet.load(path)
 
 
-def test_images_are_scaled_to_the_asked_size() -> None:
-    part = prepare("digits", 12, 0.25, 0.2, seed=0)["train"]
+def test_images_are_scaled_to_the_asked_size(config: RunConfig) -> None:
+    part = prepare(config.data.model_copy(update={"image_size": 12}), 0, silent).parts["train"]
     assert part.in_shape == (1, 12, 12)
     assert part.images.dtype == torch.uint8
 

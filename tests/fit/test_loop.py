@@ -10,7 +10,7 @@ from helixnas.config import load
 from helixnas.config.schema import Recipe
 from helixnas.data import ImageSet
 from helixnas.errors import ConfigError, DivergenceError
-from helixnas.fit import Checkpoint, Fit, LogitDistillation, accuracy, pinned, predict, validation_loss
+from helixnas.fit import Checkpoint, Fit, LogitDistillation, accuracy, predict, validation_loss
 from helixnas.progress import forget, silent
 from tests.conftest import ROOT, SmallNet
 
@@ -22,50 +22,56 @@ def recipe(**changes: object) -> Recipe:
     return Recipe(**(base | changes))
 
 
-def train(parts: dict[str, ImageSet], checkpoint: Path, settings: Recipe, stop_after: int | None = None) -> nn.Module:
+def train(parts: dict[str, ImageSet], checkpoint: Path, settings: Recipe, kill_at: int | None = None) -> nn.Module:
     torch.manual_seed(0)
     network = SmallNet()
     fit = Fit(network, parts["train"], settings, "teacher.recipe", 5, CPU)
 
-    def log(name: str, value: float, step: int) -> None:
-        if name == "train_loss" and step == stop_after:
+    def progress(step: int, num_steps: int) -> None:
+        if step == kill_at:
             raise KeyboardInterrupt
 
-    fit.run(Checkpoint(checkpoint), lambda _: 0.0, log, silent)
+    fit.run(Checkpoint(checkpoint), lambda _: 0.0, forget, progress)
     return network
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_a_network_learns_and_the_same_seed_learns_the_same(parts: dict[str, ImageSet], tmp_path: Path) -> None:
     first, second = (train(parts, tmp_path / name, recipe()) for name in "ab")
     assert accuracy(first, parts["rating"]) > 0.6
-    assert all(
-        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
-    )
+    assert same(first, second)
 
 
-def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(parts: dict[str, ImageSet], tmp_path: Path) -> None:
-    whole = train(parts, tmp_path / "whole", recipe())
-    with pytest.raises(KeyboardInterrupt):
-        train(parts, tmp_path / "cut", recipe(), stop_after=2)
-    resumed = train(parts, tmp_path / "cut", recipe())
-    assert all(
-        torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
-    )
-
-
-def test_a_damaged_checkpoint_is_told_and_passed_over(
-    parts: dict[str, ImageSet], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kills", [[1], [8], [13], [16, 24]])
+def test_a_training_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not_been(
+    parts: dict[str, ImageSet], tmp_path: Path, kills: list[int]
 ) -> None:
-    path = tmp_path / "checkpoint.pt"
-    path.write_bytes(b"half a file")
-    assert Checkpoint(path).load() is None
-    assert "starting afresh" in capsys.readouterr().err
+    parts = {"train": parts["train"].first(539)}  # 8 steps an epoch
+    whole = train(parts, tmp_path / "whole", recipe())
+    for step in kills:
+        with pytest.raises(KeyboardInterrupt):
+            train(parts, tmp_path / "cut", recipe(), kill_at=step)
+    assert same(train(parts, tmp_path / "cut", recipe()), whole)
 
 
-def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    torch.save({"network": SmallNet()}, path)  # a pickled module: not plain tensors
-    assert Checkpoint(path).load() is None
+def test_a_recipe_of_no_epochs_leaves_the_weights_as_they_are(parts: dict[str, ImageSet], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    wanted = SmallNet()
+    assert same(train(parts, tmp_path / "c", recipe(epochs=0)), wanted)
+
+
+def test_the_curve_holds_the_loss_and_the_accuracy_of_every_epoch(parts: dict[str, ImageSet], tmp_path: Path) -> None:
+    points: list[tuple[str, float, int]] = []
+    fit = Fit(SmallNet(), parts["train"].first(128), recipe(), "teacher.recipe", 5, CPU)
+    fit.run(Checkpoint(tmp_path / "c"), lambda network: 0.25, lambda *point: points.append(point), silent)
+    assert [(name, step) for name, _, step in points] == [
+        (name, epoch) for epoch in range(3) for name in ("train_loss", "val_acc")
+    ]
+    assert {value for name, value, _ in points if name == "val_acc"} == {0.25}
 
 
 def test_a_loss_that_is_no_number_ends_at_once_and_keeps_the_batch(
@@ -103,17 +109,6 @@ def test_distillation_alone_draws_the_student_to_the_teacher(parts: dict[str, Im
     fit = Fit(student, parts["train"], recipe(label_smoothing=0.0), "retrain.recipe", 0, CPU, distillation)
     fit.run(Checkpoint(tmp_path / "c"), lambda _: 0.0, forget, silent)
     assert distance() < 0.2 * before
-
-
-def test_pinned_randomness_is_put_back_afterwards() -> None:
-    torch.manual_seed(3)
-    wanted = torch.rand(2)
-    torch.manual_seed(3)
-    with pinned(9):
-        first = torch.rand(1)
-    assert torch.equal(torch.rand(2), wanted)
-    with pinned(9):
-        assert torch.equal(torch.rand(1), first)
 
 
 def test_the_validation_loss_is_the_mean_over_the_whole_part(parts: dict[str, ImageSet]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 
@@ -37,7 +38,7 @@ def load_yaml(name: str) -> Any:
 def test_every_dependency_is_locked_within_its_bounds() -> None:
     pins = locked()
     for requirement in declared():
-        for pin in pins[requirement.name.lower()]:
+        for pin in pins[canonicalize_name(requirement.name)]:
             (version,) = [specifier.version for specifier in pin.specifier]
             assert requirement.specifier.contains(version), f"{pin} is outside {requirement}: run `make lock`"
 

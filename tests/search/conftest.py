@@ -40,29 +40,49 @@ class Instance:
     def everything(self) -> list[Choice]:
         """Every architecture, in the order of paths: what brute force looks through."""
         price = self.price
-        return [price(Architecture(paths)) for paths in product(*(list(block.paths()) for block in self.space.blocks))]
+        every = map(Architecture, product(*(list(block.paths()) for block in self.space.blocks)))
+        return [price(architecture) for architecture in every if self.space.joins(architecture)]
 
     def solve(self, budget: Budget, num_best: int = 1) -> ExactResult:
         return solve(self.space, self.ratings, self.costs, self.fixed, budget, num_best)
 
 
 def make_instance(
-    seed: int, num_blocks: int, num_paths: int, widths: tuple[int, ...] = (8,), *, is_coarse: bool = True
+    seed: int,
+    num_blocks: int,
+    num_paths: int,
+    widths: tuple[int, ...] = (8,),
+    *,
+    is_coarse: bool = True,
+    is_bound: bool = False,
 ) -> Instance:
-    """Each block has a cell of ``num_paths`` candidates for each width that it may hand on."""
+    """Each block has a cell of ``num_paths`` candidates for each width that it may hand on.
+
+    ``is_bound``: from each width that may come in a cell of its own, which hands on that width or the next.
+    """
     rng = np.random.default_rng(seed)
     candidates = tuple(Candidate("op", (("n", n),)) for n in range(num_paths))
     blocks, ratings, costs = [], [], []
     for block_id in range(num_blocks):
-        cells = tuple(Cell((width,), (1,), (candidates,)) for width in widths)
+        cells = _bound_cells(widths, candidates) if is_bound else _cells(widths, candidates)
         block = BlockSpace(BlockSpec(block_id, (widths[0], 4, 4), (widths[0], 4, 4), "NCHW", ("m",)), cells)
         keys = tuple(path.key for path in block.paths())
         losses = rng.integers(0, 12, len(keys)) / 4 if is_coarse else rng.random(len(keys))
         ratings.append(RatingTable(block_id, keys, tuple(map(float, losses)), 10, 0))
-        rows = [(width, key) for width in (widths[:1] if block_id == 0 else widths) for key in keys]
+        ins = widths[:1] if block_id == 0 else widths
+        rows = [(width, path.key) for width in ins for path in block.paths_after(width)]
         costs.append(CostTable(block_id, *map(tuple, zip(*rows, strict=True)), _costs(rng, len(rows), is_coarse)))
         blocks.append(block)
     return Instance(SearchSpace(tuple(blocks)), tuple(ratings), tuple(costs), Cost(3, 2, 0.5 if is_coarse else 0.1))
+
+
+def _cells(widths: tuple[int, ...], candidates: tuple[Candidate, ...]) -> tuple[Cell, ...]:
+    return tuple(Cell((width,), (1,), (candidates,)) for width in widths)
+
+
+def _bound_cells(widths: tuple[int, ...], candidates: tuple[Candidate, ...]) -> tuple[Cell, ...]:
+    pairs = [(first, last) for index, first in enumerate(widths) for last in widths[index : index + 2]]
+    return tuple(Cell((last,), (1,), (candidates,), in_width=first, in_size=(4, 4)) for first, last in pairs)
 
 
 def _costs(rng: np.random.Generator, num_rows: int, is_coarse: bool) -> tuple[Cost, ...]:

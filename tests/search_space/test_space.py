@@ -1,12 +1,16 @@
 """Paths, architectures and their names; the substitute space."""
 
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helixnas.config import load
 from helixnas.errors import ConfigError, SpaceMismatchError
-from helixnas.search_space import TEACHER, Architecture, BlockSpec, Candidate, SearchSpace, build, mbconv
+from helixnas.search_space import SKIP, TEACHER, Architecture, BlockSpec, Candidate, SearchSpace, build, mbconv
+from helixnas.search_space.block import Layout
 from tests.conftest import ROOT
 
 SPECS = (
@@ -63,10 +67,72 @@ def test_a_substitute_takes_and_gives_what_the_block_does(space: SearchSpace) ->
     assert space.blocks[1].cells[3].widths == (24, 48)
 
 
-def test_tokens_are_refused_by_the_substitute_space() -> None:
-    spec = BlockSpec(0, (49, 64), (49, 64), "NLC", ("a",))
-    with pytest.raises(ConfigError, match="tokens"):
-        build([spec], load(ROOT).search_space)
+def test_tokens_get_narrower_attention_and_mlp_of_each_depth() -> None:
+    (block,) = build([BlockSpec(0, (49, 64), (49, 64), "NLC", ("a",))], load(ROOT).search_space).blocks
+    assert [cell.depth for cell in block.cells] == [1, 1, 1, 2]  # the teacher's, a skip, and two depths
+    assert block.num_paths == 1 + 1 + 4 + 4**2
+    assert block.names(block.path_at(2)) == ("vit_a1_m4",)
+    assert not block.cells[2].is_map
+
+
+def test_a_map_with_channels_last_has_the_cells_of_one_with_channels_first() -> None:
+    settings = load(ROOT).search_space
+    first, last = (
+        build([BlockSpec(0, in_shape, out_shape, layout, ("a",))], settings).blocks[0].cells
+        for in_shape, out_shape, layout in (
+            ((24, 16, 16), (48, 8, 8), "NCHW"),
+            ((16, 16, 24), (8, 8, 48), "NHWC"),
+        )
+    )
+    assert first == last
+
+
+def test_a_block_that_keeps_its_shape_may_be_left_out() -> None:
+    settings = load(ROOT).search_space
+    spec = BlockSpec(0, (24, 8, 8), (24, 8, 8), "NCHW", ("a",))
+    assert SKIP in {cell.candidates[0][0] for cell in build([spec], settings).blocks[0].cells}
+    without = settings.model_copy(update={"allow_skip": False})
+    assert SKIP not in {cell.candidates[0][0] for cell in build([spec], without).blocks[0].cells}
+
+
+@pytest.mark.parametrize(
+    ("in_shape", "out_shape", "layout"),
+    [((49, 64), (16, 64), "NLC"), ((3, 8, 8), (16, 64), "NLC"), ((16, 64), (64, 4, 4), "NCHW")],
+)
+def test_where_nothing_can_stand_in_the_teachers_block_stays(
+    in_shape: tuple[int, ...], out_shape: tuple[int, ...], layout: Layout
+) -> None:
+    spec = BlockSpec(0, in_shape, out_shape, layout, ("a",))
+    settings = load(ROOT).search_space
+    (block,) = build([spec], settings).blocks
+    assert [cell.is_teacher for cell in block.cells] == [True]
+    with pytest.raises(ConfigError, match=r"Block 0 must have a substitute.*Set search_space\.keep_teacher: true"):
+        build([spec], settings.model_copy(update={"keep_teacher": False}))
+
+
+def test_bottlenecks_and_own_operations_join_the_candidates() -> None:
+    settings = load(ROOT, ["search_space.bottlenecks=[0.25]", "search_space.operations=['own.mine:fast_conv']"])
+    (block, _) = build(SPECS, settings.search_space).blocks
+    names = [candidate.name for candidate in block.cells[1].candidates[0]]
+    assert names[6:] == ["bottle_k3_r0.25", "bottle_k5_r0.25", "bottle_k7_r0.25", "fast-conv"]
+    assert all(Candidate.parse(name) in block.cells[1].candidates[0] for name in names)
+
+
+def test_a_space_of_the_users_own_is_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "my_space.py").write_text(
+        "from helixnas.search_space import Cell, mbconv\n"
+        "def cells(spec, settings):\n"
+        "    return (Cell((spec.out_width,), (spec.stride,), ((mbconv(3, 4, 0), mbconv(5, 4, 0)),)),)\n"
+        "def nothing(spec, settings):\n"
+        "    return ()\n"
+    )
+    settings = load(ROOT).search_space
+    made = build(SPECS, settings.model_copy(update={"name": "factory:my_space:cells"}))
+    assert made.num_architectures == 4
+    with pytest.raises(ConfigError, match="must give a tuple of Cell for each block"):
+        build(SPECS, settings.model_copy(update={"name": "factory:my_space:nothing"}))
 
 
 def test_the_digest_tells_spaces_apart(space: SearchSpace) -> None:

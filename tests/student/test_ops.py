@@ -78,5 +78,5 @@ def test_an_operation_leaves_its_input_as_it_is(expansion: float) -> None:
 
 @pytest.mark.parametrize("candidate", [Candidate("conv"), TEACHER])
 def test_a_kind_that_no_operation_has_is_refused(candidate: Candidate) -> None:
-    with pytest.raises(ConfigError, match=rf"must be one of \['mb'\], but is '{candidate.kind}'"):
+    with pytest.raises(ConfigError, match=rf"must be one of \[.*'mb'.*\], but is '{candidate.kind}'"):
         build_operation(layer(), candidate)

@@ -1,6 +1,6 @@
 """What params.yaml may say: one frozen section per stage, unknown keys forbidden, units in the names."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -41,18 +41,25 @@ class Recipe(Section):
 
 
 class Data(Section):
-    source: Literal["digits"]
+    source: Annotated[str, Field(pattern=r"^(digits|folder|parquet|torchvision:\w+|factory:[\w.]+:\w+)$")]
+    path: Annotated[str, Field(min_length=1)]
     image_size: Count
+    channels: Count | None
+    mean: list[float] | None
+    std: list[Rate] | None
     test_fraction: Fraction
     rating_fraction: Fraction
+    max_unreadable: Share
 
 
-ModuleLists = Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
-# the tags hold a hyphen, as pydantic's own for what is no key do: the path in a message leaves them out
+# one kind of value is tried, not all, for one message; a tag with a hyphen stays out of the message's path
+ModuleLists = Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1), Tag("module-lists")]
 Blocks = Annotated[
-    Annotated[ModuleLists, Tag("module-lists")] | Annotated[Count, Tag("number-of-blocks")],
+    Annotated[Literal["auto"], Tag("no-list")] | Annotated[Count, Tag("number-of-blocks")] | ModuleLists,
     Discriminator(
-        lambda blocks: {list: "module-lists", int: "number-of-blocks"}.get(type(blocks)),
+        lambda value: (
+            "no-list" if value == "auto" else {int: "number-of-blocks", list: "module-lists"}.get(type(value))
+        ),
         custom_error_type="blocks",
         custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
     ),
@@ -60,9 +67,9 @@ Blocks = Annotated[
 
 
 class Teacher(Section):
-    """``blocks: auto`` is read as the number of ``block_ids``."""
-
-    source: Annotated[str, Field(pattern=r"^timm:.+")]
+    source: Annotated[
+        str, Field(pattern=r"^(timm:.+|torchvision:\w+|factory:[\w.]+:\w+|models:/[^/@]+(/\d+|@[\w-]+))$")
+    ]
     model_args: dict[str, bool | int | float | str | list[int] | None]
     pretrained: bool
     weights: str | None
@@ -71,19 +78,15 @@ class Teacher(Section):
     num_threads: Count
     recipe: Recipe
 
-    @model_validator(mode="before")
-    @classmethod
-    def auto_is_as_many_as_are_counted(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or values.get("blocks") != "auto":
-            return values
-        counted = values.get("block_ids")
-        return {**values, "blocks": max(1, len(counted)) if isinstance(counted, list) else 1}
-
     @model_validator(mode="after")
     def block_ids_count_the_blocks(self) -> "Teacher":
-        wanted = list(range(self.blocks if isinstance(self.blocks, int) else len(self.blocks)))
+        if self.blocks == "auto":
+            num_blocks = max(1, len(self.block_ids))
+        else:
+            num_blocks = self.blocks if isinstance(self.blocks, int) else len(self.blocks)
+        wanted = list(range(num_blocks))
         if self.block_ids != wanted:
-            raise ValueError(f"block_ids must count the {len(wanted)} blocks as {wanted}, but is {self.block_ids}")
+            raise ValueError(f"block_ids must count the {num_blocks} blocks as {wanted}, but is {self.block_ids}")
         return self
 
 
@@ -95,12 +98,19 @@ class CellShape(Section):
 
 
 class Space(Section):
-    name: Literal["substitute"]
+    name: Annotated[str, Field(pattern=r"^(substitute|mbconv4?|nats_size|hytra|vit|factory:[\w.]+:\w+)$")]
     kernels: Annotated[list[Literal[1, 3, 5, 7, 9]], Field(min_length=1)]
     expansions: Annotated[list[Rate], Field(min_length=1)]
     se_ratio: Share
+    bottlenecks: list[Annotated[float, Field(gt=0, le=1)]]
+    attention: list[Annotated[float, Field(gt=0, le=1)]]
+    mlp_ratios: list[Rate]
+    operations: list[Annotated[str, Field(pattern=r"^[\w.]+:[a-z]\w*$")]]
+    token_operations: list[Annotated[str, Field(pattern=r"^[\w.]+:[a-z]\w*$")]]
     cells: list[CellShape]
     keep_teacher: bool
+    allow_skip: bool
+    fewer_layers: bool
 
     @model_validator(mode="after")
     def something_to_choose(self) -> "Space":

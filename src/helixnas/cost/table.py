@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -10,20 +9,20 @@ from torch import nn
 from helixnas.cost.count import count
 from helixnas.cost.latency import Run, runner
 from helixnas.search_space import TEACHER, BlockSpace, Candidate, Cost, CostTable, LayerSpec, Path, SearchSpace
-from helixnas.student import BlockSupernet, build_operation
+from helixnas.student import borrowed, build_operation, has_tail, new_operation, new_tail
 
 
 def in_widths(space: SearchSpace, block_id: int) -> tuple[int, ...]:
     """The widths that may come into a block: the spec's own for block 0, else whatever the block before may give."""
     if block_id == 0:
         return (space.blocks[0].spec.in_width,)
-    return tuple(sorted({cell.widths[-1] for cell in space.blocks[block_id - 1].cells}))
+    return tuple(sorted({width for cell in space.blocks[block_id - 1].cells for width in cell.out_widths}))
 
 
 def count_paths(block: BlockSpace, widths: Sequence[int], teacher_block: nn.Module) -> CostTable:
     """The madds and num_params of every (in_width, path). Candidates are counted once each and summed along paths."""
     counter = _LayerCounter(block, teacher_block)
-    rows = [(width, path) for width in widths for path in block.paths()]
+    rows = [(width, path) for width in widths for path in block.paths_after(width)]
     return CostTable(
         block.block_id,
         tuple(width for width, _ in rows),
@@ -38,28 +37,80 @@ class _LayerCounter:
     def __init__(self, block: BlockSpace, teacher_block: nn.Module) -> None:
         self._block, self._teacher_block = block, teacher_block
         self._known: dict[tuple[LayerSpec, Candidate, tuple[int, ...]], Cost] = {}
+        self._tails: dict[tuple[int, tuple[int, ...]], Cost] = {}
 
     def path_cost(self, in_width: int, path: Path) -> Cost:
-        size = self._block.spec.in_shape[1:]
+        """All that the path adds to a student; behind the last block the adapter to the head too, where one stays."""
+        size = self._block.cells[path.cell].in_size or self._block.spec.in_size
         total = Cost(0, 0)
-        for layer, choice in zip(self._block.cells[path.cell].layers(in_width), path.choices, strict=True):
-            total += self._layer_cost(layer, layer.candidates[choice], (layer.in_width, *size))
+        for layer, choice in zip(self._block.cells[path.cell].along(in_width, path.choices), path.choices, strict=True):
+            candidate = layer.candidates[choice]
+            if candidate.kind == TEACHER.kind:
+                in_shape = self._block.spec.with_in_width(in_width).in_shape
+            else:
+                in_shape = (layer.in_width, *size) if layer.is_map else (*size, layer.in_width)
+            total += self._layer_cost(layer, candidate, in_shape)
             size = tuple(math.ceil(side / layer.stride) for side in size)
-        return total
+        return total + self._tail_cost(self._block.out_width(path), size)
+
+    def _tail_cost(self, width: int, size: tuple[int, ...]) -> Cost:
+        if not has_tail(self._block):
+            return Cost(0, 0)
+        if (width, size) not in self._tails:
+            spec = self._block.spec
+            in_shape = (width, *size) if spec.layout == "NCHW" else (*size, width)
+            self._tails[width, size] = count(new_tail(spec, width), in_shape)
+        return self._tails[width, size]
 
     def _layer_cost(self, layer: LayerSpec, candidate: Candidate, in_shape: tuple[int, ...]) -> Cost:
         key = (layer, candidate, in_shape)
         if key not in self._known:
-            module = self._teacher_block if candidate == TEACHER else build_operation(layer, candidate)
-            self._known[key] = count(module, in_shape)
+            self._known[key] = count(self._module(layer, candidate), in_shape)
         return self._known[key]
+
+    def _module(self, layer: LayerSpec, candidate: Candidate) -> nn.Module:
+        if candidate.kind == TEACHER.kind:
+            return borrowed(self._teacher_block, self._block, candidate)
+        return build_operation(layer, candidate)
 
 
 def path_runs(
     block: BlockSpace, in_width: int, teacher_block: nn.Module, batch_size: int, device: torch.device
 ) -> list[Run]:
-    """A run of every path of a block for one width that comes in, in the order of ``paths()``, weights fresh."""
-    spec = replace(block.spec, in_shape=(in_width, *block.spec.in_shape[1:]))
-    supernet = BlockSupernet(replace(block, spec=spec), teacher_block).to(device).eval()
-    inputs = torch.rand(batch_size, *spec.in_shape, device=device)
-    return [runner(nn.Sequential(*supernet.operations(path)), inputs) for path in block.paths()]
+    """A run of every path that a width leads to, in the order of ``paths_after``, weights fresh."""
+    make = _Modules(block, teacher_block, device)
+    inputs: dict[tuple[int, ...], torch.Tensor] = {}
+    runs = []
+    for path in block.paths_after(in_width):
+        in_size = block.cells[path.cell].in_size
+        shape = block.spec.with_in_width(in_width).in_shape if in_size is None else (in_width, *in_size)
+        if shape not in inputs:
+            inputs[shape] = torch.rand(batch_size, *shape, device=device)
+        runs.append(runner(make(path, in_width), inputs[shape]))
+    return runs
+
+
+class _Modules:
+    """Networks of paths as a student has them; one module for each (layer, candidate), whoever takes it."""
+
+    def __init__(self, block: BlockSpace, teacher_block: nn.Module, device: torch.device) -> None:
+        self._block, self._teacher_block, self._device = block, teacher_block, device
+        self._known: dict[tuple[LayerSpec, int, bool], nn.Module] = {}
+
+    def __call__(self, path: Path, in_width: int) -> nn.Sequential:
+        layers = self._block.cells[path.cell].along(in_width, path.choices)
+        modules = [self._module(*pair, layers[-1]) for pair in zip(layers, path.choices, strict=True)]
+        if has_tail(self._block):
+            modules.append(new_tail(self._block.spec, self._block.out_width(path)).to(self._device))
+        return nn.Sequential(*modules)
+
+    def _module(self, layer: LayerSpec, choice: int, last: LayerSpec) -> nn.Module:
+        key = (layer, choice, layer is last)
+        if key not in self._known:
+            candidate = layer.candidates[choice]
+            if candidate.kind == TEACHER.kind:
+                made = borrowed(self._teacher_block, self._block, candidate)
+            else:
+                made = new_operation(self._block, layer, candidate, is_last=key[2])
+            self._known[key] = made.to(self._device).eval()
+        return self._known[key]

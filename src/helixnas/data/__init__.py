@@ -2,7 +2,18 @@
 
 from helixnas.data.batches import derive_seed, epoch_batches, num_batches
 from helixnas.data.images import ImageSet, normalize
-from helixnas.data.prepare import prepare
+from helixnas.data.prepare import Peek, Prepared, peek, prepare
 from helixnas.data.read import read_images
 
-__all__ = ["ImageSet", "derive_seed", "epoch_batches", "normalize", "num_batches", "prepare", "read_images"]
+__all__ = [
+    "ImageSet",
+    "Peek",
+    "Prepared",
+    "derive_seed",
+    "epoch_batches",
+    "normalize",
+    "num_batches",
+    "peek",
+    "prepare",
+    "read_images",
+]

@@ -1,21 +1,28 @@
-"""Where images come from. One function per source, each returning whatever size its images have."""
+"""Where images come from: labels first, pixels one at a time, so that images of every size pass through."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-Raw = tuple[Tensor, Tensor, tuple[str, ...]]
-"""Images uint8 [N, C, H, W], labels int64 [N], class names."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """Labelled images that are still to be read.
+
+    ``labels`` are int64 [N]. ``is_test`` is bool [N] where the source brings a test split of its own. ``names`` say
+    which image is meant in a message. ``read(row)`` gives uint8 [C, H, W] of any size, or raises OSError, ValueError.
+    """
+
+    labels: Tensor
+    class_names: tuple[str, ...]
+    names: Sequence[str]
+    read: Callable[[int], Tensor]
+    is_test: Tensor | None = None
 
 
-def digits() -> Raw:
-    """scikit-learn's 1,797 handwritten digits (UCI, 8x8 grey): real images that come with a package."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images = torch.from_numpy(bunch.images / 16 * 255).round().to(torch.uint8)
-    return images[:, None], torch.from_numpy(bunch.target).long(), tuple(map(str, bunch.target_names))
-
-
-SOURCES: dict[str, Callable[[], Raw]] = {"digits": digits}
+def of_arrays(images: Tensor, labels: Tensor, class_names: Sequence[str], is_test: Tensor | None = None) -> Source:
+    """A source of images that are in memory already, uint8 [N, C, H, W]."""
+    names = [f"image {row}" for row in range(len(labels))]
+    return Source(labels.to(torch.int64), tuple(class_names), names, lambda row: images[row], is_test)

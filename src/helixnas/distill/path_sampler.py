@@ -11,8 +11,8 @@ Sampler = Callable[[int], Path]
 
 
 def trainable_cells(block: BlockSpace) -> list[int]:
-    """The cells that have something to learn: all but the teacher's own block."""
-    return [index for index, cell in enumerate(block.cells) if not cell.is_teacher]
+    """The cells that have something to learn: all but the teacher's own block and the skip."""
+    return [index for index, cell in enumerate(block.cells) if cell.is_trainable]
 
 
 class UniformSampler:

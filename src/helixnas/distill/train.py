@@ -29,6 +29,7 @@ class Distillation:
         self._supernet, self._block, self._loss, self._settings = supernet, block, loss, settings
         self._sampler: Sampler = SAMPLERS[settings.sampler](block, seed)
         parameters = [p for index in trainable_cells(block) for p in supernet.cells[index].parameters()]
+        parameters += supernet.adapters.parameters()
         self._optimizer = torch.optim.AdamW(parameters, settings.lr, weight_decay=settings.weight_decay)
 
     def run(

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
 from helixnas.config.schema import Augment
+from helixnas.errors import ConfigError
 
 
 @contextmanager
@@ -35,18 +36,24 @@ class Augmenter:
     """Random crops, flips and the rest of timm's recipe; the same seed gives the same batch."""
 
     def __init__(self, settings: Augment, image_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        self._transform = create_transform(
-            input_size=image_size,
-            is_training=True,
-            scale=(settings.min_scale, 1.0),
-            hflip=settings.hflip,
-            color_jitter=None,
-            auto_augment=settings.rand_augment,
-            interpolation="bilinear",
-            mean=mean,
-            std=std,
-            re_prob=settings.random_erasing,
-        )
+        try:
+            self._transform = create_transform(
+                input_size=image_size,
+                is_training=True,
+                scale=(settings.min_scale, 1.0),
+                hflip=settings.hflip,
+                color_jitter=None,
+                auto_augment=settings.rand_augment,
+                interpolation="bilinear",
+                mean=mean,
+                std=std,
+                re_prob=settings.random_erasing,
+            )
+        except AssertionError as error:
+            raise ConfigError(
+                "augment.rand_augment must be a policy of timm such as 'rand-m9-mstd0.5', or null, "
+                f"but is {settings.rand_augment!r}."
+            ) from error
 
     def __call__(self, images: Tensor, seed: int) -> Tensor:
         """uint8 images [B, C, H, W] as augmented, normalised float32 of the same shape."""

@@ -1,5 +1,6 @@
 """The state of a half-done training, so that kill -9 loses an epoch and not the run."""
 
+import hashlib
 import io
 import pickle
 import sys
@@ -10,9 +11,15 @@ import torch
 
 from helixnas.artifacts import atomic
 
+NUM_DIGEST_BYTES = hashlib.sha256().digest_size
+
 
 class Checkpoint:
-    """One file that is replaced whole. Its name carries a digest of all that the training depends on."""
+    """One file that is replaced whole: a SHA-256, then what torch writes.
+
+    Its path carries a digest of all that the training depends on. The checksum is ours because torch's reader has
+    none: on a damaged file it raises ten kinds of error, or none and gives other weights.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -20,20 +27,25 @@ class Checkpoint:
     def save(self, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()  # bytes first: a full disk must raise OSError, which ``atomic`` explains
         torch.save(state, buffer)
-        with atomic(self._path) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
+        with atomic(self._path) as temporary, temporary.open("wb") as file:
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
+            file.write(buffer.getbuffer())
 
     def load(self) -> dict[str, Any] | None:
         """The saved state, or None to start afresh. Read with ``weights_only``: a checkpoint cannot run code."""
         if not self._path.is_file():
             return None
         try:
-            state: dict[str, Any] = torch.load(self._path, map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError) as error:  # torch's reader meets them all
+            content = io.BytesIO(_content(self._path.read_bytes()))
+            state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
+        except (RuntimeError, pickle.UnpicklingError) as error:  # damaged, or whole and another version's
             print(f"{self._path} cannot be read ({error}); starting afresh.", file=sys.stderr)
             return None
         return state
 
-    def clear(self) -> None:
-        """Remove the file: the training has ended and its result is saved."""
-        self._path.unlink(missing_ok=True)
+
+def _content(data: bytes) -> memoryview:
+    digest, content = data[:NUM_DIGEST_BYTES], memoryview(data)[NUM_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        raise pickle.UnpicklingError("its checksum differs")
+    return content

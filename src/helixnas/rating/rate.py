@@ -1,6 +1,7 @@
 """Rate every path of a block by its distill_loss on held-out images (DNA, Eq. 6 and Alg. 1)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,11 +29,12 @@ def rate(
     before it alone, so the calibration inputs [N, ...] are carried down beside the batches to rate.
     """
     walk = _Walk(loss, batches, block.num_paths, progress)
-    inputs = [batch.inputs for batch in batches]
     for index, cell in enumerate(block.cells):
         # the teacher's own statistics are those of all its training: keep them
-        walk.descend(supernet.layers(index), None if cell.is_teacher else calibration, inputs)
-    num_images = sum(map(len, inputs))
+        carried = None if cell.is_teacher else supernet.enter(index, calibration)
+        inputs = [supernet.enter(index, batch.inputs) for batch in batches]
+        walk.descend(supernet.layers(index), carried, inputs, partial(supernet.leave, index))
+    num_images = sum(len(batch.inputs) for batch in batches)
     keys = tuple(path.key for path in block.paths())
     return RatingTable(block.block_id, keys, tuple(walk.losses), num_images, seed)
 
@@ -44,16 +46,22 @@ class _Walk:
         self._loss, self._batches, self._num_paths, self._progress = loss, batches, num_paths, progress
         self.losses: list[float] = []
 
-    def descend(self, layers: Sequence[nn.ModuleList], calibration: Tensor | None, inputs: list[Tensor]) -> None:
+    def descend(
+        self,
+        layers: Sequence[nn.ModuleList],
+        calibration: Tensor | None,
+        inputs: list[Tensor],
+        leave: Callable[[Tensor], Tensor],
+    ) -> None:
         """Run the first layer's candidates on what the prefix gave, and below each of them the rest."""
         first, *rest = layers
         for operation in first:
             carried = None if calibration is None else _recalibrated(operation, calibration)
             outputs = [operation(x) for x in inputs]
             if rest:
-                self.descend(rest, carried, outputs)
+                self.descend(rest, carried, outputs, leave)
             else:
-                self.losses.append(self._mean_loss(outputs))
+                self.losses.append(self._mean_loss([leave(output) for output in outputs]))
                 self._progress(len(self.losses), self._num_paths)
 
     def _mean_loss(self, outputs: list[Tensor]) -> float:

@@ -64,7 +64,8 @@ def _layers(view: ChosenBlock, y: float, per_line: int) -> list[str]:
     """The chosen layers, ``per_line`` in a row, an arrow between neighbours."""
     width = (BOXES_WIDTH - (per_line - 1) * ARROW) / per_line
     parts = []
-    for index, (layer, choice) in enumerate(zip(view.cell.layers(view.in_width), view.path.choices, strict=True)):
+    layers = view.cell.along(view.in_width, view.path.choices)
+    for index, (layer, choice) in enumerate(zip(layers, view.path.choices, strict=True)):
         line, column = divmod(index, per_line)
         x = BOXES + column * (width + ARROW)
         top = y + TEACHER_HEIGHT + GAP + line * (LAYER_HEIGHT + GAP)

@@ -18,7 +18,7 @@ def rating_charts(views: Sequence[ChosenBlock]) -> str:
 def _chart(view: ChosenBlock) -> str:
     figure = blank("madds", "distill_loss", height=340)
     for index, cell in enumerate(view.block.cells):
-        paths = [path for path in view.block.paths() if path.cell == index]
+        paths = [path for path in view.block.paths_after(view.in_width) if path.cell == index]
         color = TEACHER if cell.is_teacher else OTHERS[index % len(OTHERS)]
         marker = {"size": 7, "color": color, "symbol": SYMBOLS[index % len(SYMBOLS)]}
         figure.add_trace(_points(view, paths, cell_name(cell), marker))

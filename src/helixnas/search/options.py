@@ -50,15 +50,21 @@ def block_options(
 
 def _options(block: BlockSpace, rating: RatingTable, table: CostTable, cost_names: Sequence[str]) -> BlockOptions:
     by_width = np.argsort(table.in_widths, kind="stable")
-    num_widths = len(by_width) // block.num_paths
-    out_width = np.repeat([cell.widths[-1] for cell in block.cells], [cell.num_paths for cell in block.cells])
+    in_width = np.array(table.in_widths)[by_width]
+    path = np.concatenate([_paths_after(block, int(width)) for width in np.unique(in_width)])
+    out_width = np.concatenate([np.resize(cell.out_widths, cell.num_paths) for cell in block.cells])
     columns = [_column(table.costs, name)[by_width] for name in cost_names]
     return BlockOptions(
-        in_width=np.array(table.in_widths)[by_width],
-        out_width=np.tile(out_width, num_widths),
-        path=np.tile(np.arange(block.num_paths), num_widths),
-        values=np.column_stack([np.tile(rating.distill_loss, num_widths), *columns]),
+        in_width=in_width,
+        out_width=out_width[path],
+        path=path,
+        values=np.column_stack([np.array(rating.distill_loss)[path], *columns]),
     )
+
+
+def _paths_after(block: BlockSpace, width: int) -> NDArray[np.int64]:
+    """The indices of the paths that a width leads to."""
+    return np.flatnonzero(np.repeat([c.takes(width) for c in block.cells], [c.num_paths for c in block.cells]))
 
 
 def _column(costs: Sequence[Cost], name: str) -> NDArray[np.float64]:

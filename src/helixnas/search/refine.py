@@ -82,42 +82,49 @@ class _Trials:
         self.proposed: set[Architecture] = set()
         self.measured: dict[Architecture, Choice] = {}
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
-            self._remember(self._choice(trial.params), trial.value, trial.user_attrs.get("latency_ms"))
+            self._remember(self._architecture(trial.params), trial.value, trial.user_attrs.get("latency_ms"))
 
     def run(self, trial: Trial, objective: Objective) -> None:
-        """Measure a trial's architecture, unless it is known already or over budget by the tables' own count."""
-        choice = self._choice(trial.params)
+        """Measure a trial's architecture, unless it is known already, or is none, or over budget by the tables."""
+        architecture = self._architecture(trial.params)
+        if not self._space.joins(architecture):
+            trial.set_constraint("joins", 1.0)
+            self._refuse(trial, architecture)
+            return
+        choice = self._price(architecture)
         if not self._counted.admits(choice.cost):
             self._constrain(trial, choice.cost, self._counted)
-            self._study.tell(trial, state=TrialState.PRUNED)
-            self._remember(choice, None, None)
+            self._refuse(trial, architecture)
             return
-        known = self.measured.get(choice.architecture)
+        known = self.measured.get(architecture)
         if known is not None and known.val_loss is not None:
             measurement = Measurement(known.val_loss, known.measured_latency_ms)
         else:
-            measurement = objective(choice.architecture)
+            measurement = objective(architecture)
         val_loss = math.inf if math.isnan(measurement.val_loss) else measurement.val_loss
         trial.set_user_attr("latency_ms", measurement.latency_ms)
         self._constrain(trial, replace(choice.cost, latency_ms=measurement.latency_ms), self._budget)
         self._study.tell(trial, val_loss)
-        self._remember(choice, val_loss, measurement.latency_ms)
+        self._remember(architecture, val_loss, measurement.latency_ms)
 
-    def _choice(self, params: dict[str, str]) -> Choice:
-        paths = (block.parse_path(params[_name(block.block_id)]) for block in self._space.blocks)
-        return self._price(Architecture(tuple(paths)))
+    def _refuse(self, trial: Trial, architecture: Architecture) -> None:
+        self._study.tell(trial, state=TrialState.PRUNED)
+        self._remember(architecture, None, None)
+
+    def _architecture(self, params: dict[str, str]) -> Architecture:
+        return Architecture(tuple(b.parse_path(params[_name(b.block_id)]) for b in self._space.blocks))
 
     def _constrain(self, trial: Trial, cost: Cost, budget: Budget) -> None:
         """Tell Optuna by how much each limit is missed, as a share of it; 0 and below is feasible."""
         for name, limit in budget.limits.items():
             trial.set_constraint(name, (cost_value(cost, name) - budget.ceiling(name)) / limit)
 
-    def _remember(self, choice: Choice, val_loss: float | None, latency_ms: float | None) -> None:
+    def _remember(self, architecture: Architecture, val_loss: float | None, latency_ms: float | None) -> None:
         self.num_finished += 1
-        self.proposed.add(choice.architecture)
+        self.proposed.add(architecture)
         if val_loss is not None:
-            measured = replace(choice, val_loss=val_loss, measured_latency_ms=latency_ms)
-            self.measured.setdefault(choice.architecture, measured)
+            measured = replace(self._price(architecture), val_loss=val_loss, measured_latency_ms=latency_ms)
+            self.measured.setdefault(architecture, measured)
 
 
 def _choices(

@@ -4,7 +4,7 @@ from helixnas.search_space.architecture import Architecture, Path
 from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, LayerSpec, SearchSpace
 from helixnas.search_space.budget import COST_NAMES, Budget, Cost, quantity
 from helixnas.search_space.build import build
-from helixnas.search_space.candidate import TEACHER, Candidate, mbconv
+from helixnas.search_space.candidate import SKIP, TEACHER, Candidate, mbconv, own
 from helixnas.search_space.codec import (
     choice_from_json,
     choice_to_json,
@@ -15,9 +15,11 @@ from helixnas.search_space.codec import (
 )
 from helixnas.search_space.figures import Figure, Figures
 from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchResult
+from helixnas.search_space.target import TargetShape, keeps_interface, target_shape
 
 __all__ = [
     "COST_NAMES",
+    "SKIP",
     "TEACHER",
     "Architecture",
     "BlockSpace",
@@ -35,13 +37,17 @@ __all__ = [
     "RatingTable",
     "SearchResult",
     "SearchSpace",
+    "TargetShape",
     "build",
     "choice_from_json",
     "choice_to_json",
     "figures_from_json",
     "figures_to_json",
+    "keeps_interface",
     "mbconv",
+    "own",
     "quantity",
     "search_result_from_json",
     "search_result_to_json",
+    "target_shape",
 ]

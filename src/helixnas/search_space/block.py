@@ -3,14 +3,16 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import reduce
 from itertools import product
 from typing import Literal
 
 from helixnas.errors import SpaceMismatchError
 from helixnas.search_space.architecture import Architecture, Path
-from helixnas.search_space.candidate import TEACHER, Candidate
+from helixnas.search_space.candidate import SKIP, TEACHER, Candidate
 
 Layout = Literal["NCHW", "NHWC", "NLC"]
 """How a feature lies behind the batch: a map with channels first or last, or tokens."""
@@ -69,27 +71,45 @@ class BlockSpec:
         is_map = len(self.in_size) == len(self.out_size) == 2
         return math.ceil(self.in_size[0] / self.out_size[0]) if is_map else 1
 
+    def with_in_width(self, width: int) -> "BlockSpec":
+        """The same block where another width comes in."""
+        axis = self.in_channel_axis
+        return replace(self, in_shape=(*self.in_shape[:axis], width, *self.in_shape[axis + 1 :]))
+
 
 @dataclass(frozen=True, slots=True)
 class LayerSpec:
-    """One position of a cell: what goes in, what comes out, which candidates may stand there."""
+    """One position of a cell: what goes in, what comes out, which candidates may stand there.
+
+    ``is_map``: a layer of maps [N, C, H, W], also where the teacher has channels last; else of tokens [N, L, C].
+    """
 
     in_width: int
     out_width: int
     stride: int
     candidates: tuple[Candidate, ...]
+    is_map: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One skeleton that a block may take: as many layers as ``widths`` is long.
 
-    ``widths`` are output widths, ``candidates`` lists what each layer may take; the order of candidates is their index.
+    ``widths`` are output widths, of slimmable layers the largest. ``candidates`` lists what each layer may take; the
+    order of candidates is their index.
     """
 
     widths: tuple[int, ...]
     strides: tuple[int, ...]
     candidates: tuple[tuple[Candidate, ...], ...]
+    is_map: bool = True
+    in_width: int | None = None
+    """The width that goes in while the cell is distilled and rated; None is the teacher's."""
+    in_size: tuple[int, ...] | None = None
+    """The size of the maps that go in, where a space shrinks them as it likes; None is the teacher's.
+
+    In such a space the width tells the size. So the cell follows a block that ends with ``in_width``, and no other.
+    """
 
     @property
     def depth(self) -> int:
@@ -99,15 +119,48 @@ class Cell:
     def num_paths(self) -> int:
         return math.prod(map(len, self.candidates))
 
+    def out_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
+        """The size of the maps that come out where maps of ``in_size`` go in."""
+        return tuple(reduce(lambda side, stride: math.ceil(side / stride), self.strides, side) for side in in_size)
+
+    def takes(self, width: int) -> bool:
+        """Whether the cell may follow a block that ends with ``width``."""
+        return self.in_size is None or width == self.in_width
+
     @property
     def is_teacher(self) -> bool:
         """Whether this cell is the teacher's own block, which needs no distilling."""
         return self.candidates == ((TEACHER,),)
 
+    @property
+    def is_of_teacher(self) -> bool:
+        """Whether this cell is made of the teacher's own layers, all of them or fewer."""
+        return all(option.kind == TEACHER.kind for options in self.candidates for option in options)
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether there is something to learn in this cell."""
+        return self.candidates not in (((TEACHER,),), ((SKIP,),))
+
     def layers(self, in_width: int) -> tuple[LayerSpec, ...]:
         """The cell's layers when ``in_width`` channels go in."""
         in_widths = (in_width, *self.widths[:-1])
-        return tuple(map(LayerSpec, in_widths, self.widths, self.strides, self.candidates))
+        columns = zip(in_widths, self.widths, self.strides, self.candidates, strict=True)
+        return tuple(LayerSpec(*column, is_map=self.is_map) for column in columns)
+
+    def along(self, in_width: int, choices: tuple[int, ...]) -> tuple[LayerSpec, ...]:
+        """The layers of one path, each as wide as its candidate makes it."""
+        layers = []
+        for layer, choice in zip(self.layers(in_width), choices, strict=True):
+            out_width = layer.candidates[choice].width(layer.out_width)
+            layers.append(replace(layer, in_width=in_width, out_width=out_width))
+            in_width = out_width
+        return tuple(layers)
+
+    @property
+    def out_widths(self) -> tuple[int, ...]:
+        """What a path ends with, for each candidate of the last layer."""
+        return tuple(candidate.width(self.widths[-1]) for candidate in self.candidates[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +169,10 @@ class BlockSpace:
 
     spec: BlockSpec
     cells: tuple[Cell, ...]
+    shares_layers: bool = False
+    """Whether layers that stand at one place and do the same share their weights from cell to cell."""
+    is_last: bool = False
+    """Whether the teacher's head follows."""
 
     @property
     def block_id(self) -> int:
@@ -130,6 +187,10 @@ class BlockSpace:
         for index, cell in enumerate(self.cells):
             for choices in product(*(range(len(candidates)) for candidates in cell.candidates)):
                 yield Path(self.block_id, index, choices)
+
+    def paths_after(self, width: int) -> Iterator[Path]:
+        """Those of ``paths()`` that may follow a block that ends with ``width``."""
+        return (path for path in self.paths() if self.cells[path.cell].takes(width))
 
     def path_at(self, index: int) -> Path:
         """The path at a position of ``paths()``, without listing those before it."""
@@ -167,7 +228,7 @@ class BlockSpace:
         )
 
     def out_width(self, path: Path) -> int:
-        return self.cells[path.cell].widths[-1]
+        return self.cells[path.cell].out_widths[path.choices[-1]]
 
     def names(self, path: Path) -> tuple[str, ...]:
         """The candidates' names along a path, for people."""
@@ -184,7 +245,25 @@ class SearchSpace:
 
     @property
     def num_architectures(self) -> int:
-        return math.prod(block.num_paths for block in self.blocks)
+        """How many ways lead through all blocks, each from a width that the block before gives."""
+        counts = Counter({self.blocks[0].spec.in_width: 1})
+        for block in self.blocks:
+            behind: Counter[int] = Counter()
+            for width, count in counts.items():
+                for cell in block.cells:
+                    for out_width in cell.out_widths if cell.takes(width) else ():
+                        behind[out_width] += count * cell.num_paths // len(cell.out_widths)
+            counts = behind
+        return counts.total()
+
+    def joins(self, architecture: Architecture) -> bool:
+        """Whether each path may follow the one before it."""
+        width = self.blocks[0].spec.in_width
+        for block, path in zip(self.blocks, architecture.paths, strict=True):
+            if not block.cells[path.cell].takes(width):
+                return False
+            width = block.out_width(path)
+        return True
 
     def parse(self, arch_id: str) -> Architecture:
         """The architecture of an ``arch_id``; SpaceMismatchError if it belongs to another space."""
@@ -193,7 +272,12 @@ class SearchSpace:
             raise SpaceMismatchError(
                 f"An arch_id of this space must name {len(self.blocks)} blocks, but {arch_id!r} names {len(keys)}."
             )
-        return Architecture(tuple(block.parse_path(key) for block, key in zip(self.blocks, keys, strict=True)))
+        architecture = Architecture(tuple(b.parse_path(key) for b, key in zip(self.blocks, keys, strict=True)))
+        if not self.joins(architecture):
+            raise SpaceMismatchError(
+                f"Each block of an arch_id must take what the one before gives, but in {arch_id!r} one does not."
+            )
+        return architecture
 
     @property
     def digest(self) -> str:

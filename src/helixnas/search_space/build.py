@@ -1,15 +1,70 @@
 """From the blocks' specs and ``params.yaml search_space`` to the SearchSpace."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
 from helixnas.config.schema import Space
+from helixnas.errors import ConfigError
+from helixnas.own import load_own
 from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, SearchSpace
-from helixnas.search_space.spaces import substitute
+from helixnas.search_space.spaces import hytra, mbconv, mbconv4, nats_size, substitute, vit
 
-SPACES: dict[str, Callable[[BlockSpec, Space], tuple[Cell, ...]]] = {"substitute": substitute.cells}
+Cells = Callable[[BlockSpec, Space], tuple[Cell, ...]]
+"""A space that looks at one block alone."""
+Blocks = Callable[[Sequence[BlockSpec], Space], tuple[BlockSpace, ...]]
+"""A space that looks at the whole cut."""
+
+
+def _each(cells: Cells) -> Blocks:
+    return lambda specs, settings: tuple(BlockSpace(spec, cells(spec, settings)) for spec in specs)
+
+
+SPACES: dict[str, Blocks] = {
+    "substitute": _each(substitute.cells),
+    "mbconv": mbconv.blocks,
+    "mbconv4": mbconv4.blocks,
+    "nats_size": nats_size.blocks,
+    "hytra": hytra.blocks,
+    "vit": vit.blocks,
+}
 
 
 def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
-    """The search space of a cut teacher. The same specs and settings give the same space, in the same order."""
-    cells = SPACES[settings.name]
-    return SearchSpace(tuple(BlockSpace(spec, cells(spec, settings)) for spec in specs))
+    """The search space of a cut teacher: the same specs and settings give the same space, in the same order.
+
+    A space is one of ours, or a function of the user's own from a block's spec and the settings to its cells.
+    """
+    kind, _, function = settings.name.partition(":")
+    blocks = _each(load_own(function, "search_space.name")) if kind == "factory" else SPACES[kind]
+    *inner, last = blocks(specs, settings)
+    for block in (*inner, last):
+        _check(settings.name, block.cells)
+    space = SearchSpace((*inner, replace(last, is_last=True)))
+    for before, block in pairwise(space.blocks):
+        _check_joint(before, block)
+    return space
+
+
+def _check(name: str, cells: Any) -> None:
+    """ConfigError unless these are cells, which only a space of the user's own can miss."""
+    if not isinstance(cells, tuple) or not cells or not all(isinstance(cell, Cell) for cell in cells):
+        raise ConfigError(f"search_space.name {name!r} must give a tuple of Cell for each block, but gave {cells!r}.")
+
+
+def _check_joint(before: BlockSpace, block: BlockSpace) -> None:
+    """ConfigError unless a block takes whatever the block before it may give."""
+    widths = {width for cell in before.cells for width in cell.out_widths}
+    dead_ends = [width for width in sorted(widths) if not any(cell.takes(width) for cell in block.cells)]
+    if dead_ends:
+        raise ConfigError(
+            f"Block {block.block_id} must have a cell for each width that block {before.block_id} may end with, but "
+            f"has none for {dead_ends[0]}."
+        )
+    width = before.spec.out_width
+    if widths != {width} and not all(cell.is_trainable for cell in block.cells):
+        raise ConfigError(
+            f"Block {block.block_id} cannot be the teacher's own or be left out, since it would have to take the "
+            f"teacher's {width} channels, but block {before.block_id} may give {sorted(widths)}."
+        )

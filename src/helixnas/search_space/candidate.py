@@ -12,8 +12,8 @@ _NUMBER = re.compile(r"([a-z]+)(\d+(?:\.\d+)?)")
 class Candidate:
     """A kind of operation and its numbers, such as ``mb`` with kernel 5, expansion 6, squeeze-excite 0.25.
 
-    ``numbers`` keeps its order, since the name is made of it: ``mb_k5_e6_se0.25``. Widths and strides are no part of
-    a candidate; the layer that holds it knows them.
+    ``numbers`` keeps its order, since the name is made of it: ``mb_k5_e6_se0.25``. Strides are no part of a
+    candidate, the layer that holds it knows them; nor are widths, but for slimmable candidates, which differ in ``w``.
     """
 
     kind: str
@@ -26,6 +26,10 @@ class Candidate:
     def number(self, key: str) -> float:
         """The number called ``key``; KeyError if this kind has none."""
         return dict(self.numbers)[key]
+
+    def width(self, usual: int) -> int:
+        """The width that a layer of this candidate gives: ``w`` where the candidate has one, else ``usual``."""
+        return int(dict(self.numbers).get("w", usual))
 
     @classmethod
     def parse(cls, name: str) -> "Candidate":
@@ -41,6 +45,41 @@ TEACHER = Candidate("teacher")
 """The teacher's own block, kept as it is."""
 
 
+def fewer_layers(num_dropped: int) -> Candidate:
+    """The teacher's block without the last ``num_dropped`` of its layers that keep their input's shape."""
+    return Candidate(TEACHER.kind, (("d", num_dropped),))
+
+
+SKIP = Candidate("skip")
+"""Nothing at all: the input is the output."""
+
+
+def own(name: str) -> Candidate:
+    """The user's own operation ``package.module:function``: known by the function's name."""
+    return Candidate(name.partition(":")[2].replace("_", "-"))
+
+
+def bottleneck(kernel: int, ratio: float) -> Candidate:
+    """ResNet's: narrow to ``ratio`` of the output width, convolve, widen (He et al. 2016)."""
+    return Candidate("bottle", (("k", kernel), ("r", ratio)))
+
+
+def transformer(attention: float, mlp_ratio: float) -> Candidate:
+    """A layer of attention and MLP (Vaswani et al. 2017), pre-norm. ``attention`` is its inner share of the width."""
+    return Candidate("vit", (("a", attention), ("m", mlp_ratio)))
+
+
 def mbconv(kernel: int, expansion: float, se_ratio: float) -> Candidate:
     """Inverted residual with squeeze-excite (MobileNetV2/V3, EfficientNet). ``se_ratio`` is of the input channels."""
     return Candidate("mb", (("k", kernel), ("e", expansion), ("se", se_ratio)))
+
+
+def slimmable(width: int) -> Candidate:
+    """NATS-Bench's size space: the layer at one of its widths, which all share kernels (Yu et al. 2019)."""
+    return Candidate("size", (("w", width),))
+
+
+RESIDUAL_CONV = Candidate("resconv")
+"""HyTra's bottleneck with a convolution inside."""
+RESIDUAL_ATTENTION = Candidate("resatt")
+"""HyTra's bottleneck with attention inside."""

@@ -33,7 +33,7 @@ class RatingTable:
 
 @dataclass(frozen=True, slots=True)
 class CostTable:
-    """The cost of every (in_width, path) of a block: one row for each width that may come in, and each path."""
+    """The cost of every (in_width, path) of a block: a row for each width that may come in, and each path after it."""
 
     block_id: int
     in_widths: tuple[int, ...]
@@ -42,8 +42,8 @@ class CostTable:
 
     def check(self, block: BlockSpace) -> "CostTable":
         """The table itself, if it is complete for ``block``; else ArtifactError."""
-        keys = tuple(path.key for path in block.paths())
         for width in sorted(set(self.in_widths)):
+            keys = tuple(path.key for path in block.paths_after(width))
             rows = tuple(key for key, row_width in zip(self.paths, self.in_widths, strict=True) if row_width == width)
             _check_rows("cost", self.block_id, rows, keys)
         return self

@@ -1,5 +1,10 @@
 """data: images in, three parts out."""
 
+import csv
+import io
+import sys
+
+from helixnas.artifacts import save_text
 from helixnas.config import RunConfig
 from helixnas.data import prepare
 from helixnas.stages.setting import begin
@@ -7,8 +12,11 @@ from helixnas.stages.setting import begin
 
 def run(config: RunConfig) -> None:
     setting = begin("data", config, num_threads=1)
-    data = config.data
-    parts = prepare(data.source, data.image_size, data.test_fraction, data.rating_fraction, setting.seed)
-    for name, part in parts.items():
+    prepared = prepare(config.data, setting.seed, setting.progress)
+    for name, part in prepared.parts.items():
         part.save(setting.out / f"{name}.safetensors")
-    setting.progress(1, 1)
+    if prepared.unreadable:
+        print(f"{len(prepared.unreadable)} unreadable images were skipped: see unreadable.csv", file=sys.stderr)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("image", "reason"), *prepared.unreadable])
+    save_text(setting.out / "unreadable.csv", text.getvalue())

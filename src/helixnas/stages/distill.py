@@ -10,10 +10,20 @@ from helixnas.config import RunConfig
 from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
 from helixnas.distill import Distillation, trainable_cells
 from helixnas.fit import Augmenter, Checkpoint, pinned
-from helixnas.stages.loading import load_feature_moments, load_part, load_space, load_teacher
+from helixnas.stages.loading import (
+    aimed_batch,
+    load_feature_moments,
+    load_loss,
+    load_part,
+    load_space,
+    load_teacher,
+)
 from helixnas.stages.setting import Curve, Setting, begin, clear
 from helixnas.student import BlockSupernet
-from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss, block_batch
+from helixnas.teacher import BlockBatch, CutTeacher, block_batch
+
+NUM_FIT_IMAGES = 256
+"""At once, where the principal components of the teacher's output are taken."""
 
 
 def run(config: RunConfig, block_id: int) -> None:
@@ -25,6 +35,10 @@ def run(config: RunConfig, block_id: int) -> None:
         supernet = BlockSupernet(block, teacher.blocks[block_id])
     for network in (teacher.network, supernet):  # on a CPU, depthwise layers train up to 2.5 times faster so
         network.to(setting.device).to(memory_format=torch.channels_last)
+    train = load_part(setting.root, "train")
+    if supernet.target is not None:
+        chunks = train.normalized().split(NUM_FIT_IMAGES)
+        supernet.target.fit(block_batch(teacher, block_id, chunk.to(setting.device)).targets for chunk in chunks)
     mean, variance = load_feature_moments(setting.root, block_id)
     supernet.match_outputs(mean, variance.sqrt())
     inputs = [
@@ -34,8 +48,8 @@ def run(config: RunConfig, block_id: int) -> None:
     resume = setting.resume_folder(["data", "teacher", "search_space", "distill"], inputs)
     curve = Curve(resume / "curve.jsonl")
     if trainable_cells(block):
-        distillation = Distillation(supernet, block, DistillLoss(variance), config.distill, setting.seed)
-        epochs = _Epochs(setting, teacher, block_id, load_part(setting.root, "train"))
+        distillation = Distillation(supernet, block, load_loss(setting.root, supernet), config.distill, setting.seed)
+        epochs = _Epochs(setting, teacher, supernet, train)
         distillation.run(epochs, epochs.num_steps, Checkpoint(resume / "checkpoint.pt"), curve, setting.progress)
     artifacts.save_tensors(
         setting.out / "supernet.safetensors", "supernet", supernet.state_dict(), {"space": space.digest}
@@ -47,8 +61,8 @@ def run(config: RunConfig, block_id: int) -> None:
 class _Epochs:
     """Augmented images through the frozen teacher: the block's inputs and targets, the same for the same epoch."""
 
-    def __init__(self, setting: Setting, teacher: CutTeacher, block_id: int, train: ImageSet) -> None:
-        self._setting, self._teacher, self._block_id, self._train = setting, teacher, block_id, train
+    def __init__(self, setting: Setting, teacher: CutTeacher, supernet: BlockSupernet, train: ImageSet) -> None:
+        self._setting, self._teacher, self._supernet, self._train = setting, teacher, supernet, train
         settings = setting.config.distill
         self._batch_size = settings.batch_size
         self._augmenter = Augmenter(settings.augment, train.in_shape[1], train.mean, train.std)
@@ -60,4 +74,4 @@ class _Epochs:
             images = self._augmenter(
                 self._train.images[rows], derive_seed(self._setting.seed, "augment", epoch, offset)
             )
-            yield block_batch(self._teacher, self._block_id, images.to(self._setting.device))
+            yield aimed_batch(self._supernet, self._teacher, images.to(self._setting.device))

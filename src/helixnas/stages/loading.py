@@ -1,6 +1,7 @@
 """What stages read of each other: one loader per artifact, so that each is spelt once."""
 
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
-from helixnas.errors import ArtifactError, SpaceMismatchError
+from helixnas.errors import ArtifactError, CutError, SpaceMismatchError
 from helixnas.search_space import (
     Architecture,
     BlockSpec,
@@ -23,8 +24,9 @@ from helixnas.search_space import (
     build,
     search_result_from_json,
 )
-from helixnas.student import BlockSupernet
-from helixnas.teacher import Boundaries, CutTeacher, create, recut
+from helixnas.stages.network import PROGRAM, new_network
+from helixnas.student import BlockSupernet, register_own
+from helixnas.teacher import BlockBatch, Boundaries, CutTeacher, DistillLoss, block_batch, recut
 
 NUM_PROOF_IMAGES = 8
 
@@ -35,32 +37,30 @@ def load_part(root: Path, name: str) -> ImageSet:
 
 
 def load_specs(root: Path) -> tuple[BlockSpec, ...]:
-    value = _load_cut(root)
-    return tuple(
-        BlockSpec(
-            block_id=spec["block_id"],
-            in_shape=tuple(spec["in_shape"]),
-            out_shape=tuple(spec["out_shape"]),
-            layout=spec["layout"],
-            teacher_modules=tuple(spec["teacher_modules"]),
-            is_nonnegative=spec["is_nonnegative"],
-            droppable=tuple(spec["droppable"]),
-            in_layout=spec["in_layout"],
-        )
-        for spec in value["blocks"]
-    )
+    """What the blocks of the cut teacher do."""
+    return tuple(map(_spec, _cut(root)["blocks"]))
 
 
-def _load_cut(root: Path) -> Any:
-    """What the teacher stage wrote: the ``blocks`` that were asked for, where it cut, and the specs that it got."""
-    return artifacts.load_json(root / folder("teacher") / "cut.json", "cut")
+def _spec(value: Mapping[str, Any]) -> BlockSpec:
+    fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+    return BlockSpec(**fields)
+
+
+def _cut(root: Path) -> Mapping[str, Any]:
+    value: Mapping[str, Any] = artifacts.load_json(root / folder("teacher") / "cut.json", "cut")
+    return value
 
 
 def load_space(root: Path, config: RunConfig) -> SearchSpace:
     """The search space of the cut teacher; SpaceMismatchError if it was cut into other blocks."""
-    specs = load_specs(root)
-    if _load_cut(root)["asked"] != config.teacher.blocks:
+    if _cut(root)["asked"] != config.teacher.blocks:
         raise _stale(root, "cut.json", "teacher.blocks")
+    return new_space(load_specs(root), config)
+
+
+def new_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
+    """The search space of ``specs``, the user's own operations made known first."""
+    register_own(config.search_space.operations, config.search_space.token_operations)
     return build(specs, config.search_space)
 
 
@@ -71,18 +71,19 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
     """
     train = load_part(root, "train")
     settings = config.teacher.model_copy(update={"pretrained": False, "weights": None})
-    network = create(settings, train.in_shape[0], len(train.class_names))
+    network = new_network(root / PROGRAM, settings, train.in_shape, len(train.class_names), train.mean, train.std)
     weights, _ = artifacts.load_tensors(root / folder("teacher") / "teacher.safetensors", "teacher")
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise _stale(root, "teacher.safetensors", "teacher.source and teacher.model_args") from error
-    boundaries, specs = Boundaries.from_json(_load_cut(root)["boundaries"]), load_specs(root)
-    teacher = recut(network, boundaries, train.first(NUM_PROOF_IMAGES).normalized())
-    if [spec.in_shape for spec in specs] != [spec.in_shape for spec in teacher.specs]:
-        raise _stale(root, "cut.json", "data.image_size")
+    example = train.first(NUM_PROOF_IMAGES).normalized()
+    try:
+        teacher = recut(network, Boundaries.from_json(_cut(root)["boundaries"]), load_specs(root), example)
+    except CutError as error:
+        raise _stale(root, "cut.json", "data.image_size") from error
     network.to(device).requires_grad_(False)
-    return replace(teacher, specs=specs)
+    return teacher
 
 
 def load_feature_moments(root: Path, block_id: int) -> tuple[Tensor, Tensor]:
@@ -92,13 +93,30 @@ def load_feature_moments(root: Path, block_id: int) -> tuple[Tensor, Tensor]:
 
 
 def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id: int) -> BlockSupernet:
-    """A distilled supernet in eval mode; SpaceMismatchError if it was distilled for another space."""
+    """A distilled supernet in eval mode; SpaceMismatchError if it is of another space or another teacher."""
     path = root / folder("distill", block_id) / "supernet.safetensors"
     tensors, facts = artifacts.load_tensors(path, "supernet")
     _require_space(path, facts["space"], space)
     supernet = BlockSupernet(space.blocks[block_id], teacher.blocks[block_id])
-    supernet.load_state_dict(tensors)
+    try:
+        supernet.load_state_dict(tensors)
+    except RuntimeError as error:  # the teacher's own block is a part of it
+        raise SpaceMismatchError(f"{path} must belong to this teacher, but does not. Run `dvc repro`.") from error
     return supernet.requires_grad_(False).eval()
+
+
+def load_loss(root: Path, supernet: BlockSupernet) -> DistillLoss:
+    """The loss of a block, in units of the variance of what its cells imitate."""
+    if supernet.target is not None:
+        return DistillLoss(supernet.target.variance)
+    _, variance = load_feature_moments(root, supernet.block.block_id)
+    return DistillLoss(variance)
+
+
+def aimed_batch(supernet: BlockSupernet, teacher: CutTeacher, images: Tensor) -> BlockBatch:
+    """What goes into the teacher's block for normalised images, and what the supernet's cells imitate."""
+    batch = block_batch(teacher, supernet.block.block_id, images)
+    return BlockBatch(batch.inputs, supernet.aim(batch.targets))
 
 
 def load_ratings(root: Path, space: SearchSpace) -> tuple[RatingTable, ...]:
@@ -112,7 +130,8 @@ def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
     _require_space(path, facts["space"], space)
     losses = tuple(map(float, frame["distill_loss"]))
     table = RatingTable(block_id, tuple(frame["path"]), losses, facts["num_images"], facts["seed"])
-    return table.check(space.blocks[block_id])
+    with _reading(path):
+        return table.check(space.blocks[block_id])
 
 
 def load_costs(root: Path, space: SearchSpace, *, is_measured: bool) -> tuple[CostTable, ...]:
@@ -126,17 +145,16 @@ def _costs(root: Path, space: SearchSpace, block_id: int, is_measured: bool) -> 
     _require_space(path, facts["space"], space)
     latencies: list[float | None] = [None] * len(frame)
     if is_measured:
-        measured, _ = artifacts.load_table(root / folder("cost") / "measured" / f"block_{block_id}.parquet", "measured")
+        measured_path = root / folder("cost") / "measured" / f"block_{block_id}.parquet"
+        measured, _ = artifacts.load_table(measured_path, "measured")
         if list(measured["path"]) != list(frame["path"]) or list(measured["in_width"]) != list(frame["in_width"]):
-            raise ArtifactError(
-                f"Block {block_id}'s measured costs must be of the counted paths, but are not. Run `dvc repro cost`."
-            )
+            raise ArtifactError(f"{measured_path} must hold the paths of {path}, but does not. Run `dvc repro cost`.")
         latencies = list(map(float, measured["latency_ms"]))
     rows = zip(frame["madds"], frame["num_params"], latencies, strict=True)
     costs = tuple(Cost(int(madds), int(num_params), latency_ms) for madds, num_params, latency_ms in rows)
-    return CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs).check(
-        space.blocks[block_id]
-    )
+    table = CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs)
+    with _reading(path):
+        return table.check(space.blocks[block_id])
 
 
 def load_outer_costs(root: Path, *, is_measured: bool) -> tuple[Cost, Cost]:
@@ -150,13 +168,28 @@ def load_outer_costs(root: Path, *, is_measured: bool) -> tuple[Cost, Cost]:
 
 
 def load_search_result(root: Path, space: SearchSpace) -> SearchResult:
-    return search_result_from_json(artifacts.load_json(root / folder("search") / "result.json", "search"), space)
+    """What the search decided; SpaceMismatchError if it chose from another space."""
+    path = root / folder("search") / "result.json"
+    value = artifacts.load_json(path, "search")
+    with _reading(path):
+        return search_result_from_json(value, space)
 
 
 def load_chosen(root: Path, space: SearchSpace) -> Architecture:
-    """The architecture that the search chose."""
-    value = artifacts.load_json(root / folder("search") / "chosen.json", "chosen")
-    return space.parse(value["arch_id"])
+    """The architecture that the search chose; SpaceMismatchError if it is of another space."""
+    path = root / folder("search") / "chosen.json"
+    value = artifacts.load_json(path, "chosen")
+    with _reading(path):
+        return space.parse(value["arch_id"])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name the file in what is wrong with the value that it holds."""
+    try:
+        yield
+    except (ArtifactError, SpaceMismatchError) as error:
+        raise type(error)(f"{path} cannot be used. {error}") from error
 
 
 def _stale(root: Path, name: str, keys: str) -> SpaceMismatchError:

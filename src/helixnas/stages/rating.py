@@ -5,9 +5,9 @@ import pandas as pd
 from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.rating import rate
-from helixnas.stages.loading import load_feature_moments, load_part, load_space, load_supernet, load_teacher
+from helixnas.stages.loading import aimed_batch, load_loss, load_part, load_space, load_supernet, load_teacher
 from helixnas.stages.setting import begin
-from helixnas.teacher import DistillLoss, block_batch
+from helixnas.teacher import block_batch
 
 
 def run(config: RunConfig, block_id: int) -> None:
@@ -19,15 +19,14 @@ def run(config: RunConfig, block_id: int) -> None:
     supernet = load_supernet(setting.root, space, teacher, block_id).to(setting.device)
     train, part = load_part(setting.root, "train"), load_part(setting.root, "rating")
     part = part.first(settings.num_images) if settings.num_images else part
-    _, variance = load_feature_moments(setting.root, block_id)
     calibration = train.first(settings.num_calibration_images).normalized().to(setting.device)
     chunks = part.normalized().to(setting.device).split(settings.batch_size)
     table = rate(
         supernet,
         block,
-        DistillLoss(variance),
+        load_loss(setting.root, supernet),
         block_batch(teacher, block_id, calibration).inputs,
-        [block_batch(teacher, block_id, chunk) for chunk in chunks],
+        [aimed_batch(supernet, teacher, chunk) for chunk in chunks],
         config.seed,
         setting.progress,
     ).check(block)

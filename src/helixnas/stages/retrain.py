@@ -35,9 +35,9 @@ def _initial_student(
 ) -> StudentNetwork:
     """The student before retraining: assembled and recalibrated, or forgotten where ``init`` says scratch."""
     supernets = [load_supernet(setting.root, space, teacher, block.block_id) for block in space.blocks]
-    student = assemble(teacher.stem, supernets, teacher.head, architecture)
-    if setting.config.retrain.init == "scratch":
-        with pinned(derive_seed(setting.seed, "init")):
+    with pinned(derive_seed(setting.seed, "init")):
+        student = assemble(teacher.stem, supernets, teacher.head, architecture)
+        if setting.config.retrain.init == "scratch":
             reset(student)
     calibration = load_part(setting.root, "train").first(setting.config.rating.num_calibration_images)
     recalibrate(student, [calibration.normalized()])

@@ -14,7 +14,14 @@ from helixnas.fit import validation_loss
 from helixnas.progress import silent
 from helixnas.report import frontier_table, trials_table
 from helixnas.search import Measurement, decide, pricer, refine, solve
-from helixnas.search_space import Architecture, Budget, Choice, SearchSpace, search_result_to_json
+from helixnas.search_space import (
+    Architecture,
+    Budget,
+    Choice,
+    SearchSpace,
+    keeps_interface,
+    search_result_to_json,
+)
 from helixnas.stages.loading import (
     load_costs,
     load_outer_costs,
@@ -38,7 +45,7 @@ def run(config: RunConfig) -> None:
     budget = Budget.resolve(config.search.budget.model_dump(), teacher_cost)
     exact = solve(space, ratings, costs, fixed, budget, config.search.num_best)
     trials: tuple[Choice, ...] = ()
-    if config.search.num_trials:
+    if config.search.num_trials and keeps_interface(space):
         affordable = [choice for choice in exact.frontier if budget.admits(choice.cost)]
         trials = refine(
             space,

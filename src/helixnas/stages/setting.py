@@ -83,7 +83,7 @@ class Curve:
         self._points[name, step] = value
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
-            file.write(json.dumps([name, step, value]) + "\n")
+            file.write("\n" + json.dumps([name, step, value]))  # not behind: the line before may be cut short
 
     def save(self, path: Path) -> None:
         """Write ``step,name,value``, by name and step."""

@@ -10,17 +10,21 @@ from helixnas.config import RunConfig
 from helixnas.data import ImageSet, derive_seed
 from helixnas.fit import Checkpoint, Fit, accuracy, pinned
 from helixnas.stages.loading import NUM_PROOF_IMAGES, load_part
+from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
 from helixnas.stages.setting import Curve, Setting, begin, clear
-from helixnas.teacher import CutTeacher, create, cut, feature_statistics, prove
+from helixnas.teacher import CutTeacher, cut, feature_statistics, prove
 
 
 def run(config: RunConfig) -> None:
     setting = begin("teacher", config, config.teacher.num_threads)
     train = load_part(setting.root, "train")
+    program = setting.root / PROGRAM
+    if is_registered(config.teacher):
+        fetch(setting.root, config.tracking.experiment, config.teacher, program)
     with pinned(derive_seed(setting.seed, "init")):
-        network = create(config.teacher, train.in_shape[0], len(train.class_names))
+        network = new_network(program, config.teacher, train.in_shape, len(train.class_names), train.mean, train.std)
     example = train.first(NUM_PROOF_IMAGES).normalized()
-    teacher = cut(network, config.teacher.blocks, example)  # before training: a cut that fails, fails at once
+    teacher = cut(network, asked_blocks(config.teacher), example)  # before training: a cut that fails, fails at once
     _train(setting, network, train)
     network.cpu().eval()
     prove(teacher, example)
@@ -52,7 +56,7 @@ def _save(setting: Setting, teacher: CutTeacher, train: ImageSet) -> None:
     }
     artifacts.save_tensors(setting.out / "features.safetensors", "features", tensors)
     value = {
-        "asked": setting.config.teacher.model_dump(mode="json")["blocks"],
+        "asked": setting.config.teacher.blocks,
         "boundaries": asdict(teacher.boundaries),
         "blocks": [asdict(spec) for spec in specs],
     }

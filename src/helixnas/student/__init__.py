@@ -1,17 +1,25 @@
 """Networks made of candidates: one block's supernet, a whole student, its BatchNorm statistics."""
 
+from helixnas.student.adapter import has_tail, new_tail
 from helixnas.student.network import Deployed, StudentNetwork, assemble, reset
 from helixnas.student.ops import build_operation
+from helixnas.student.own import operation, register_own
 from helixnas.student.recalibrate import measuring, recalibrate
-from helixnas.student.supernet import BlockSupernet
+from helixnas.student.supernet import BlockSupernet, borrowed, new_operation
 
 __all__ = [
     "BlockSupernet",
     "Deployed",
     "StudentNetwork",
     "assemble",
+    "borrowed",
     "build_operation",
+    "has_tail",
     "measuring",
+    "new_operation",
+    "new_tail",
+    "operation",
     "recalibrate",
+    "register_own",
     "reset",
 ]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.search_space import Architecture
+from helixnas.student.join import joined
 from helixnas.student.supernet import BlockSupernet
 
 
@@ -31,9 +32,10 @@ def assemble(
 ) -> StudentNetwork:
     """The student of an architecture, with copies of the supernets' weights: training it changes nothing else.
 
-    BatchNorm still holds statistics of mixed paths; ``recalibrate`` it before use.
+    Where blocks have widths of their own, ``joined`` says what becomes of the adapters between them. BatchNorm still
+    holds statistics of mixed paths; ``recalibrate`` it before use.
     """
-    chosen = [nn.Sequential(*net.operations(path)) for net, path in zip(supernets, architecture.paths, strict=True)]
+    chosen = [nn.Sequential(*operations) for operations in joined(supernets, architecture)]
     return copy.deepcopy(StudentNetwork(stem, chosen, head))
 
 

@@ -1,11 +1,16 @@
 """The operations that a candidate's name stands for. Each is built for one layer: widths and stride in, module out."""
 
 from collections.abc import Callable
+from typing import cast
 
 from torch import Tensor, nn
 
 from helixnas.errors import ConfigError
 from helixnas.search_space import Candidate, LayerSpec
+from helixnas.student.hybrid import HybridLayer
+from helixnas.student.own import OWN, build_own
+from helixnas.student.size import size_layer, slimmable_layer
+from helixnas.student.tokens import TransformerLayer
 
 
 class SqueezeExcite(nn.Module):
@@ -48,6 +53,12 @@ class MBConv(nn.Module):
         y: Tensor = self.project(self.excite(self.depthwise(self.expand(x))))
         return x + y if self.has_shortcut else y
 
+    def entrances(self) -> list[nn.Conv2d]:
+        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        if self.has_shortcut or not isinstance(self.expand, nn.Sequential):
+            return []
+        return [cast("nn.Conv2d", self.expand[0])]
+
 
 def _conv_bn(in_width: int, out_width: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(in_width, out_width, kernel, stride, kernel // 2, groups=groups, bias=False)
@@ -59,11 +70,74 @@ def _mbconv(layer: LayerSpec, candidate: Candidate) -> nn.Module:
     return MBConv(layer, int(number("k")), number("e"), number("se"))
 
 
-OPERATIONS: dict[str, Callable[[LayerSpec, Candidate], nn.Module]] = {"mb": _mbconv}
+class Bottleneck(nn.Module):
+    """Narrow, convolve with the stride, widen, with a shortcut (He et al. 2016). The end is linear, as MBConv's."""
+
+    def __init__(self, layer: LayerSpec, kernel: int, ratio: float) -> None:
+        super().__init__()
+        inner = max(1, round(layer.out_width * ratio))
+        self.narrow = _conv_bn(layer.in_width, inner, 1)
+        self.convolve = _conv_bn(inner, inner, kernel, layer.stride)
+        self.widen = nn.Sequential(nn.Conv2d(inner, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
+        self.has_shortcut = layer.stride == 1 and layer.in_width == layer.out_width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
+        y: Tensor = self.widen(self.convolve(self.narrow(x)))
+        return x + y if self.has_shortcut else y
+
+    def entrances(self) -> list[nn.Conv2d]:
+        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        return [] if self.has_shortcut else [cast("nn.Conv2d", self.narrow[0])]
+
+
+def _bottleneck(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return Bottleneck(layer, int(candidate.number("k")), candidate.number("r"))
+
+
+def _transformer(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return TransformerLayer(layer, candidate.number("a"), candidate.number("m"))
+
+
+def _residual_conv(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return HybridLayer(layer, has_attention=False)
+
+
+def _residual_attention(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return HybridLayer(layer, has_attention=True)
+
+
+def _size(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return size_layer(layer)
+
+
+def _skip(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    return nn.Identity()
+
+
+OPERATIONS: dict[str, Callable[[LayerSpec, Candidate], nn.Module]] = {
+    "mb": _mbconv,
+    "bottle": _bottleneck,
+    "vit": _transformer,
+    "skip": _skip,
+    "size": _size,
+    "resconv": _residual_conv,
+    "resatt": _residual_attention,
+}
 
 
 def build_operation(layer: LayerSpec, candidate: Candidate) -> nn.Module:
     """A fresh module for a candidate at a layer; ConfigError for a kind that nobody registered."""
-    if candidate.kind not in OPERATIONS:
-        raise ConfigError(f"A candidate's kind must be one of {sorted(OPERATIONS)}, but is {candidate.kind!r}.")
-    return OPERATIONS[candidate.kind](layer, candidate)
+    if candidate.kind in OPERATIONS:
+        return OPERATIONS[candidate.kind](layer, candidate)
+    if candidate.kind in OWN:
+        return build_own(OWN[candidate.kind], layer)
+    known = sorted([*OPERATIONS, *OWN])
+    raise ConfigError(f"A candidate's kind must be one of {known}, but is {candidate.kind!r}.")
+
+
+def build_layer(layer: LayerSpec) -> list[nn.Module]:
+    """Fresh modules for all candidates of a layer; those of a slimmable layer share their kernels."""
+    if layer.candidates[0].kind == "size":
+        return [*slimmable_layer(layer, layer.candidates)]
+    return [build_operation(layer, candidate) for candidate in layer.candidates]

@@ -1,11 +1,13 @@
-"""The trained network, cut into blocks. timm's models have their door here."""
+"""The trained network, cut into blocks. timm has its door here."""
 
 from helixnas.teacher.boundaries import Boundaries
 from helixnas.teacher.cut import cut, recut
 from helixnas.teacher.features import BlockBatch, FeatureStatistics, block_batch, feature_statistics
-from helixnas.teacher.load import create, load_weights
+from helixnas.teacher.load import check, create
 from helixnas.teacher.loss import DistillLoss
 from helixnas.teacher.pieces import CutTeacher, prove
+from helixnas.teacher.program import FromPixels, load_program
+from helixnas.teacher.weights import load_weights
 
 __all__ = [
     "BlockBatch",
@@ -13,10 +15,13 @@ __all__ = [
     "CutTeacher",
     "DistillLoss",
     "FeatureStatistics",
+    "FromPixels",
     "block_batch",
+    "check",
     "create",
     "cut",
     "feature_statistics",
+    "load_program",
     "load_weights",
     "prove",
     "recut",

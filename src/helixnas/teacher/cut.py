@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from helixnas.errors import CutError
+from helixnas.search_space import BlockSpec
 from helixnas.teacher.auto import auto
 from helixnas.teacher.boundaries import Boundaries
 from helixnas.teacher.listed import listed
@@ -27,11 +29,14 @@ def cut(network: nn.Module, blocks: int | Sequence[Sequence[str]], example: Tens
     return replace(teacher, specs=tuple(replace(spec, teacher_modules=tuple(names)) for spec, names in named))
 
 
-def recut(network: nn.Module, boundaries: Boundaries, example: Tensor) -> CutTeacher:
+def recut(network: nn.Module, boundaries: Boundaries, specs: Sequence[BlockSpec], example: Tensor) -> CutTeacher:
     """Cut another copy of a network as the first one was cut, without a search, and prove it.
 
-    CutError if it has no such boundaries.
+    CutError if it has no such boundaries, or if its blocks do not have the shapes of ``specs``.
     """
     teacher = assemble(network, boundaries, example)
     prove(teacher, example)
-    return teacher
+    wanted, got = ([(spec.in_shape, spec.out_shape) for spec in some] for some in (specs, teacher.specs))
+    if wanted != got:
+        raise CutError(f"The teacher's blocks must have the shapes {wanted}, as they were cut, but have {got}.")
+    return replace(teacher, specs=tuple(specs))

@@ -1,57 +1,108 @@
-"""The trained network, from timm, with weights from timm or from a file."""
+"""The trained network: from timm, from torchvision, or from a function of the user's own."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import timm
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from helixnas.config.schema import Teacher
-from helixnas.errors import ArtifactError, ConfigError
+from helixnas.errors import ConfigError
+from helixnas.own import load_own
+from helixnas.teacher.weights import load_weights
+
+Shape = tuple[int, int, int]
+"""Of one image: channels, height, width."""
 
 
-def create(settings: Teacher, in_channels: int, num_classes: int) -> nn.Module:
-    """The teacher that ``params.yaml`` names, on the CPU.
+def create(settings: Teacher, in_shape: Shape, num_classes: int) -> nn.Module:
+    """The teacher that ``params.yaml`` names, on the CPU, with its own weights (``pretrained``), a file's, or fresh.
 
-    Its weights are timm's (``pretrained``), those of a safetensors file (``weights``), or fresh. ConfigError for a
-    name or an argument that timm does not know, ArtifactError for weights that do not fit.
+    ConfigError for a name or an argument that its source does not know, and where the network does not take such
+    images or does not tell so many classes; ArtifactError for weights that do not fit.
     """
-    name = settings.source.removeprefix("timm:")
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise ConfigError(
-            f"teacher.source must name a model of timm, but is {settings.source!r}. Near: {', '.join(near)}."
-        )
-    network = _create(name, settings, dict(settings.model_args), in_channels, num_classes)
+    kind, _, name = settings.source.partition(":")
+    network = SOURCES[kind](name, settings, in_shape, num_classes)
     if settings.weights is not None:
         load_weights(network, Path(settings.weights))
+    check(network, in_shape, num_classes)
     return network
 
 
-def _create(name: str, settings: Teacher, args: dict[str, Any], in_channels: int, num_classes: int) -> nn.Module:
+@torch.no_grad()
+def check(network: nn.Module, in_shape: Shape, num_classes: int) -> None:
+    """ConfigError unless the network turns images [N, *in_shape] into logits [N, num_classes]."""
+    network.eval()
+    size = "x".join(map(str, in_shape))
     try:
-        network: nn.Module = timm.create_model(
-            name, pretrained=settings.pretrained, in_chans=in_channels, num_classes=num_classes, **args
-        )
-    except (TypeError, AssertionError) as error:
-        raise ConfigError(f"teacher.model_args must be what timm's {name} takes, but: {error}") from error
-    except (OSError, RuntimeError) as error:
-        raise ConfigError(
-            f"teacher.pretrained asks for timm's weights of {name}, but they cannot be had: {error}. "
-            "Fill timm's cache where there is a network, name a file in teacher.weights, or set pretrained: false."
-        ) from error
-    return network
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Load a safetensors file of the network's own names; ArtifactError if it is missing or does not fit."""
-    if not path.is_file():
-        raise ArtifactError(f"teacher.weights must be a file, but {path} is not. Correct the path, or set it to null.")
-    try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
+        logits = network(torch.zeros(2, *in_shape))
+    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ArtifactError(f"teacher.weights must fit the teacher, but {path} does not: {reason}") from error
+        raise ConfigError(
+            f"The teacher must take images of {size}, but: {reason} "
+            "Change data.channels, data.image_size or teacher.model_args."
+        ) from error
+    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if shape != (2, num_classes):
+        raise ConfigError(
+            f"The teacher must tell the {num_classes} classes of the data, [2, {num_classes}] for two images, but "
+            f"gives {shape}. Use the data that it was trained for, or a teacher of so many classes."
+        )
+
+
+def _timm(name: str, settings: Teacher, in_shape: Shape, num_classes: int) -> nn.Module:
+    if not timm.is_model(name) or ("." in name and name not in timm.list_pretrained()):
+        raise _unknown(name, "model of timm", [*timm.list_models(), *timm.list_pretrained()])
+    options = {"pretrained": settings.pretrained, "in_chans": in_shape[0], "num_classes": num_classes}
+    return _called("timm's " + name, settings, lambda: timm.create_model(name, **options, **settings.model_args))
+
+
+def _torchvision(name: str, settings: Teacher, _in_shape: Shape, num_classes: int) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise _unknown(name, "classifier of torchvision", known)
+    options = {"weights": "DEFAULT" if settings.pretrained else None, "num_classes": num_classes}
+    return _called("torchvision's " + name, settings, lambda: models.get_model(name, **options, **settings.model_args))
+
+
+def _factory(name: str, settings: Teacher, _in_shape: Shape, _num_classes: int) -> nn.Module:
+    if settings.pretrained:
+        raise ConfigError(f"teacher.pretrained is for timm and torchvision; {name} loads its own, or teacher.weights.")
+    network = _called(name, settings, lambda: load_own(name, "teacher.source")(**settings.model_args))
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"{name} must return a torch.nn.Module, but returns {type(network).__name__}.")
+    return network
+
+
+SOURCES: dict[str, Callable[[str, Teacher, Shape, int], nn.Module]] = {
+    "timm": _timm,
+    "torchvision": _torchvision,
+    "factory": _factory,
+}
+
+
+def _called(who: str, settings: Teacher, make: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        return make()
+    except (TypeError, AssertionError, ValueError, KeyError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"teacher.model_args must be what {who} takes, but: {error}") from error
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not settings.pretrained:
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {reason}. "
+            "Fill the cache where there is a network, name a file in teacher.weights, or set pretrained: false."
+        ) from error
+
+
+def _unknown(name: str, what: str, known: list[str]) -> ConfigError:
+    near = ", ".join(difflib.get_close_matches(name, known, n=3)) or ", ".join(known[:3])
+    return ConfigError(f"teacher.source must name a {what}, but is {name!r}. Near: {near}.")

@@ -11,7 +11,7 @@ os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model that is l
 
 from helixnas.tracking.alias import CHALLENGER, CHAMPION, PREVIOUS
 from helixnas.tracking.lineage import Commit, dvc_md5, read_commit, recorded_stages
-from helixnas.tracking.load import Loaded, load_model, load_version
+from helixnas.tracking.load import Loaded, fetch_program, load_model, load_version
 from helixnas.tracking.pipeline import begin, end
 from helixnas.tracking.promotion import Promotion, delete, promote, rollback
 from helixnas.tracking.registry import Student, register
@@ -32,6 +32,7 @@ __all__ = [
     "delete",
     "dvc_md5",
     "end",
+    "fetch_program",
     "find",
     "load_model",
     "load_version",

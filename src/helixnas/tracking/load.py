@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from torch import nn
 
 from helixnas import artifacts
+from helixnas.artifacts import atomic
 from helixnas.errors import PromotionError
 from helixnas.tracking.store import Store
-from helixnas.tracking.versions import Version, aliases, with_alias
+from helixnas.tracking.versions import Version, aliases, get, with_alias
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +31,10 @@ class Loaded:
 
 def load_model(store: Store, name: str, alias: str) -> Loaded:
     """The version that bears ``alias``; PromotionError tells which aliases there are, and how to get this one."""
+    return load_version(store, require_alias(store, name, alias))
+
+
+def require_alias(store: Store, name: str, alias: str) -> Version:
     version = with_alias(store, name, alias)
     if version is None:
         known = ", ".join(sorted(aliases(store, name))) or "none"
@@ -36,7 +42,7 @@ def load_model(store: Store, name: str, alias: str) -> Loaded:
             f"{name} must have a version with the alias {alias!r}, but its aliases are: {known}. "
             "Run `make run` to register a challenger, then `helixnas promote` to make it the champion."
         )
-    return load_version(store, version)
+    return version
 
 
 def load_version(store: Store, version: Version) -> Loaded:
@@ -53,12 +59,30 @@ def load_version(store: Store, version: Version) -> Loaded:
         return Loaded(version, module, artifacts.load_json(Path(folder) / "extra_files" / "arch.json", "arch"))
 
 
+def fetch_program(store: Store, reference: str, target: Path) -> Version:
+    """Copy the exported network (``.pt2``) of a registered version to ``target``.
+
+    ``reference`` is MLflow's: ``models:/NAME@ALIAS`` or ``models:/NAME/NUMBER``. PromotionError where there is none.
+    """
+    name, is_alias, last = reference.removeprefix("models:/").partition("@")
+    if is_alias:
+        version = require_alias(store, name, last)
+    else:
+        name, _, number = name.rpartition("/")
+        version = get(store, name, int(number))
+    with tempfile.TemporaryDirectory() as folder, store.ambient():
+        local = download_artifacts(f"models:/{version.name}/{version.version}", dst_path=folder)
+        (program,) = Path(local).rglob("*.pt2")
+        with atomic(target) as temporary:
+            temporary.write_bytes(program.read_bytes())
+    return version
+
+
 def load_module(store: Store, uri: str, folder: Path) -> nn.Module:
     """The module behind one of MLflow's model URIs, by way of a copy of its files in ``folder``."""
-    import mlflow.artifacts
     import mlflow.pytorch
 
     with store.ambient():
-        local = mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
+        local = download_artifacts(uri, dst_path=str(folder))
     module: nn.Module = mlflow.pytorch.load_model(local)
     return module

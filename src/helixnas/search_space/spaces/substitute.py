@@ -1,34 +1,72 @@
 """Drop-in replacements: every cell takes and gives what the teacher's block does, so a trained block fits in place."""
 
+from collections.abc import Iterator
 from itertools import product
 
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
 from helixnas.search_space.block import BlockSpec, Cell
-from helixnas.search_space.candidate import TEACHER, mbconv
+from helixnas.search_space.candidate import SKIP, TEACHER, Candidate, bottleneck, fewer_layers, mbconv, own, transformer
 
 
 def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
-    """The teacher's block (if kept), then a cell for each asked depth and width, of MBConv candidates.
+    """The teacher's block (if kept), a skip where shapes allow, the block with fewer layers, then a cell for each asked
+    depth and width.
 
     Inner widths are rounded to multiples of 8, which hardware likes; the last layer always gives the teacher's width.
+    Tokens keep their width inside. Where nothing can stand in (tokens whose number changes) the teacher's block stays.
     """
-    if spec.layout != "NCHW":
+    kept = [_single(spec, TEACHER)] if settings.keep_teacher else []
+    skip = [_single(spec, SKIP)] if settings.allow_skip and spec.in_shape == spec.out_shape else []
+    fewer = [_single(spec, fewer_layers(n)) for n in _dropped(len(spec.droppable))] if settings.fewer_layers else []
+    made = _tokens if spec.layout == "NLC" else _maps
+    is_alike = len(spec.in_shape) == len(
+        spec.out_shape
+    )  # a map that becomes tokens, or tokens a map, have no substitute
+    found = tuple(
+        dict.fromkeys([*kept, *skip, *fewer, *(made(spec, settings) if is_alike else ())])
+    )  # two shapes may round to the same cell: keep one
+    if not found:
         raise ConfigError(
-            f"search_space.name 'substitute' replaces blocks of maps, but block {spec.block_id} passes on tokens. "
-            "Cut the teacher where it passes on maps."
+            f"Block {spec.block_id} must have a substitute, but nothing here turns {spec.in_shape} into "
+            f"{spec.out_shape} ({spec.layout}). Set search_space.keep_teacher: true, or cut the teacher elsewhere."
         )
-    candidates = tuple(mbconv(k, e, settings.se_ratio) for e, k in product(settings.expansions, settings.kernels))
-    kept = (Cell((spec.out_width,), (spec.stride,), ((TEACHER,),)),) if settings.keep_teacher else ()
-    made = (
-        Cell(
+    return found
+
+
+def _single(spec: BlockSpec, candidate: Candidate) -> Cell:
+    return Cell((spec.out_width,), (spec.stride,), ((candidate,),))
+
+
+def _dropped(num_layers: int) -> list[int]:
+    """How many layers to leave out: one, half, all that can be."""
+    return sorted({1, num_layers // 2, num_layers} - {0}) if num_layers else []
+
+
+def _maps(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
+    candidates = (
+        *(mbconv(k, e, settings.se_ratio) for e, k in product(settings.expansions, settings.kernels)),
+        *(bottleneck(k, r) for r, k in product(settings.bottlenecks, settings.kernels)),
+        *map(own, settings.operations),
+    )
+    for shape in settings.cells:
+        yield Cell(
             widths=(*[_rounded(shape.width * spec.out_width)] * (shape.depth - 1), spec.out_width),
             strides=_strides(spec.stride, shape.depth),
             candidates=(candidates,) * shape.depth,
         )
-        for shape in settings.cells
+
+
+def _tokens(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
+    candidates = (
+        *(transformer(a, m) for a, m in product(settings.attention, settings.mlp_ratios)),
+        *map(own, settings.token_operations),
     )
-    return (*kept, *dict.fromkeys(made))  # two shapes may round to the same cell: keep one
+    if spec.in_size != spec.out_size or not candidates:
+        return
+    for shape in settings.cells:
+        depth = shape.depth
+        yield Cell((spec.out_width,) * depth, (1,) * depth, (candidates,) * depth, is_map=False)
 
 
 def _rounded(width: float) -> int:

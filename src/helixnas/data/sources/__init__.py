@@ -1,0 +1,28 @@
+"""Sources of images: one file each. ``data.source`` in params.yaml names one, ``data.path`` is where it looks."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from helixnas.data.source import Source
+from helixnas.data.sources import digits, factory, folder, parquet, torchvision_set
+from helixnas.errors import DataError
+
+Opener = Callable[[str, Path, int | None], Source]
+"""From what follows the colon, ``data.path`` and ``data.channels`` to the source."""
+
+SOURCES: dict[str, Opener] = {
+    "digits": digits.open_source,
+    "folder": folder.open_source,
+    "parquet": parquet.open_source,
+    "torchvision": torchvision_set.open_source,
+    "factory": factory.open_source,
+}
+
+
+def open_source(source: str, path: Path, channels: int | None) -> Source:
+    """The source that ``data.source`` names, such as ``torchvision:CIFAR10``; DataError if it has no images."""
+    kind, _, name = source.partition(":")
+    opened = SOURCES[kind](name, path, channels)
+    if not len(opened.labels):
+        raise DataError(f"data.source must give labelled images, but {source} at {path} gives none. Correct data.path.")
+    return opened

@@ -1,0 +1,43 @@
+"""A folder of class folders, as most people keep their images."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from helixnas.data.decode import SUFFIXES, decode, guess_channels
+from helixnas.data.source import Source
+from helixnas.errors import DataError
+
+TRAIN, TEST = "train", "test"
+
+
+def open_source(_name: str, path: Path, channels: int | None) -> Source:
+    """``CLASS/**/image``, or ``train/CLASS/...`` and ``test/CLASS/...`` where the test images are chosen already.
+
+    Classes are the folders' names in alphabetical order, images come in the order of their paths.
+    """
+    if not path.is_dir():
+        raise DataError(f"data.path must be a folder of class folders, but {path} is none. Correct it in params.yaml.")
+    has_split = (path / TRAIN).is_dir() and (path / TEST).is_dir()
+    tops = [path / TRAIN, path / TEST] if has_split else [path]
+    class_names = sorted({folder.name for top in tops for folder in _folders(top)})
+    files, labels, is_test = [], [], []
+    for top in tops:
+        for folder in _folders(top):
+            found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+            files += found
+            labels += [class_names.index(folder.name)] * len(found)
+            is_test += [top.name == TEST] * len(found)
+    read = partial(_read, files, channels or (guess_channels(files) if files else 3))
+    names = [str(file) for file in files]
+    split = torch.tensor(is_test) if has_split else None
+    return Source(torch.tensor(labels, dtype=torch.int64), tuple(class_names), names, read, split)
+
+
+def _folders(top: Path) -> list[Path]:
+    return sorted(folder for folder in top.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+
+
+def _read(files: list[Path], channels: int, row: int) -> torch.Tensor:
+    return decode(files[row], channels)

@@ -1,0 +1,65 @@
+"""BossNAS's hybrid of convolution and attention, as published (arXiv 2103.12424): 2,818,103 architectures.
+
+Sixteen layers in four blocks. A layer works at one of four scales, of the stem's size and a half, a quarter and an
+eighth of it, each with a width of its own. The first layer takes any scale, each later one that of the layer before or
+the next smaller; attention stands only at the two smallest. So what a block may do depends on where the one before it
+ends. A cell here is a scale that comes in and the scales of its four layers, and follows no other end; the width that
+is handed on tells the scale. The stem is the teacher's. Of ``search_space`` only ``name`` is read.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from helixnas.config.schema import Space
+from helixnas.errors import ConfigError
+from helixnas.search_space.block import BlockSpace, BlockSpec, Cell
+from helixnas.search_space.candidate import RESIDUAL_ATTENTION, RESIDUAL_CONV, Candidate
+
+NUM_BLOCKS = 4
+NUM_LAYERS = 4
+WIDTHS = (256, 512, 1024, 2048)
+"""By scale, the largest maps first."""
+Scales = tuple[int, ...]
+
+
+def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
+    """Four blocks of maps, whatever the teacher's strides. The teacher's head must take maps of any size."""
+    if len(specs) != NUM_BLOCKS or any({spec.layout, spec.in_layout} - {None, "NCHW"} for spec in specs):
+        layouts = ", ".join(f"{spec.in_layout or spec.layout} to {spec.layout}" for spec in specs)
+        raise ConfigError(
+            f"search_space.name {settings.name!r} needs {NUM_BLOCKS} blocks of maps [C, H, W], but teacher.blocks has "
+            f"{len(specs)}: {layouts}. Cut the teacher so, or take search_space.name: substitute."
+        )
+    sizes = [tuple(math.ceil(side / 2**scale) for side in specs[0].in_size) for scale in range(len(WIDTHS))]
+    entries = range(len(WIDTHS))
+    first = tuple(_cell(specs[0].in_width, sizes[0], 0, scales) for scales in _profiles(entries))
+    later = tuple(
+        _cell(WIDTHS[entry], sizes[entry], entry, scales) for entry in entries for scales in _profiles(_next(entry))
+    )
+    return tuple(BlockSpace(spec, later if spec.block_id else first, shares_layers=True) for spec in specs)
+
+
+def _profiles(starts: Sequence[int], depth: int = NUM_LAYERS) -> Iterator[Scales]:
+    """The scales of ``depth`` layers, the first of them out of ``starts``."""
+    for scale in starts:
+        for rest in _profiles(_next(scale), depth - 1) if depth > 1 else [()]:
+            yield (scale, *rest)
+
+
+def _next(scale: int) -> Sequence[int]:
+    return range(scale, min(scale + 2, len(WIDTHS)))
+
+
+def _cell(in_width: int, in_size: tuple[int, ...], entry: int, scales: Scales) -> Cell:
+    before = (entry, *scales[:-1])
+    return Cell(
+        widths=tuple(WIDTHS[scale] for scale in scales),
+        strides=tuple(2 ** (scale - last) for last, scale in zip(before, scales, strict=True)),
+        candidates=tuple(map(_candidates, scales)),
+        in_width=in_width,
+        in_size=in_size,
+    )
+
+
+def _candidates(scale: int) -> tuple[Candidate, ...]:
+    return (RESIDUAL_ATTENTION, RESIDUAL_CONV) if scale >= len(WIDTHS) - 2 else (RESIDUAL_CONV,)

@@ -1,0 +1,29 @@
+"""DNA's space of inverted residuals, as published (arXiv 1911.13053): six blocks, 16 cells, 1.96 x 10^17 architectures.
+
+Widths are the space's own, whatever the teacher's are. Of ``search_space`` only ``name`` is read.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+
+from helixnas.config.schema import Space
+from helixnas.search_space.block import BlockSpace, BlockSpec
+from helixnas.search_space.candidate import mbconv
+from helixnas.search_space.spaces.skeleton import Shape, require_strides, stacked
+
+STRIDES = (2, 2, 2, 1, 2, 1)
+SHAPES: tuple[tuple[Shape, ...], ...] = (
+    ((2, 24), (3, 24), (2, 32)),
+    ((2, 40), (3, 40), (4, 40)),
+    ((2, 80), (3, 80), (4, 80)),
+    ((3, 112), (4, 112), (4, 96)),
+    ((4, 192), (5, 192), (5, 160)),
+    ((1, 320),),
+)
+CANDIDATES = tuple(mbconv(kernel, expansion, 0.25) for expansion, kernel in product((6, 3), (3, 5, 7)))
+
+
+def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
+    """Six blocks that shrink their maps by 2, 2, 2, 1, 2 and 1, as EfficientNet's do behind its first block."""
+    require_strides(settings.name, specs, STRIDES)
+    return stacked(specs, STRIDES, SHAPES, [CANDIDATES] * len(STRIDES))

@@ -1,0 +1,30 @@
+"""NATS-Bench's size space (arXiv 2009.00437), in BossNAS's three blocks: five layers of eight widths, 8^5 = 32,768.
+
+Operations are fixed: cells of 3x3 convolutions, and between them residual blocks that halve maps. A layer's widths
+share kernels, and each has BatchNorm of its own. The stem is the teacher's, so its width does not follow the first
+layer's. Of ``search_space`` only ``name`` is read.
+"""
+
+from collections.abc import Sequence
+
+from helixnas.config.schema import Space
+from helixnas.search_space.block import BlockSpace, BlockSpec, Cell
+from helixnas.search_space.candidate import slimmable
+from helixnas.search_space.spaces.skeleton import require_strides
+
+WIDTHS = tuple(range(8, 65, 8))
+LAYER_STRIDES = ((1, 2), (1, 2), (1,))
+"""A layer of stride 1 is a cell, one of stride 2 a residual block."""
+CANDIDATES = tuple(map(slimmable, WIDTHS))
+
+
+def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
+    """Three blocks of 64, 64 and 8 paths, that shrink their maps by 2, 2 and 1; rated with the largest width in."""
+    require_strides(settings.name, specs, [strides[-1] for strides in LAYER_STRIDES])
+    return tuple(BlockSpace(*pair) for pair in zip(specs, map(_cells, specs, LAYER_STRIDES), strict=True))
+
+
+def _cells(spec: BlockSpec, strides: tuple[int, ...]) -> tuple[Cell, ...]:
+    depth = len(strides)
+    in_width = None if spec.block_id == 0 else WIDTHS[-1]
+    return (Cell((WIDTHS[-1],) * depth, strides, (CANDIDATES,) * depth, in_width=in_width),)

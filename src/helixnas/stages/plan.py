@@ -1,0 +1,176 @@
+"""plan: what a run would do, before any training: the cut, the choices, what budgets can be reached, what it takes."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from helixnas.config import RunConfig
+from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
+from helixnas.data import Peek, peek
+from helixnas.errors import InfeasibleBudgetError
+from helixnas.progress import silent
+from helixnas.search import extreme, solve
+from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, quantity
+from helixnas.stages.loading import new_space
+from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
+from helixnas.stages.workload import Sizes, Workload, workloads
+from helixnas.student import BlockSupernet, assemble
+from helixnas.teacher import CutTeacher, cut
+
+NUM_EXAMPLES = 2
+COUNTED = COST_NAMES[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPlan:
+    """One block of the cut: shapes without the batch, its share of the teacher's madds (0 to 1), its choices."""
+
+    block_id: int
+    modules: tuple[str, ...]
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    madds_share: float
+    num_cells: int
+    num_paths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a cost can be: the least and the most that an architecture takes, and the teacher; the limit that is asked.
+
+    Latencies are measured on the architectures of the least and the most madds alone, so others may be faster yet.
+    """
+
+    least: float
+    teacher: float
+    most: float
+    limit: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What ``helixnas plan`` tells. ``fault`` says why the budget cannot be reached, and the nearest that can."""
+
+    blocks: tuple[BlockPlan, ...]
+    num_architectures: int
+    reach: dict[str, Reach]
+    fault: str | None
+    workloads: tuple[Workload, ...]
+    num_workers: int
+    machine: dict[str, str]
+
+
+def plan(config: RunConfig) -> Plan:
+    """Cut the untrained teacher, count every path, measure a few steps. Seconds; nothing is written."""
+    torch.set_num_threads(config.cost.num_threads)
+    seen = peek(config.data)
+    example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
+    teacher = cut(_network(config, seen), asked_blocks(config.teacher), example)
+    space = new_space(teacher.specs, config)
+    tables = [
+        count_paths(block, in_widths(space, block.block_id), piece).check(block)
+        for block, piece in zip(space.blocks, teacher.blocks, strict=True)
+    ]
+    costs = _costs(config, teacher, space, tables, seen.in_shape)
+    budget = Budget.resolve(config.search.budget.model_dump(), costs["teacher"])
+    sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
+    return Plan(
+        blocks=_blocks(teacher, space, costs["teacher"]),
+        num_architectures=space.num_architectures,
+        reach=_reach(costs, budget),
+        fault=_fault(space, tables, costs, budget),
+        workloads=tuple(workloads(config, sizes, teacher, space)),
+        num_workers=config.flow.num_workers,
+        machine=machine(torch.device("cpu")),
+    )
+
+
+def _network(config: RunConfig, seen: Peek) -> nn.Module:
+    """The teacher as the teacher stage will make it, but for what its weights would have to be fetched for."""
+    settings = config.teacher.model_copy(update={"pretrained": False})
+    whole = (0.0,) * seen.in_shape[0], (1.0,) * seen.in_shape[0]
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / PROGRAM.name
+        if is_registered(settings):
+            fetch(Path(), config.tracking.experiment, settings, program)
+        return new_network(program, settings, seen.in_shape, len(seen.class_names), *whole)
+
+
+def _costs(
+    config: RunConfig, teacher: CutTeacher, space: SearchSpace, tables: list[CostTable], in_shape: tuple[int, ...]
+) -> dict[str, Cost]:
+    """The teacher; for each counted cost the architectures of the ``least`` and the ``most``; and what is fixed."""
+    supernets = [BlockSupernet(block, piece) for block, piece in zip(space.blocks, teacher.blocks, strict=True)]
+    found = {
+        f"{word} {name}": assemble(
+            teacher.stem, supernets, teacher.head, extreme(space, tables, name, largest=word == "most")
+        ).eval()
+        for name in COUNTED
+        for word in ("least", "most")
+    }
+    networks = {"teacher": teacher.network, **found}
+    counted = {name: count(network, in_shape) for name, network in networks.items()}
+    latency = config.cost.latency
+    inputs = torch.rand(latency.batch_size, *in_shape)
+    runs = [runner(network, inputs) for network in networks.values()]
+    rounds = latency.num_rounds
+    times = measure(runs, rounds, latency.quantile, silent) if rounds else [None] * len(runs)
+    costs = {
+        name: Cost(cost.madds, cost.num_params, time) for (name, cost), time in zip(counted.items(), times, strict=True)
+    }
+    costs["fixed"] = count(teacher.stem, in_shape) + count(teacher.head, space.blocks[-1].spec.out_shape)
+    return costs
+
+
+def _blocks(teacher: CutTeacher, space: SearchSpace, whole: Cost) -> tuple[BlockPlan, ...]:
+    return tuple(
+        BlockPlan(
+            block_id=block.block_id,
+            modules=block.spec.teacher_modules,
+            in_shape=block.spec.in_shape,
+            out_shape=block.spec.out_shape,
+            madds_share=count(piece, block.spec.in_shape).madds / whole.madds,
+            num_cells=len(block.cells),
+            num_paths=block.num_paths,
+        )
+        for block, piece in zip(space.blocks, teacher.blocks, strict=True)
+    )
+
+
+def _reach(costs: dict[str, Cost], budget: Budget) -> dict[str, Reach]:
+    rows = {name: (f"least {name}", f"most {name}") for name in COUNTED}
+    if costs["teacher"].latency_ms is not None:
+        rows["latency_ms"] = ("least madds", "most madds")
+    return {
+        name: Reach(
+            least=getattr(costs[least], name),
+            teacher=getattr(costs["teacher"], name),
+            most=getattr(costs[most], name),
+            limit=budget.limits.get(name),
+        )
+        for name, (least, most) in rows.items()
+    }
+
+
+def _fault(space: SearchSpace, tables: list[CostTable], costs: dict[str, Cost], budget: Budget) -> str | None:
+    """Why no architecture fits; None where one does. Of latency, unlike madds and num_params, nothing is proven."""
+    counted = Budget(budget.madds, budget.num_params)
+    nothing = [
+        RatingTable(table.block_id, tuple(path.key for path in block.paths()), (0.0,) * block.num_paths, 0, 0)
+        for block, table in zip(space.blocks, tables, strict=True)
+    ]
+    try:
+        solve(space, nothing, tables, costs["fixed"], counted, 1)
+    except InfeasibleBudgetError as error:
+        return str(error)
+    leanest = costs["least madds"].latency_ms
+    if budget.latency_ms is None or leanest is None or leanest <= budget.ceiling("latency_ms"):
+        return None
+    asked = Budget(latency_ms=budget.latency_ms)
+    return (
+        f"No architecture is known to fit budget {asked}: the one of the least madds took "
+        f"{quantity('latency_ms', leanest)} here. Raise search.budget.latency_ms to at least {leanest:.3f}."
+    )

@@ -1,0 +1,245 @@
+"""What each stage will take, told from a step or two of the real work: time, memory, disk."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from helixnas.config import RunConfig
+from helixnas.data import num_batches
+from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace, keeps_interface
+from helixnas.student import BlockSupernet, StudentNetwork, assemble
+from helixnas.teacher import CutTeacher
+
+START_S = 5.0
+"""What a stage takes before it works: Python, torch, DVC."""
+BASE_BYTES = 450 * 2**20
+"""What a process holds before it works."""
+NUM_SAMPLED = 3
+FLOAT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One stage: seconds on this machine, bytes of memory at its peak, bytes that it leaves on disk."""
+
+    stage: str
+    time_s: float
+    memory_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many images there are, and how large: (channels, height, width)."""
+
+    num_train: int
+    num_rating: int
+    num_test: int
+    in_shape: tuple[int, int, int]
+
+    @property
+    def bytes_per_image(self) -> int:
+        return math.prod(self.in_shape)
+
+
+def workloads(config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace) -> list[Workload]:
+    """The workload of each stage, in the order of dvc.yaml."""
+    estimate = _Estimate(config, sizes, teacher, space)
+    blocks = list(zip(space.blocks, estimate.supernets, strict=True))
+    return [
+        estimate.data(),
+        estimate.teacher(),
+        *(estimate.distill(block, supernet) for block, supernet in blocks),
+        *(estimate.rating(block, supernet) for block, supernet in blocks),
+        estimate.cost(blocks),
+        estimate.search(),
+        estimate.retrain(),
+        Workload("report", 2 * START_S, BASE_BYTES, 5 * 10**6),
+    ]
+
+
+class _Estimate:
+    def __init__(self, config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace) -> None:
+        self._config, self._sizes, self._teacher = config, sizes, teacher
+        self.supernets = [BlockSupernet(b, t) for b, t in zip(space.blocks, teacher.blocks, strict=True)]
+        self._paths = [_sampled(block) for block in space.blocks]
+        self._architecture = _last_of_all(space)
+        self._num_trials = config.search.num_trials if keeps_interface(space) else 0
+        self._probe = torch.rand(min(16, config.distill.batch_size), *sizes.in_shape)
+        self._features = _features(teacher, self._probe)
+
+    def data(self) -> Workload:
+        sizes = self._sizes
+        num_images = sizes.num_train + sizes.num_rating + sizes.num_test
+        num_bytes = num_images * sizes.bytes_per_image
+        return Workload("data", START_S + num_images * 2e-4, BASE_BYTES + 2 * num_bytes, num_bytes)
+
+    def teacher(self) -> Workload:
+        recipe, network = self._config.teacher.recipe, self._teacher.network
+        with _threads(self._config.teacher.num_threads):
+            step_s, saved = _train_step(network, lambda: network(self._probe))
+        steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
+        return self._training("teacher", network, step_s, saved, steps, recipe.batch_size)
+
+    def distill(self, block: BlockSpace, supernet: BlockSupernet) -> Workload:
+        settings, inputs = self._config.distill, self._features[block.block_id]
+        with _threads(settings.num_threads):
+            measured = [_train_step(supernet, partial(supernet, inputs, path)) for path in self._paths[block.block_id]]
+            guide_s = _seconds(lambda: _features(self._teacher, self._probe))
+        share = (block.block_id + 2) / (len(self._paths) + 2)  # blocks behind this one are not run
+        step_s = guide_s * share + sum(step for step, _ in measured) / len(measured)
+        steps = settings.epochs * num_batches(self._sizes.num_train, settings.batch_size)
+        saved = max(saved for _, saved in measured)
+        return self._training(f"distill@{block.block_id}", supernet, step_s, saved, steps, settings.batch_size)
+
+    def rating(self, block: BlockSpace, supernet: BlockSupernet) -> Workload:
+        inputs, settings = self._features[block.block_id], self._config.rating
+        depth = sum(len(path.choices) for path in self._paths[block.block_id]) / len(self._paths[block.block_id])
+        num_images = (settings.num_images or self._sizes.num_rating) + settings.num_calibration_images
+        held = num_images * inputs[0].numel() * FLOAT * (max(cell.depth for cell in block.cells) + 2)
+        operation_s = self._path_s(block, supernet) / depth / len(inputs)
+        time_s = START_S + num_nodes(block) * operation_s * num_images
+        return Workload(f"rating@{block.block_id}", time_s, BASE_BYTES + held, block.num_paths * 32)
+
+    def cost(self, blocks: Sequence[tuple[BlockSpace, BlockSupernet]]) -> Workload:
+        settings = self._config.cost.latency
+        paths_s = sum(self._path_s(*block) * block[0].num_paths for block in blocks)
+        time_s = 2 * START_S + settings.num_rounds * paths_s * settings.batch_size / len(self._probe)
+        weights = sum(map(_num_bytes, self.supernets))
+        return Workload("cost", time_s, BASE_BYTES + weights, sum(block.num_paths for block, _ in blocks) * 64)
+
+    def search(self) -> Workload:
+        config = self._config
+        num_images = config.rating.num_calibration_images + self._sizes.num_rating
+        time_s = 2 * START_S + self._num_trials * num_images * self._student_s()
+        weights = sum(_num_bytes(supernet) for supernet in self.supernets)
+        return Workload("search", time_s, BASE_BYTES + 2 * weights + self._data_bytes(), 10**5)
+
+    def retrain(self) -> Workload:
+        recipe = self._config.retrain.recipe
+        steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
+        with _threads(self._config.retrain.num_threads):
+            step_s = recipe.batch_size * (3 * self._student_s() + _seconds(self._run_teacher) / len(self._probe))
+        network = self._student()
+        return Workload(
+            "retrain",
+            2 * START_S + steps * step_s,
+            BASE_BYTES + 6 * _num_bytes(network) + self._data_bytes(),
+            2 * _num_bytes(network),
+        )
+
+    def _training(
+        self, stage: str, network: nn.Module, step_s: float, saved: int, steps: int, batch_size: int
+    ) -> Workload:
+        """``step_s`` and ``saved`` are of the probe's batch. Weights, gradients and two moments each, and the batch."""
+        scale = batch_size / len(self._probe)
+        weights = _num_bytes(network)
+        memory = BASE_BYTES + 5 * weights + int(saved * scale) + self._data_bytes()
+        return Workload(stage, START_S + steps * step_s * scale, memory, weights)
+
+    def _path_s(self, block: BlockSpace, supernet: BlockSupernet) -> float:
+        """The forward pass of the probe through a path of a block."""
+        inputs, paths = self._features[block.block_id], self._paths[block.block_id]
+        with torch.no_grad():
+            return sum(_seconds(partial(supernet, inputs, path)) for path in paths) / len(paths)
+
+    def _student_s(self) -> float:
+        """The forward pass of one image through a student of sampled paths."""
+        network = self._student().eval()
+        with torch.no_grad():
+            return _seconds(lambda: network(self._probe)) / len(self._probe)
+
+    def _student(self) -> StudentNetwork:
+        return assemble(self._teacher.stem, self.supernets, self._teacher.head, self._architecture)
+
+    @torch.no_grad()
+    def _run_teacher(self) -> Tensor:
+        logits: Tensor = self._teacher.network(self._probe)
+        return logits
+
+    def _data_bytes(self) -> int:
+        return (self._sizes.num_train + self._sizes.num_rating) * self._sizes.bytes_per_image
+
+
+@contextmanager
+def _threads(num_threads: int) -> Iterator[None]:
+    """As many threads in the body as the stage will have."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def num_nodes(block: BlockSpace) -> int:
+    """How many operations rating runs: the nodes of the trees that the block's cells make."""
+    return sum(math.prod(map(len, cell.candidates[: layer + 1])) for cell in block.cells for layer in range(cell.depth))
+
+
+def _sampled(block: BlockSpace) -> list[Path]:
+    """A few paths, evenly over the block's list."""
+    rows = torch.linspace(0, block.num_paths - 1, min(NUM_SAMPLED, block.num_paths)).long()
+    return [block.path_at(int(row)) for row in rows]
+
+
+def _last_of_all(space: SearchSpace) -> Architecture:
+    """The last path of each block that the one before it leads to."""
+    width, paths = space.blocks[0].spec.in_width, []
+    for block in space.blocks:
+        *_, path = block.paths_after(width)
+        paths.append(path)
+        width = block.out_width(path)
+    return Architecture(tuple(paths))
+
+
+@torch.no_grad()
+def _features(teacher: CutTeacher, images: Tensor) -> list[Tensor]:
+    """What goes into each block."""
+    x = teacher.stem(images)
+    features = []
+    for block in teacher.blocks:
+        features.append(x)
+        x = block(x)
+    return features
+
+
+def _train_step(network: nn.Module, forward: Callable[[], Tensor]) -> tuple[float, int]:
+    """Seconds of a forward and a backward pass, and the bytes that autograd keeps between them."""
+    saved: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    def step() -> None:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            outputs = forward()
+            if outputs.requires_grad:
+                outputs.square().mean().backward()
+
+    seconds = _seconds(step)
+    network.zero_grad(set_to_none=True)
+    return seconds, sum(saved.values())
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    """The shorter of two runs, after one that warms up."""
+    run()
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _num_bytes(network: nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())

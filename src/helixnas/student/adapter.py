@@ -1,0 +1,138 @@
+"""What joins cells of widths of their own to the teacher's features, while they are distilled and rated only.
+
+See ``docs/decisions/0002-adapters.md``.
+"""
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, linear
+
+from helixnas.search_space import BlockSpace, BlockSpec, Cell, TargetShape, target_shape
+
+
+class Adapter(nn.Module):
+    """A linear map of channels without a bias; maps may be brought to another size first."""
+
+    def __init__(self, in_width: int, out_width: int, layout: str, size: tuple[int, ...] | None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(out_width, in_width)))
+        self._layout, self._size = layout, size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The channels of a feature in its layout, mixed."""
+        return _mixed(_resized(x, self._size), self.weight, self._layout)
+
+
+def _resized(x: Tensor, size: tuple[int, ...] | None) -> Tensor:
+    return x if size is None or tuple(x.shape[2:]) == size else adaptive_avg_pool2d(x, cast("tuple[int, int]", size))
+
+
+def _mixed(x: Tensor, weight: Tensor, layout: str) -> Tensor:
+    return conv2d(x, weight[:, :, None, None]) if layout == "NCHW" else linear(x, weight)
+
+
+class Adapters(nn.Module):
+    """The adapters of a block's cells: none where a cell has the teacher's interface.
+
+    Each cell has its own, but in a block that shares layers: there cells that take or give alike share these, too.
+    """
+
+    def __init__(self, block: BlockSpace) -> None:
+        super().__init__()
+        self._block, shape = block, target_shape(block)
+        self.entries, self.exits = nn.ModuleDict(), nn.ModuleDict()
+        for index, cell in enumerate(block.cells):
+            self._add_entry(index, cell)
+            if shape is not None:
+                self._add_exits(index, cell, shape)
+
+    def _add_entry(self, index: int, cell: Cell) -> None:
+        spec = self._block.spec
+        width, size = cell.in_width or spec.in_width, cell.in_size or spec.in_size
+        name = self._name(index, width)
+        if (width, size) != (spec.in_width, spec.in_size) and name not in self.entries:
+            self.entries[name] = Adapter(spec.in_width, width, spec.in_layout or spec.layout, cell.in_size)
+
+    def _add_exits(self, index: int, cell: Cell, shape: TargetShape) -> None:
+        size = None if cell.in_size is None else shape.size
+        for width in cell.out_widths:
+            name = self._name(index, width)
+            if name not in self.exits:
+                self.exits[name] = Adapter(width, shape.width, self._block.spec.layout, size)
+
+    def _name(self, index: int, width: int) -> str:
+        return str(width) if self._block.shares_layers else f"{index}_{width}"
+
+    def entry(self, index: int) -> Adapter | None:
+        """The adapter before a cell."""
+        name = self._name(index, self._block.cells[index].in_width or self._block.spec.in_width)
+        return cast("Adapter", self.entries[name]) if name in self.entries else None
+
+    def exit(self, index: int, width: int) -> Adapter | None:
+        """The adapter behind a cell, where it gives ``width``."""
+        name = self._name(index, width)
+        return cast("Adapter", self.exits[name]) if name in self.exits else None
+
+    def scale_exits(self, std: Tensor) -> None:
+        """Give each component of the target its deviation, where what the cells give has deviation 1."""
+        for adapter in self.exits.values():
+            weight = cast("Adapter", adapter).weight
+            weight.copy_(std[:, None] * weight / weight.norm(dim=1, keepdim=True))
+
+
+class Target(nn.Module):
+    """What a block's cells imitate: the teacher's output less its mean, on its leading principal components.
+
+    As many components as the narrowest cell has channels: so each cell can reach the target, however narrow it is, and
+    no rating is decided by the rank of an adapter. ``variance`` [r] is what the components hold, and the loss's unit.
+    """
+
+    basis: Tensor
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, shape: TargetShape, spec: BlockSpec) -> None:
+        super().__init__()
+        self.register_buffer("basis", torch.eye(shape.width, spec.out_width))
+        self.register_buffer("mean", torch.zeros(spec.out_width))
+        self.register_buffer("variance", torch.ones(shape.width, dtype=torch.float64))
+        self._size = shape.size if shape.size != spec.out_size else None
+        self._layout, self._channel_axis = spec.layout, 1 + spec.channel_axis
+
+    @torch.no_grad()
+    def fit(self, features: Iterable[Tensor]) -> None:
+        """Take mean and components from the teacher's outputs, in float64; a component's largest part is positive."""
+        width = len(self.mean)
+        count, total = 0, torch.zeros(width, dtype=torch.float64)
+        squares = torch.zeros(width, width, dtype=torch.float64)
+        for feature in features:
+            rows = _resized(feature, self._size).movedim(self._channel_axis, -1).flatten(0, -2).cpu().double()
+            count, total, squares = count + len(rows), total + rows.sum(0), squares + rows.T @ rows
+        mean = total / count
+        variance, vectors = torch.linalg.eigh(squares / count - torch.outer(mean, mean))
+        basis = vectors.flip(1).T[: len(self.variance)]
+        largest = basis.gather(1, basis.abs().argmax(1, keepdim=True))
+        self.basis.copy_(basis * largest.sign())
+        self.mean.copy_(mean)
+        self.variance.copy_(variance.flip(0)[: len(self.variance)].clamp_min(0))
+
+    def forward(self, y: Tensor) -> Tensor:
+        """The teacher's output as the target, [.., r] in its layout."""
+        rows = _mixed(_resized(y, self._size), self.basis, self._layout)
+        shift = self.basis @ self.mean
+        return rows - (shift[:, None, None] if self._layout == "NCHW" else shift)
+
+
+def has_tail(block: BlockSpace) -> bool:
+    """Whether a student keeps an adapter behind this block: the last one, where it has an interface of its own."""
+    return block.is_last and target_shape(block) is not None
+
+
+def new_tail(spec: BlockSpec, width: int) -> nn.Conv2d | nn.Linear:
+    """The one adapter that a student keeps: from its last width to what the teacher's head takes, with a bias."""
+    if spec.layout == "NCHW":
+        return nn.Conv2d(width, spec.out_width, 1)
+    return nn.Linear(width, spec.out_width)

@@ -1,0 +1,43 @@
+"""Operations on tokens [N, L, C]."""
+
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from helixnas.search_space import LayerSpec
+
+HEAD_WIDTH = 32
+
+
+class TransformerLayer(nn.Module):
+    """Attention and MLP, each behind a LayerNorm and with a shortcut (ViT, arXiv 2010.11929).
+
+    ``attention`` is the inner width of attention as a share of the tokens' width, in heads of about 32. Where the layer
+    changes the width, a linear map of each token comes first.
+    """
+
+    def __init__(self, layer: LayerSpec, attention: float, mlp_ratio: float) -> None:
+        super().__init__()
+        width, hidden = layer.out_width, round(layer.out_width * mlp_ratio)
+        self.embed = nn.Linear(layer.in_width, width) if layer.in_width != width else nn.Identity()
+        self.num_heads = max(1, round(width * attention / HEAD_WIDTH))
+        inner = self.num_heads * max(1, round(width * attention / self.num_heads))
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.project = nn.Linear(width, 3 * inner), nn.Linear(inner, width)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, L, in_width] to [N, L, out_width]."""
+        x = self.embed(x)
+        x = x + self._attend(self.norm1(x))
+        y: Tensor = x + self.mlp(self.norm2(x))
+        return y
+
+    def entrances(self) -> list[nn.Linear]:
+        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        return [self.embed] if isinstance(self.embed, nn.Linear) else []
+
+    def _attend(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = scaled_dot_product_attention(q, k, v)
+        y: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
+        return y

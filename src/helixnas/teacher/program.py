@@ -1,0 +1,44 @@
+"""A network that torch exported (``.pt2``), such as a student of the registry, as an ordinary module again."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, fx, nn
+
+from helixnas.errors import ArtifactError
+
+
+def load_program(path: Path) -> nn.Module:
+    """The exported network of one input and one output, with weights that train; ArtifactError if it is none."""
+    if not zipfile.is_zipfile(path):
+        raise ArtifactError(f"{path} must be a network that torch exported, but is no archive. Get it anew.")
+    module = torch.export.load(path).module()
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in module.graph.nodes:
+        if node.op == "output":
+            (value,) = node.args[0] if isinstance(node.args[0], tuple | list) else (node.args[0],)
+            graph.output(copies[value])
+        elif node.op != "call_module":  # export's own check of the input's shape is all that it calls so
+            copies[node] = graph.node_copy(node, lambda old: copies[old])
+    return fx.GraphModule(module, graph)
+
+
+class FromPixels(nn.Module):
+    """A network that normalises its images itself, made to take normalised ones as every teacher does."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [N, classes] of normalised images [N, C, H, W]."""
+        logits: Tensor = self.network(x * self.std + self.mean)
+        return logits

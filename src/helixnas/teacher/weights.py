@@ -1,0 +1,80 @@
+"""A network's weights, from a file of safetensors or of torch. Nothing in a file is ever run."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from helixnas.errors import ArtifactError
+
+WRAPPINGS = ("state_dict", "model", "model_state_dict", "net")
+"""Where a checkpoint keeps the weights, if not at its top."""
+PREFIX = "module."
+"""What DataParallel puts before every name."""
+NUM_NAMED = 3
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a ``.safetensors`` file, or a state dict that torch saved, into ``network``, whose names they must be.
+
+    ArtifactError if it is missing, would need to run code, or does not fit.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"teacher.weights must be a file, but {path} is not. Correct the path, or set it to null.")
+    weights = _read(path)
+    fault = _misfit(network.state_dict(), weights)
+    if fault:
+        raise ArtifactError(
+            f"teacher.weights must fit the teacher, but {path} does not: {fault}. "
+            "Correct teacher.source, teacher.model_args or the file."
+        )
+    network.load_state_dict(weights)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(
+            f"teacher.weights must be safetensors, or a state dict and nothing else, but {path} is not: {reason}. "
+            "Save it anew: torch.save(network.state_dict(), ...)."
+        ) from error
+    weights = _unwrapped(found)
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ArtifactError(f"teacher.weights must hold tensors by name, but {path} holds other things too.")
+    return weights
+
+
+def _unwrapped(found: Any) -> dict[str, Tensor]:
+    for key in WRAPPINGS:
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping):
+        return {}
+    has_prefix = all(str(name).startswith(PREFIX) for name in found)
+    return {str(name).removeprefix(PREFIX) if has_prefix else str(name): value for name, value in found.items()}
+
+
+def _misfit(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> str:
+    """What does not fit, in a few words; nothing if all does."""
+    shapes = [name for name in wanted if name in got and wanted[name].shape != got[name].shape]
+    misshapen = [f"{name} is {list(got[name].shape)} for {list(wanted[name].shape)}" for name in shapes]
+    faults = {
+        "it lacks": [name for name in wanted if name not in got],
+        "it has too": [name for name in got if name not in wanted],
+        "of another shape": misshapen,
+    }
+    return "; ".join(
+        f"{what} {', '.join(names[:NUM_NAMED])}"
+        + (f" and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else "")
+        for what, names in faults.items()
+        if names
+    )

@@ -1,0 +1,90 @@
+"""The price of every path: the sum of its candidates, each counted once, for each width that may come in."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from helixnas.cost import count, count_paths, in_widths, path_runs
+from helixnas.search_space import TEACHER, BlockSpace, BlockSpec, Cell, SearchSpace, mbconv
+from helixnas.student import BlockSupernet
+from helixnas.teacher import CutTeacher
+
+CANDIDATES = (mbconv(3, 2, 0.25), mbconv(5, 2, 0.25), mbconv(3, 4, 0.0))
+
+
+def varied(side: int = 5) -> SearchSpace:
+    """Two blocks whose cells end in widths of their own: what comes into block 1 varies."""
+    ends = [(12,), (8, 16), (16,)]
+    first = tuple(Cell(widths, (2,) * len(widths), (CANDIDATES,) * len(widths)) for widths in ends)
+    second = (Cell((8, 10), (1, 2), (CANDIDATES, CANDIDATES[:2])), Cell((10,), (2,), (CANDIDATES,)))
+    specs = (
+        BlockSpec(0, (4, 2 * side, 2 * side), (16, side, side), "NCHW", ("a",)),
+        BlockSpec(1, (16, side, side), (10, -(-side // 2), -(-side // 2)), "NCHW", ("b",)),
+    )
+    return SearchSpace((BlockSpace(specs[0], first), BlockSpace(specs[1], second)))
+
+
+def test_the_widths_that_may_come_in_are_those_that_the_block_before_may_give(space: SearchSpace) -> None:
+    assert [in_widths(varied(), block_id) for block_id in (0, 1)] == [(4,), (12, 16)]
+    assert [in_widths(space, block_id) for block_id in (0, 1, 2)] == [(8,), (8,), (16,)]
+
+
+def test_the_table_holds_what_each_path_counts_as_a_whole(teacher: CutTeacher, space: SearchSpace) -> None:
+    for block, teacher_block in zip(space.blocks, teacher.blocks, strict=True):
+        table = count_paths(block, in_widths(space, block.block_id), teacher_block).check(block)
+        supernet = BlockSupernet(block, teacher_block)
+        for path, cost in zip(block.paths(), table.costs, strict=True):
+            assert count(nn.Sequential(*supernet.operations(path)), block.spec.in_shape) == cost
+        assert table.costs[0] == count(teacher_block, block.spec.in_shape)
+
+
+@pytest.mark.parametrize("side", [4, 5, 7])
+def test_every_width_that_may_come_in_has_its_own_rows(side: int) -> None:
+    block = varied(side).blocks[1]
+    table = count_paths(block, (12, 16), nn.Identity()).check(block)
+    assert table.in_widths == (12,) * block.num_paths + (16,) * block.num_paths
+    assert table.paths == tuple(path.key for path in block.paths()) * 2
+    for in_width, rows in ((12, table.costs[: block.num_paths]), (16, table.costs[block.num_paths :])):
+        shape = (in_width, side, side)
+        supernet = BlockSupernet(replace(block, spec=replace(block.spec, in_shape=shape)), nn.Identity())
+        for path, cost in zip(block.paths(), rows, strict=True):
+            assert count(nn.Sequential(*supernet.operations(path)), shape) == cost
+
+
+def test_each_candidate_of_a_layer_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def counted(network: nn.Module, in_shape: tuple[int, ...]) -> object:
+        shapes.append(in_shape)
+        return count(network, in_shape)
+
+    monkeypatch.setattr("helixnas.cost.table.count", counted)
+    count_paths(varied().blocks[1], (12, 16), nn.Identity())
+    # cell 0: three candidates for each width, two behind them; cell 1: three for each width
+    assert len(shapes) == 2 * 3 + 2 + 2 * 3
+
+
+def test_layers_alike_are_priced_each_on_its_own_map() -> None:
+    cell = Cell((8, 8, 8), (2, 2, 2), (CANDIDATES[:1],) * 3)
+    block = BlockSpace(BlockSpec(0, (8, 9, 9), (8, 2, 2), "NCHW", ("a",)), (cell,))
+    supernet = BlockSupernet(block, nn.Identity())
+    (path,) = block.paths()  # 9x9 to 5x5 to 3x3 to 2x2
+    table = count_paths(block, (8,), nn.Identity())
+    assert table.costs == (count(nn.Sequential(*supernet.operations(path)), (8, 9, 9)),)
+
+
+def test_there_is_a_run_of_every_path_in_the_order_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Cell((10,), (2,), ((TEACHER,),))
+    block = varied().blocks[1]
+    block = replace(block, cells=(kept, *block.cells))
+    teacher_block = nn.Conv2d(12, 10, 3, 2, 1)
+    table = count_paths(block, (12,), teacher_block)
+    for run in path_runs(block, 12, teacher_block, 3, torch.device("cpu")):
+        run()
+    monkeypatch.setattr("helixnas.cost.table.runner", lambda network, inputs: (network, inputs))
+    runs = path_runs(block, 12, teacher_block, 3, torch.device("cpu"))
+    assert [inputs.shape for _, inputs in runs] == [(3, 12, 5, 5)] * block.num_paths
+    assert not any(module.training for network, _ in runs for module in network[:1])
+    assert tuple(count(network, (12, 5, 5)) for network, _ in runs) == table.costs

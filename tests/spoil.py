@@ -1,0 +1,60 @@
+"""Ways to spoil a project's folder, each as a function of the folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.parameters import change
+from helixnas.config import load
+from tests.project import stages
+
+Spoil = Callable[[Path], object]
+
+
+def text(old: str, new: str) -> Spoil:
+    """Another text in params.yaml, which must be there."""
+
+    def spoil(root: Path) -> None:
+        path = root / "params.yaml"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+
+    return spoil
+
+
+def value(*overrides: str) -> Spoil:
+    """Other values in params.yaml, each possible by itself."""
+    return lambda root: change(root, None, overrides)
+
+
+def gone(path: str) -> Spoil:
+    return lambda root: (root / path).unlink()
+
+
+def truncated(path: str) -> Spoil:
+    return lambda root: (root / path).write_bytes((root / path).read_bytes()[:-100])
+
+
+def tampered(path: str) -> Spoil:
+    """Another loss in a table, and its header as it was."""
+
+    def spoil(root: Path) -> None:
+        table = pq.read_table(root / path)
+        frame = table.to_pandas()
+        frame.loc[1, "distill_loss"] = 0.0
+        changed = pa.Table.from_pandas(frame, preserve_index=False)
+        pq.write_table(changed.replace_schema_metadata(table.schema.metadata), root / path)
+
+    return spoil
+
+
+def resized(root: Path) -> None:
+    """Images of another size, where the teacher saw the old ones."""
+    change(root, None, ["data.image_size=16"])
+    next(stages(1)).run(root, load(root))
+
+
+def unspoilt(root: Path) -> None:
+    """Nothing is wrong in the folder: the command is."""

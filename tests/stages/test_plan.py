@@ -1,0 +1,104 @@
+"""helixnas plan: what it says before a run is what the run then does."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from flows.parameters import change
+from helixnas.config import RunConfig, load
+from helixnas.report import print_plan
+from helixnas.stages.plan import Plan, plan
+from helixnas.stages.workload import num_nodes
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plan")
+    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    change(folder, "tiny", [])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(root: Path) -> RunConfig:
+    return load(root)
+
+
+@pytest.fixture(scope="module")
+def made(config: RunConfig) -> Plan:
+    return plan(config)
+
+
+def test_the_cut_is_told_with_shapes_and_shares(made: Plan) -> None:
+    assert [block.modules for block in made.blocks] == [("layer1",), ("layer2",), ("layer3", "layer4")]
+    assert made.blocks[0].in_shape == (64, 4, 4)
+    assert [block.out_shape[0] for block in made.blocks] == [8, 16, 32]
+    assert all(block.madds_share > 0 for block in made.blocks)
+    assert sum(block.madds_share for block in made.blocks) < 1  # stem and head take the rest
+    assert made.num_architectures == made.blocks[0].num_paths ** 3
+
+
+def test_a_budget_that_can_be_met_is_no_fault(made: Plan) -> None:
+    assert made.fault is None
+    madds = made.reach["madds"]
+    assert madds.least <= (madds.limit or 0) <= madds.teacher <= madds.most
+    assert made.reach["num_params"].limit is None
+
+
+def test_every_stage_has_its_time_memory_and_disk(made: Plan) -> None:
+    stages = ["data", "teacher"]
+    stages += [f"{name}@{block_id}" for name in ("distill", "rating") for block_id in range(3)]
+    assert [workload.stage for workload in made.workloads] == [*stages, "cost", "search", "retrain", "report"]
+    assert all(workload.time_s > 0 and workload.memory_bytes > 2**28 for workload in made.workloads)
+    assert made.workloads[0].disk_bytes == 1797 * 16 * 16
+
+
+def test_more_epochs_take_more_time(config: RunConfig, made: Plan) -> None:
+    longer = config.model_copy(update={"distill": config.distill.model_copy(update={"epochs": 400})})
+    times = {workload.stage: workload.time_s for workload in made.workloads}
+    assert {w.stage: w.time_s for w in plan(longer).workloads}["distill@1"] > 2 * times["distill@1"]
+
+
+def test_every_operation_of_the_tree_is_counted_once() -> None:
+    from helixnas.search_space import BlockSpace, BlockSpec, Candidate, Cell
+
+    options = tuple(Candidate("op", (("n", n),)) for n in range(6))
+    cells = (Cell((8,) * 4, (1,) * 4, (options,) * 4), Cell((8,), (1,), (options[:2],)))
+    assert num_nodes(BlockSpace(BlockSpec(0, (8, 4, 4), (8, 4, 4), "NCHW", ("m",)), cells)) == 6 + 36 + 216 + 1296 + 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "fault"),
+    [("madds=10%", "Raise search.budget.madds to at least"), ("latency_ms=0.001", "Raise search.budget.latency_ms to")],
+)
+def test_a_budget_out_of_reach_is_a_fault_with_the_nearest(root: Path, limit: str, fault: str) -> None:
+    made = plan(load(root, [f"search.budget.{limit}"]))
+    assert fault in (made.fault or "")
+
+
+def test_a_plan_is_printed_whole(made: Plan) -> None:
+    console = Console(width=100, record=True)
+    print_plan(asdict(made), console)
+    text = console.export_text()
+    assert "…" not in text
+    for word in ("64x4x4", "layer3 ... layer4", "num_params", "distill@2", "architectures", "cpu"):
+        assert word in text
+
+
+def test_the_command_writes_json_and_exits_with_2_where_the_budget_is_out_of_reach(root: Path, tmp_path: Path) -> None:
+    shutil.copy(root / "params.yaml", tmp_path)
+    change(tmp_path, None, ["search.budget.madds=10%", "cost.latency.num_rounds=0"])
+    command = [sys.executable, "-m", "helixnas", "plan", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["fault"] == done.stderr.removeprefix("error: ").strip()
+    assert "latency_ms" not in json.loads(done.stdout)["reach"]
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "params.yaml"]  # nothing is written
