@@ -1,6 +1,6 @@
 """The automatic cut: three ways to find where one tensor crosses, each tried where those before it fail."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +29,21 @@ def auto(network: nn.Module, num_blocks: int, example: Tensor) -> CutTeacher:
     for name, find in WAYS.items():
         try:
             teacher = assemble(network, find(network, num_blocks, example), example)
-            for images in (example, -example[:1]):  # another image too: the code may depend on the data
+            for images in (example, *_others(teacher, example)):
                 prove(teacher, images)
         except CutError as error:
             reasons.append(f"{name}: {error}")
         else:
             return teacher
-    raise CutError("The teacher cannot be cut by itself. " + " ".join(reasons))
+    asked = f"The teacher must fall apart into {num_blocks} blocks, but no way to cut it works."
+    remedy = "Ask for fewer blocks, or list the modules of each in teacher.blocks."
+    raise CutError("\n  ".join([asked, *reasons, remedy]))
+
+
+def _others(teacher: CutTeacher, example: Tensor) -> Iterator[Tensor]:
+    """Images unlike the example, where code between modules is left out, which might do something for them."""
+    if teacher.boundaries.method == "hooks":
+        yield from (factor * example[:1] for factor in (-1, 0, 0.01, 100))
 
 
 @torch.no_grad()
@@ -46,11 +54,10 @@ def _require_steady(network: nn.Module, example: Tensor) -> None:
     if not isinstance(value, Tensor):
         raise CutError(f"The teacher must return one tensor, but returns {type(value).__name__}.")
     if not _equal(value, second[""]):
-        where = next(
-            (path for path, one in first.items() if path and not _equal(one, second.get(path))), "its own code"
-        )
+        changed = (path for path, one in first.items() if path and not _equal(one, second.get(path)))
+        where = next(changed, "its own code")
         raise CutError(
-            f"The teacher must give the same twice in eval mode, but does not: it differs first in {where!r}. "
+            f"The teacher must give the same twice in eval mode, but differs first in {where}. "
             "Is something random there, or kept between calls?"
         )
 

@@ -3,7 +3,10 @@
 What it records is the forward pass in eval mode, whatever mode a piece is in later; the weights are the teacher's own.
 """
 
-from collections.abc import Sequence
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import torch
 from torch import Tensor, fx, nn
@@ -11,8 +14,7 @@ from torch import Tensor, fx, nn
 from helixnas.errors import CutError
 from helixnas.teacher import graph
 from helixnas.teacher.boundaries import Boundaries
-from helixnas.teacher.choose import choose
-from helixnas.teacher.points import graph_points
+from helixnas.teacher.crossings import boundaries
 from helixnas.teacher.trace import Span
 
 
@@ -20,17 +22,16 @@ def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
     """The boundaries of ``num_blocks`` blocks, or CutError that says what torch.export met."""
     module = _exported(network, example)
     nodes = graph.steps(module.graph)
-    found, total = graph_points(module, nodes, _spans(network, nodes), example)
-    chosen = choose(found, num_blocks, total)
-    return Boundaries("export", tuple(nodes[point.position].name for point in chosen))
+    ends = boundaries(module, nodes, _spans(network, nodes), num_blocks, example)
+    return Boundaries("export", tuple(node.name for node in ends))
 
 
 def split(
-    network: nn.Module, boundaries: Boundaries, example: Tensor
+    network: nn.Module, at: Boundaries, example: Tensor
 ) -> tuple[Sequence[fx.GraphModule], Sequence[tuple[str, ...]]]:
     """Stem, blocks and head, and the modules of each; CutError if the network has no such steps."""
     module = _exported(network, example)
-    pieces = graph.Flow(module, graph.steps(module.graph), example).split(boundaries.names)
+    pieces = graph.Flow(module, graph.steps(module.graph), example).split(at.names)
     return pieces, graph.covered(pieces)
 
 
@@ -38,7 +39,7 @@ def _exported(network: nn.Module, example: Tensor) -> fx.GraphModule:
     """The network as a graph of torch's own operations, for batches of any size, sharing the weights."""
     batch = torch.export.Dim("batch")
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _silence():
             module = torch.export.export(network, (example,), dynamic_shapes=({0: batch},)).module()
     except Exception as error:  # torch.export raises whatever it meets in foreign code
         reason = " ".join(str(error).split())[:200]
@@ -52,6 +53,19 @@ def _exported(network: nn.Module, example: Tensor) -> fx.GraphModule:
         elif node.op != "call_module":  # export's own check of the input's shape is all that it calls so
             copies[node] = made.node_copy(node, lambda old: copies[old])
     return fx.GraphModule(module, made)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """torch prints and logs pages on what it cannot export; the error that it raises says enough."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _spans(network: nn.Module, nodes: list[fx.Node]) -> list[Span]:

@@ -7,8 +7,7 @@ from torch import Tensor, fx, nn
 from helixnas.errors import CutError
 from helixnas.teacher import graph
 from helixnas.teacher.boundaries import Boundaries
-from helixnas.teacher.choose import choose
-from helixnas.teacher.points import graph_points
+from helixnas.teacher.crossings import boundaries
 from helixnas.teacher.trace import Address, TraceFault, Tracer, callers, record, record_deeply, scratch, spans
 
 
@@ -17,25 +16,24 @@ def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
     fine = _recorded(network)
     nodes = graph.steps(fine.graph)
     graph.result(nodes)
-    found, total = graph_points(fx.GraphModule(fine.root, fine.graph), nodes, spans(fine), example)
-    boundaries = [nodes[point.position] for point in choose(found, num_blocks, total)]
-    opened = _opened(fine, boundaries)
+    ends = boundaries(fx.GraphModule(fine.root, fine.graph), nodes, spans(fine), num_blocks, example)
+    opened = _opened(fine, ends)
     while True:
         coarse = record(scratch(network), _others(opened))
         flow = graph.Flow(coarse.root, graph.steps(coarse.graph), example)
-        ends = [coarse.at[_address(fine, node, opened)] for node in boundaries]
-        takers = {path for end in ends for path in _takers(flow, end)} - opened
+        found = [coarse.at[_address(fine, end, opened)] for end in ends]
+        takers = {path for node in found for path in _takers(flow, node)} - opened
         if not takers:
-            return Boundaries("fx", tuple(end.name for end in ends), tuple(sorted(opened)))
+            return Boundaries("fx", tuple(node.name for node in found), tuple(sorted(opened)))
         opened |= takers
 
 
 def split(
-    network: nn.Module, boundaries: Boundaries, example: Tensor
+    network: nn.Module, at: Boundaries, example: Tensor
 ) -> tuple[Sequence[fx.GraphModule], Sequence[tuple[str, ...]]]:
     """Stem, blocks and head, and the modules of each; CutError if the network has no such steps."""
-    nodes = graph.trace(network, boundaries.modules)
-    pieces = graph.Flow(network, nodes, example).split(boundaries.names)
+    nodes = graph.trace(network, at.modules)
+    pieces = graph.Flow(network, nodes, example).split(at.names)
     return pieces, graph.covered(pieces)
 
 
@@ -47,10 +45,10 @@ def _recorded(network: nn.Module) -> Tracer:
         raise CutError(f"its own code is no fixed graph: {fault.reason}") from fault
 
 
-def _opened(fine: Tracer, boundaries: Sequence[fx.Node]) -> set[str]:
+def _opened(fine: Tracer, ends: Sequence[fx.Node]) -> set[str]:
     """The modules that a boundary lies inside, and those whose result is more than one value, of which a graph of
     whole modules could not know the number."""
-    inside = {call.path for node in boundaries for call in callers(fine, node) if call.result is not node}
+    inside = {call.path for node in ends for call in callers(fine, node) if call.result is not node}
     return inside | {call.path for call in fine.calls.values() if call.result is None}
 
 

@@ -132,7 +132,6 @@ def _spans(root: Call, members: Sequence[Call]) -> list[Span]:
 
 
 def _is_needed_later(call: Call, following: Sequence[Call], root: Call) -> bool:
-    """Whether a module behind the next one takes what this one made."""
-    if not following:
-        return False
-    return any(call.made in other.needs and other.began > following[0].ended for other in root.inside())
+    """Whether a module takes what this one made although another has made something of it."""
+    moved = next((other for other in following if other.made != call.made), None)  # some give what they are given
+    return moved is not None and any(call.made in other.needs and other.began > moved.ended for other in root.inside())

@@ -116,10 +116,8 @@ def _is_other(num: int, other: int) -> bool:
 
 def _too_few(groups: Sequence[Sequence[Point]], num_blocks: int) -> str:
     names = ", ".join(_best(group).name for group in groups) or "none"
-    remedy = (
-        f"Ask for at most {len(groups) - 1}" if len(groups) > 1 else "Name the modules of each block in teacher.blocks"
-    )
+    remedy = f" Ask for at most {len(groups) - 1}." if len(groups) > 1 else ""
     return (
         f"{num_blocks} blocks need {num_blocks + 1} places where exactly one tensor crosses, a map or tokens, with "
-        f"multiply-adds between them, but {len(groups)} were found: {names}. {remedy}."
+        f"multiply-adds between them, but {len(groups)} were found: {names}.{remedy}"
     )

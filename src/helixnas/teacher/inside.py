@@ -1,7 +1,7 @@
 """What a piece is made of: whether its output's channels come first, and which of its layers could be left out."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor, fx, nn
 
 from helixnas.errors import CutError
 from helixnas.teacher import graph
+from helixnas.teacher.crossings import single_crossings
 from helixnas.teacher.layout import channel_axis
 from helixnas.teacher.measure import Step, measure
-from helixnas.teacher.points import single_crossings
 from helixnas.teacher.sizes import sizes
 from helixnas.teacher.trace import TraceFault, record_deeply, scratch, spans
 
@@ -40,7 +40,7 @@ def look_inside(piece: nn.Module, inputs: Tensor) -> Inside:
         nodes = graph.steps(tracer.graph)
         module = fx.GraphModule(tracer.root, tracer.graph)
         known = sizes(module, nodes, inputs)
-        crossings = list(single_crossings(nodes, known))
+        crossings = single_crossings(nodes, known)
         steps = measure(module, crossings, inputs).steps
         axis = channel_axis(graph.result(nodes), steps, module)
     except (CutError, TraceFault):
@@ -53,7 +53,8 @@ def look_inside(piece: nn.Module, inputs: Tensor) -> Inside:
     ]
     units = [span.path for span in rows if _is_layer_of_stage(piece, span.path)]
     innermost = [path for path in units if not any(other.startswith(f"{path}.") for other in units)]
-    return Inside(axis, tuple(innermost) if _runs_without(piece, innermost, inputs) else ())
+    shape = steps[graph.result(nodes)].shape
+    return Inside(axis, tuple(innermost) if innermost and _gives(shape, piece, innermost, inputs) else ())
 
 
 def _before(nodes: Sequence[fx.Node], varied: Collection[fx.Node]) -> list[fx.Node]:
@@ -64,9 +65,9 @@ def _before(nodes: Sequence[fx.Node], varied: Collection[fx.Node]) -> list[fx.No
     return before
 
 
-def _is_in_a_row(entry: fx.Node, exit_: fx.Node, crossings: Collection[fx.Node], steps: Mapping[fx.Node, Step]) -> bool:
+def _is_in_a_row(entry: fx.Node, exit_: fx.Node, crossings: Set[fx.Node], steps: Mapping[fx.Node, Step]) -> bool:
     """Whether one tensor enters a module and one of the same shape leaves it, with nothing past it."""
-    return entry is not exit_ and {entry, exit_} <= set(crossings) and steps[entry].shape == steps[exit_].shape
+    return entry is not exit_ and {entry, exit_} <= crossings and steps[entry].shape == steps[exit_].shape
 
 
 def _is_layer_of_stage(piece: nn.Module, path: str) -> bool:
@@ -78,12 +79,12 @@ def _is_layer_of_stage(piece: nn.Module, path: str) -> bool:
 
 
 @torch.no_grad()
-def _runs_without(piece: nn.Module, names: Sequence[str], inputs: Tensor) -> bool:
+def _gives(shape: tuple[int, ...] | None, piece: nn.Module, without: Sequence[str], inputs: Tensor) -> bool:
     """Whether a piece still gives its shape when the named submodules give what they are given."""
     shorter = scratch(piece)
-    for name in names:
+    for name in without:
         shorter.set_submodule(name, nn.Identity())
     try:
-        return bool(shorter(inputs).shape == piece(inputs).shape)
+        return bool(shorter(inputs).shape == shape)
     except (TypeError, RuntimeError, AttributeError):  # they are given more than one tensor, or asked for more
         return False

@@ -52,7 +52,7 @@ def prove(teacher: CutTeacher, example: Tensor) -> None:
 
     The same for its first image alone, since a piece must take batches of any size; and no piece may change its input.
     """
-    for images in (example, example[:1]):
+    for images in (example, example[:1])[: len(example)]:
         whole = teacher.network(images)
         difference = float((_run(teacher, images) - whole).abs().max())
         allowed = 1e-5 * max(1.0, float(whole.abs().max()))

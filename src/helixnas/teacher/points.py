@@ -1,15 +1,10 @@
-"""Where exactly one tensor crosses: the places at which a recorded network can be cut."""
+"""A place at which a network can be cut, and what is known of it."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, fx
-
 from helixnas.search_space.block import Layout
-from helixnas.teacher.graph import varying
-from helixnas.teacher.layout import MAP, TOKENS, channel_axis, layout_of, num_positions, step_name
-from helixnas.teacher.measure import measure
-from helixnas.teacher.sizes import sizes
+from helixnas.teacher.layout import MAP, TOKENS, num_positions
 from helixnas.teacher.trace import Span
 
 POOLED = 4
@@ -43,24 +38,6 @@ class Point:
     @property
     def num_positions(self) -> int:
         return num_positions(self.shape, self.layout)
-
-
-def single_crossings(nodes: Sequence[fx.Node], known: Collection[fx.Node] = ()) -> Iterator[fx.Node]:
-    """The steps behind which nothing but their own value is still needed, of what depends on the input.
-
-    ``known`` are sizes, which are known without it.
-    """
-    varied, place = varying(nodes, known), {node: position for position, node in enumerate(nodes)}
-    live: set[fx.Node] = set()
-    for position, node in enumerate(nodes):
-        live |= {node} & varied
-        live = {
-            one
-            for one in live
-            if any(place.get(user, len(nodes)) > position for user in one.users if user not in known)
-        }
-        if live == {node}:
-            yield node
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +94,3 @@ def is_pooled(step_name: str, shape: tuple[int, ...] | None, before: Sequence[Po
     if len(shape) == TOKENS:
         return shape[1] == 1
     return shape[2:] == (1, 1) and bool(before) and before[-1].num_positions > POOLED
-
-
-def graph_points(
-    module: fx.GraphModule, nodes: Sequence[fx.Node], spans: Sequence[Span], example: Tensor
-) -> tuple[list[Point], int]:
-    """The places to cut a graph, in order, behind the first multiply-add and before the pooling; and all its madds."""
-    crossings = list(single_crossings(nodes, sizes(module, nodes, example)))
-    run = measure(module, crossings, example)
-    steps = [run.steps[node] for node in nodes]
-    line = Line([node.name for node in nodes], [s.shape for s in steps], [s.madds for s in steps], spans)
-    place = {node: position for position, node in enumerate(nodes)}
-    found: list[Point] = []
-    for node in crossings:
-        shape, madds = run.steps[node].shape, run.steps[node].madds
-        if madds and is_pooled(step_name(node, module), shape, found):
-            break
-        if madds and shape is not None and shape[0] == len(example) and node not in run.changed:
-            layout = layout_of(shape, example.shape, channel_axis(node, run.steps, module))
-            found += [line.point(place[node], layout)] if layout else []
-    return found, line.madds[-1]
