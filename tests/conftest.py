@@ -21,6 +21,7 @@ SMALL = [
     "search_space.expansions=[2]",
     "search_space.cells=[{depth:1,width:1.0},{depth:2,width:0.5}]",
     "search_space.allow_skip=false",
+    "search_space.fewer_layers=false",
     "distill.epochs=3",
     "distill.batch_size=32",
 ]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -52,6 +52,20 @@ class Data(Section):
     max_unreadable: Share
 
 
+# one kind of value is tried, not all, for one message; a tag with a hyphen stays out of the message's path
+ModuleLists = Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1), Tag("module-lists")]
+Blocks = Annotated[
+    Annotated[Literal["auto"], Tag("no-list")] | Annotated[Count, Tag("number-of-blocks")] | ModuleLists,
+    Discriminator(
+        lambda value: (
+            "no-list" if value == "auto" else {int: "number-of-blocks", list: "module-lists"}.get(type(value))
+        ),
+        custom_error_type="blocks",
+        custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
+    ),
+]
+
+
 class Teacher(Section):
     source: Annotated[
         str, Field(pattern=r"^(timm:.+|torchvision:\w+|factory:[\w.]+:\w+|models:/[^/@]+(/\d+|@[\w-]+))$")
@@ -60,7 +74,7 @@ class Teacher(Section):
     pretrained: bool
     weights: str | None
     block_ids: list[int]
-    blocks: Literal["auto"] | Count | Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+    blocks: Blocks
     num_threads: Count
     recipe: Recipe
 
@@ -96,6 +110,7 @@ class Space(Section):
     cells: list[CellShape]
     keep_teacher: bool
     allow_skip: bool
+    fewer_layers: bool
 
     @model_validator(mode="after")
     def something_to_choose(self) -> "Space":

@@ -9,7 +9,7 @@ from torch import nn
 from helixnas.cost.count import count
 from helixnas.cost.latency import Run, runner
 from helixnas.search_space import TEACHER, BlockSpace, Candidate, Cost, CostTable, LayerSpec, Path, SearchSpace
-from helixnas.student import build_operation, has_tail, new_operation, new_tail
+from helixnas.student import borrowed, build_operation, has_tail, new_operation, new_tail
 
 
 def in_widths(space: SearchSpace, block_id: int) -> tuple[int, ...]:
@@ -45,7 +45,7 @@ class _LayerCounter:
         total = Cost(0, 0)
         for layer, choice in zip(self._block.cells[path.cell].along(in_width, path.choices), path.choices, strict=True):
             candidate = layer.candidates[choice]
-            if candidate == TEACHER:
+            if candidate.kind == TEACHER.kind:
                 in_shape = self._block.spec.with_in_width(in_width).in_shape
             else:
                 in_shape = (layer.in_width, *size) if layer.is_map else (*size, layer.in_width)
@@ -65,9 +65,13 @@ class _LayerCounter:
     def _layer_cost(self, layer: LayerSpec, candidate: Candidate, in_shape: tuple[int, ...]) -> Cost:
         key = (layer, candidate, in_shape)
         if key not in self._known:
-            module = self._teacher_block if candidate == TEACHER else build_operation(layer, candidate)
-            self._known[key] = count(module, in_shape)
+            self._known[key] = count(self._module(layer, candidate), in_shape)
         return self._known[key]
+
+    def _module(self, layer: LayerSpec, candidate: Candidate) -> nn.Module:
+        if candidate.kind == TEACHER.kind:
+            return borrowed(self._teacher_block, self._block, candidate)
+        return build_operation(layer, candidate)
 
 
 def path_runs(
@@ -104,7 +108,9 @@ class _Modules:
         key = (layer, choice, layer is last)
         if key not in self._known:
             candidate = layer.candidates[choice]
-            is_teacher = candidate == TEACHER
-            made = self._teacher_block if is_teacher else new_operation(self._block, layer, candidate, is_last=key[2])
+            if candidate.kind == TEACHER.kind:
+                made = borrowed(self._teacher_block, self._block, candidate)
+            else:
+                made = new_operation(self._block, layer, candidate, is_last=key[2])
             self._known[key] = made.to(self._device).eval()
         return self._known[key]

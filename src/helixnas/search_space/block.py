@@ -133,6 +133,11 @@ class Cell:
         return self.candidates == ((TEACHER,),)
 
     @property
+    def is_of_teacher(self) -> bool:
+        """Whether this cell is made of the teacher's own layers, all of them or fewer."""
+        return all(option.kind == TEACHER.kind for options in self.candidates for option in options)
+
+    @property
     def is_trainable(self) -> bool:
         """Whether there is something to learn in this cell."""
         return self.candidates not in (((TEACHER,),), ((SKIP,),))

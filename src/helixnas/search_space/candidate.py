@@ -45,6 +45,11 @@ TEACHER = Candidate("teacher")
 """The teacher's own block, kept as it is."""
 
 
+def fewer_layers(num_dropped: int) -> Candidate:
+    """The teacher's block without the last ``num_dropped`` of its layers that keep their input's shape."""
+    return Candidate(TEACHER.kind, (("d", num_dropped),))
+
+
 SKIP = Candidate("skip")
 """Nothing at all: the input is the output."""
 

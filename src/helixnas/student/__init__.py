@@ -5,13 +5,14 @@ from helixnas.student.network import Deployed, StudentNetwork, assemble, reset
 from helixnas.student.ops import build_operation
 from helixnas.student.own import operation, register_own
 from helixnas.student.recalibrate import measuring, recalibrate
-from helixnas.student.supernet import BlockSupernet, new_operation
+from helixnas.student.supernet import BlockSupernet, borrowed, new_operation
 
 __all__ = [
     "BlockSupernet",
     "Deployed",
     "StudentNetwork",
     "assemble",
+    "borrowed",
     "build_operation",
     "has_tail",
     "measuring",

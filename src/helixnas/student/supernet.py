@@ -127,8 +127,9 @@ class _Cells:
         self._known: dict[tuple[int, bool, LayerSpec], nn.ModuleList] = {}
 
     def __call__(self, cell: Cell) -> nn.ModuleList:
-        if cell.is_teacher:
-            return nn.ModuleList([nn.ModuleList([copy.deepcopy(self._teacher_block)])])
+        if cell.is_of_teacher:
+            (options,) = cell.candidates
+            return nn.ModuleList([nn.ModuleList(borrowed(self._teacher_block, self._block, c) for c in options)])
         layers = enumerate(cell.layers(cell.in_width or self._block.spec.in_width), start=1)
         return nn.ModuleList(self._layer(position, position == cell.depth, layer) for position, layer in layers)
 
@@ -152,6 +153,17 @@ def wrapped(operation: nn.Module, block: BlockSpace, *, is_last: bool) -> nn.Mod
     if not is_last:
         return operation
     return _Last(operation, is_nonnegative=spec.is_nonnegative and target_shape(block) is None)
+
+
+def borrowed(teacher_block: nn.Module, block: BlockSpace, candidate: Candidate) -> nn.Module:
+    """A copy of the teacher's block, without as many of its last droppable layers as the candidate says."""
+    made = copy.deepcopy(teacher_block)
+    num_dropped = int(dict(candidate.numbers).get("d", 0))
+    if num_dropped:  # what is left has to learn, where the whole block is the teacher's and fixed
+        made.requires_grad_(True)
+    for name in block.spec.droppable[len(block.spec.droppable) - num_dropped :]:
+        made.set_submodule(name, nn.Identity())
+    return made
 
 
 def new_operation(block: BlockSpace, layer: LayerSpec, candidate: Candidate, *, is_last: bool) -> nn.Module:

@@ -46,8 +46,9 @@ def _require_steady(network: nn.Module, example: Tensor) -> None:
     if not isinstance(value, Tensor):
         raise CutError(f"The teacher must return one tensor, but returns {type(value).__name__}.")
     if not _equal(value, second[""]):
-        changed = (path for path, one in first.items() if path and not _equal(one, second.get(path)))
-        where = next(changed, "its own code")
+        where = next(
+            (path for path, one in first.items() if path and not _equal(one, second.get(path))), "its own code"
+        )
         raise CutError(
             f"The teacher must give the same twice in eval mode, but does not: it differs first in {where!r}. "
             "Is something random there, or kept between calls?"

@@ -30,7 +30,7 @@ def split(
 ) -> tuple[Sequence[fx.GraphModule], Sequence[tuple[str, ...]]]:
     """Stem, blocks and head, and the modules of each; CutError if the network has no such steps."""
     module = _exported(network, example)
-    pieces = graph.split(module, graph.steps(module.graph), boundaries.names)
+    pieces = graph.Flow(module, graph.steps(module.graph), example).split(boundaries.names)
     return pieces, graph.covered(pieces)
 
 

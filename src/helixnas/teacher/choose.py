@@ -2,18 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from helixnas.errors import CutError
 from helixnas.teacher.points import Point
 
 CHANGED = 1.5
 """A feature has another resolution where it has so many times as many, or as few, positions. A class token is none."""
+UNEVEN = 0.1
+"""The price of a block of half, or twice, its equal share of the madds; it grows with the square of the doublings."""
 INNER = 1.0
 """The price of a cut between two blocks that no change of resolution marks."""
+SAME = 0.5
+"""The price of a block that ends at the resolution that the block before it ended at: one stage makes one block."""
 SPLIT = 0.5
-"""The price of a cut inside a module, by the share of all madds that the largest module at the cut does not have."""
-WIDE = 0.25
+"""The price of a cut where no module ends or begins; in part, where one of less than a block's equal share does."""
+NESTED = 0.3
+"""The price of each module that a cut lies inside, over the cut that lies inside the fewest."""
+WIDE = 0.05
 """The price of each doubling of a feature's width over the narrowest of the same resolution: it is what is learnt."""
 MIXED = 0.5
 """The price of a block that takes a map and gives tokens, or the like: few things can stand in for it."""
@@ -22,48 +28,57 @@ OUTSIDE = 1.0
 
 
 def choose(points: Sequence[Point], num_blocks: int, total_madds: int) -> list[Point]:
-    """``num_blocks + 1`` of the points: where the stem ends, then where each block ends.
+    """``num_blocks + 1`` of the points, of the least sum of prices: where the stem ends, then where each block ends.
 
-    The least sum of prices: those above, and for each block how far its share of the madds is from the equal one.
-    CutError if there are too few points; it names them.
+    A head has multiply-adds too, the classifier's. CutError if there are too few points; it names them.
     """
-    groups = _groups(points)
+    groups = _groups([point for point in points if point.madds < total_madds])
     if len(groups) <= num_blocks:
         raise CutError(_too_few(groups, num_blocks))
-    at = [_best(group) for group in groups]
-    price_at = [_point_price(point, at) for point in at]
-    followed = zip(groups, [*groups[1:], []], strict=True)
-    inner = [INNER * (not _changes(group, following)) for group, following in followed]
-    best = [(price_at[index] + OUTSIDE * point.madds / total_madds, [index]) for index, point in enumerate(at)]
+    prices = _Prices(groups, num_blocks, total_madds)
+    best = [(prices.stem(index), [index]) for index in range(len(groups))]
     for block_id in range(num_blocks):
-        is_last = block_id == num_blocks - 1
         best = [
             min(
-                (
-                    (
-                        price
-                        + _block_price(at[chosen[-1]], point, num_blocks, total_madds)
-                        + price_at[index]
-                        + (OUTSIDE * (1 - point.madds / total_madds) if is_last else inner[index]),
-                        [*chosen, index],
-                    )
-                    for price, chosen in best[:index]
-                ),
+                ((price + prices.block(block_id, row[-1], index), [*row, index]) for price, row in best[:index]),
                 default=(math.inf, [index]),
             )
-            for index, point in enumerate(at)
+            for index in range(len(groups))
         ]
-    return [at[index] for index in min(best)[1]]
+    _, chosen = min((price + prices.head(row[-1]), row) for price, row in best)
+    return [prices.points[index] for index in chosen]
 
 
-def _point_price(point: Point, points: Sequence[Point]) -> float:
-    alike = [other.width for other in points if not _is_other(point.num_positions, other.num_positions)]
-    return SPLIT * (1 - point.weight) + WIDE * math.log2(point.width / min(alike))
+class _Prices:
+    """What cuts cost, by the index of the group that they lie in."""
 
+    def __init__(self, groups: Sequence[Sequence[Point]], num_blocks: int, total_madds: int) -> None:
+        self.points = [_best(group) for group in groups]
+        self._num_blocks = num_blocks
+        self._share = [point.madds / total_madds for point in self.points]
+        self._at = [self._point(point) for point in self.points]
+        self._inner = [INNER * (not _changes(*pair)) for pair in zip_longest(groups, groups[1:], fillvalue=())]
 
-def _block_price(start: Point, stop: Point, num_blocks: int, total_madds: int) -> float:
-    share = (stop.madds - start.madds) / total_madds
-    return num_blocks * (share - 1 / num_blocks) ** 2 + MIXED * (start.layout != stop.layout)
+    def stem(self, index: int) -> float:
+        return self._at[index] + OUTSIDE * self._share[index]
+
+    def block(self, block_id: int, start: int, stop: int) -> float:
+        """The price of a block and of the cut that it ends with."""
+        doublings = math.log2((self._share[stop] - self._share[start]) * self._num_blocks)
+        before, point = self.points[start], self.points[stop]
+        is_same = block_id > 0 and not _is_other(before.num_positions, point.num_positions)
+        is_inner = block_id < self._num_blocks - 1
+        price = UNEVEN * doublings**2 + MIXED * (before.layout != point.layout) + SAME * is_same
+        return price + self._at[stop] + is_inner * self._inner[stop]
+
+    def head(self, index: int) -> float:
+        return OUTSIDE * (1 - self._share[index])
+
+    def _point(self, point: Point) -> float:
+        alike = [other.width for other in self.points if not _is_other(point.num_positions, other.num_positions)]
+        nested = point.depth - min(other.depth for other in self.points)
+        part = min(1, point.weight * self._num_blocks)
+        return SPLIT * (1 - part) + NESTED * nested + WIDE * math.log2(point.width / min(alike))
 
 
 def _groups(points: Sequence[Point]) -> list[list[Point]]:

@@ -23,7 +23,7 @@ def cut(network: nn.Module, blocks: int | Sequence[Sequence[str]], example: Tens
     if isinstance(blocks, int):
         return auto(network, blocks, example)
     network.eval()
-    teacher = assemble(network, listed(network, blocks), example)
+    teacher = assemble(network, listed(network, blocks, example), example)
     prove(teacher, example)
     named = zip(teacher.specs, blocks, strict=True)
     return replace(teacher, specs=tuple(replace(spec, teacher_modules=tuple(names)) for spec, names in named))

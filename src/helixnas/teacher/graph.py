@@ -1,12 +1,14 @@
 """The teacher's forward pass as a graph, and pieces of it as networks of their own (torch.fx)."""
 
 import inspect
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from helixnas.errors import CutError
+from helixnas.teacher.sizes import BATCH, sizes
 from helixnas.teacher.trace import TraceFault, record
 
 
@@ -35,12 +37,9 @@ def steps(graph: fx.Graph) -> list[fx.Node]:
 
 def require_one_input(network: nn.Module) -> None:
     """CutError unless an image batch is all that the forward pass must be given."""
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    needed = [
-        parameter.name
-        for parameter in inspect.signature(network.forward).parameters.values()
-        if parameter.default is parameter.empty and parameter.kind not in variadic
-    ]
+    parameters = inspect.signature(network.forward).parameters.values()
+    lists = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [one.name for one in parameters if one.default is one.empty and one.kind not in lists]
     if len(needed) > 1:
         raise CutError(f"The teacher must take one tensor, but takes {len(needed)}: {', '.join(needed)}.")
 
@@ -54,59 +53,79 @@ def result(nodes: Sequence[fx.Node]) -> fx.Node:
     return value
 
 
-def varying(nodes: Sequence[fx.Node]) -> set[fx.Node]:
-    """The nodes whose values depend on the input. Each piece can compute the others by itself."""
+def varying(nodes: Sequence[fx.Node], known: Collection[fx.Node] = ()) -> set[fx.Node]:
+    """The nodes whose values depend on the input, but for those that are ``known`` without it.
+
+    Each piece can compute the others by itself.
+    """
     found = {nodes[0]}
     for node in nodes[1:]:
-        if found.intersection(node.all_input_nodes):
+        if node not in known and found.intersection(node.all_input_nodes):
             found.add(node)
     return found
 
 
-def crossing(nodes: Sequence[fx.Node], boundary: fx.Node) -> list[fx.Node]:
-    """The nodes whose values are still needed after ``boundary``, besides its own; a cut needs none."""
-    position = list(nodes).index(boundary)
-    before, after = set(nodes[:position]) & varying(nodes), set(nodes[position + 1 :])
-    return [node for node in nodes if node in before and any(user in after for user in node.users)]
+class Flow:
+    """A recorded forward pass, to be cut. ``example`` is looked at only where a size that is read would cross."""
 
+    def __init__(self, network: nn.Module, nodes: Sequence[fx.Node], example: Tensor) -> None:
+        self.nodes = nodes
+        self._network, self._example = network, example
+        self._sizes: Mapping[fx.Node, Any] | None = None
+        self._varied = varying(nodes)
 
-def split(network: nn.Module, nodes: Sequence[fx.Node], names: Sequence[str]) -> list[fx.GraphModule]:
-    """The network in pieces, split behind the named nodes; CutError if it has no such nodes."""
-    named = {node.name: node for node in nodes}
-    missing = [name for name in names if name not in named]
-    if missing:
-        raise CutError(f"The teacher must have the steps that it was cut at, but lacks {', '.join(missing)}.")
-    return pieces(network, nodes, [named[name] for name in names])
+    def crossing(self, boundary: fx.Node) -> list[fx.Node]:
+        """The nodes whose values are still needed after ``boundary``, besides its own; a cut needs none."""
+        position = self.nodes.index(boundary)
 
+        def needed() -> list[fx.Node]:
+            after = self._varied.intersection(self.nodes[position + 1 :]) | {boundary.graph.output_node()}
+            return [node for node in self.nodes[:position] if node in self._varied and after.intersection(node.users)]
 
-def pieces(network: nn.Module, nodes: Sequence[fx.Node], boundaries: Sequence[fx.Node]) -> list[fx.GraphModule]:
-    """The network in a row of networks of one input, split behind each boundary, sharing its weights."""
-    ends = [nodes[0], *boundaries, result(nodes)]
-    varied = varying(nodes)
-    places = [nodes.index(end) for end in ends]
-    return [
-        piece(network, [node for node in nodes[start + 1 : stop + 1] if node in varied], nodes[start], nodes[stop])
-        for start, stop in pairwise(places)
-    ]
+        if needed() and self._sizes is None:
+            module = fx.GraphModule(self._network, self.nodes[0].graph)
+            self._sizes = sizes(module, self.nodes, self._example)
+            self._varied = varying(self.nodes, self._sizes)
+        return needed()
 
+    def split(self, names: Sequence[str]) -> list[fx.GraphModule]:
+        """The network in a row of networks of one input that share its weights, split behind the named nodes.
 
-def piece(network: nn.Module, nodes: Sequence[fx.Node], entry: fx.Node, exit_: fx.Node) -> fx.GraphModule:
-    """The steps between ``entry`` (left out) and ``exit_`` as a network of one input, sharing the teacher's weights.
+        CutError if it has no such nodes, or if more than one tensor crosses there.
+        """
+        named = {node.name: node for node in self.nodes}
+        missing = [name for name in names if name not in named]
+        if missing:
+            raise CutError(f"The teacher must have the steps that it was cut at, but lacks {', '.join(missing)}.")
+        boundaries = [named[name] for name in names]
+        for boundary in boundaries:
+            if others := self.crossing(boundary):
+                raise CutError(f"One tensor must cross behind {boundary.name}, but {others[0].name} does too.")
+        ends = [self.nodes[0], *boundaries, result(self.nodes)]
+        return [self._piece(entry, exit_) for entry, exit_ in pairwise(ends)]
 
-    What they need of what does not depend on the input, such as a parameter, is computed where it is needed.
-    """
-    graph = fx.Graph()
-    copies = {entry: graph.placeholder("x")}
+    def _piece(self, entry: fx.Node, exit_: fx.Node) -> fx.GraphModule:
+        """The steps between ``entry`` (left out) and ``exit_``.
 
-    def copy(old: fx.Node) -> fx.Node:
-        if old not in copies:
-            copies[old] = graph.node_copy(old, copy)
-        return copies[old]
+        What they need of what does not depend on the input, such as a parameter, is computed where it is needed.
+        """
+        graph = fx.Graph()
+        copies: dict[fx.Node, Any] = {entry: graph.placeholder("x")}
+        known = self._sizes or {}
 
-    for node in nodes:
-        copy(node)
-    graph.output(copy(exit_))
-    return fx.GraphModule(network, graph)
+        def copy(old: fx.Node) -> Any:
+            if old not in copies:
+                size = known.get(old)
+                batch = graph.call_method("size", (copies[entry], 0)) if size is BATCH else None
+                copies[old] = batch or (known[old] if old in known else graph.node_copy(old, copy))
+            return copies[old]
+
+        start, stop = self.nodes.index(entry), self.nodes.index(exit_)
+        for node in self.nodes[start + 1 : stop + 1]:
+            if node in self._varied:
+                copy(node)
+        graph.output(copy(exit_))
+        return fx.GraphModule(self._network, graph)
 
 
 def covered(pieces: Sequence[fx.GraphModule]) -> list[tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """What a piece is made of: whether its output's channels come first, and which of its layers could be left out."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +10,10 @@ from torch import Tensor, fx, nn
 from helixnas.errors import CutError
 from helixnas.teacher import graph
 from helixnas.teacher.layout import channel_axis
-from helixnas.teacher.measure import Step
-from helixnas.teacher.points import run_through, single_crossings
-from helixnas.teacher.trace import Span, TraceFault, record_deeply, scratch, spans
+from helixnas.teacher.measure import Step, measure
+from helixnas.teacher.points import single_crossings
+from helixnas.teacher.sizes import sizes
+from helixnas.teacher.trace import TraceFault, record_deeply, scratch, spans
 
 _NUMBERED = re.compile(r"\d$")
 MIN_LAYERS = 2
@@ -38,35 +39,34 @@ def look_inside(piece: nn.Module, inputs: Tensor) -> Inside:
         assert isinstance(tracer.root, nn.Module)
         nodes = graph.steps(tracer.graph)
         module = fx.GraphModule(tracer.root, tracer.graph)
-        crossings = list(single_crossings(nodes))
-        steps = run_through(module, crossings, inputs).steps
+        known = sizes(module, nodes, inputs)
+        crossings = list(single_crossings(nodes, known))
+        steps = measure(module, crossings, inputs).steps
         axis = channel_axis(graph.result(nodes), steps, module)
     except (CutError, TraceFault):
         return Inside()
-    rows = _in_a_row(nodes, crossings, steps, spans(tracer))
+    before = _before(nodes, graph.varying(nodes, known))
+    rows = [
+        span
+        for span in sorted(spans(tracer), key=lambda span: span.start)
+        if _is_in_a_row(before[span.start], before[span.stop], crossings, steps)
+    ]
     units = [span.path for span in rows if _is_layer_of_stage(piece, span.path)]
     innermost = [path for path in units if not any(other.startswith(f"{path}.") for other in units)]
     return Inside(axis, tuple(innermost) if _runs_without(piece, innermost, inputs) else ())
 
 
-def _in_a_row(
-    nodes: Sequence[fx.Node], crossings: Sequence[fx.Node], steps: Mapping[fx.Node, Step], spans: Sequence[Span]
-) -> list[Span]:
-    """The modules that one tensor enters and one leaves, both of one shape, with nothing past them."""
-    varied, single = graph.varying(nodes), set(crossings)
-    last = 0
-    before = []  # for each position, the last step before it that depends on the input
-    for position, node in enumerate(nodes):
-        before.append(nodes[last])
-        last = position if node in varied else last
-    before.append(nodes[last])
-    return [
-        span
-        for span in sorted(spans, key=lambda span: span.start)
-        if {before[span.start], before[span.stop]} <= single
-        and steps[before[span.start]].shape == steps[before[span.stop]].shape
-        and before[span.start] is not before[span.stop]
-    ]
+def _before(nodes: Sequence[fx.Node], varied: Collection[fx.Node]) -> list[fx.Node]:
+    """For each position, and the one behind the last, the last step before it that depends on the input."""
+    before = [nodes[0]]
+    for node in nodes:
+        before.append(node if node in varied else before[-1])
+    return before
+
+
+def _is_in_a_row(entry: fx.Node, exit_: fx.Node, crossings: Collection[fx.Node], steps: Mapping[fx.Node, Step]) -> bool:
+    """Whether one tensor enters a module and one of the same shape leaves it, with nothing past it."""
+    return entry is not exit_ and {entry, exit_} <= set(crossings) and steps[entry].shape == steps[exit_].shape
 
 
 def _is_layer_of_stage(piece: nn.Module, path: str) -> bool:

@@ -1,9 +1,9 @@
 """Whether a feature is a map with channels first, a map with channels last, or tokens.
 
-A map's shape tells it wherever the images are square: the two sides are then equal, and the channels are the number
-that differs. Where it does not (8x8x8, or images that are no square), the steps that led to the feature are followed
-back to the nearest that knows: a layer for images (its name ends in ``2d``) has channels first, a linear layer or a
-LayerNorm has them last, a permutation moves them. If nothing knows, channels come first, which is torch's custom.
+A map's shape tells it: its two sides are to each other as the image's, so the channels are the number that is left.
+Where both readings fit (8x8x8), or none (an image that is shrunk along one side), the steps that led to the feature
+are followed back to the nearest that knows: a layer for images (its name ends in ``2d``) has channels first, a linear
+layer or a LayerNorm has them last, a permutation moves them. If nothing knows, channels come first, torch's custom.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,10 +29,21 @@ def layout_of(shape: Sequence[int], image_shape: Sequence[int], channel_axis: in
         return None if channel_axis == 1 else "NLC"
     if len(shape) != MAP:
         return None
-    _, a, b, c = shape
-    if image_shape[-1] == image_shape[-2] and (a == b) != (b == c):
-        return "NHWC" if a == b else "NCHW"
-    return "NHWC" if channel_axis == MAP - 1 else "NCHW"
+    fitting: list[Layout] = [layout for layout in ("NCHW", "NHWC") if _fits(shape, layout, image_shape)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if channel_axis == MAP - 1:
+        return "NHWC" if fitting else None
+    return "NCHW" if fitting or channel_axis == 1 else None
+
+
+def _fits(shape: Sequence[int], layout: Layout, image_shape: Sequence[int]) -> bool:
+    """Whether a map's sides are to each other as the image's, up to one pixel where they are not equal."""
+    height, width = shape[2:] if layout == "NCHW" else shape[1:3]
+    image_height, image_width = image_shape[-2:]
+    if image_height == image_width:
+        return height == width
+    return abs(height / image_height - width / image_width) <= 1 / min(image_height, image_width)
 
 
 def num_positions(shape: Sequence[int], layout: Layout) -> int:

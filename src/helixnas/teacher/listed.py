@@ -3,21 +3,21 @@
 import difflib
 from collections.abc import Sequence
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from helixnas.errors import CutError
 from helixnas.teacher import graph
 from helixnas.teacher.boundaries import Boundaries
 
 
-def listed(network: nn.Module, block_modules: Sequence[Sequence[str]]) -> Boundaries:
+def listed(network: nn.Module, block_modules: Sequence[Sequence[str]], example: Tensor) -> Boundaries:
     """Where to cut so that block k covers ``block_modules[k]``, in order and without a gap; CutError if it cannot."""
     _require_modules(network, block_modules)
     names = [name for names in block_modules for name in names]
     opened = {parent for name in names for parent in _parents(name)}
     nodes = graph.trace(network, opened)
     graph.result(nodes)
-    boundaries = _boundaries(nodes, block_modules)
+    boundaries = _boundaries(graph.Flow(network, nodes, example), block_modules)
     return Boundaries("fx", tuple(node.name for node in boundaries), tuple(sorted(opened)))
 
 
@@ -38,8 +38,9 @@ def _require_modules(network: nn.Module, block_modules: Sequence[Sequence[str]])
                 )
 
 
-def _boundaries(nodes: list[fx.Node], block_modules: Sequence[Sequence[str]]) -> list[fx.Node]:
+def _boundaries(flow: graph.Flow, block_modules: Sequence[Sequence[str]]) -> list[fx.Node]:
     """The node that enters block 0, then the node that each block ends with."""
+    nodes = flow.nodes
     first = _call(nodes, block_modules[0][0], 0)
     entry = first.args[0]
     if not isinstance(entry, fx.Node):
@@ -50,11 +51,11 @@ def _boundaries(nodes: list[fx.Node], block_modules: Sequence[Sequence[str]]) ->
         _require_run(nodes, boundaries[-1], boundary, block_id, names)
         boundaries.append(boundary)
     for position, boundary in enumerate(boundaries):
-        _require_one_tensor(nodes, boundary, position)
+        _require_one_tensor(flow, boundary, position)
     return boundaries
 
 
-def _call(nodes: list[fx.Node], name: str, block_id: int) -> fx.Node:
+def _call(nodes: Sequence[fx.Node], name: str, block_id: int) -> fx.Node:
     calls = [node for node in nodes if node.op == "call_module" and node.target == name]
     if len(calls) != 1:
         raise CutError(
@@ -64,7 +65,7 @@ def _call(nodes: list[fx.Node], name: str, block_id: int) -> fx.Node:
     return calls[0]
 
 
-def _require_run(nodes: list[fx.Node], start: fx.Node, end: fx.Node, block_id: int, names: Sequence[str]) -> None:
+def _require_run(nodes: Sequence[fx.Node], start: fx.Node, end: fx.Node, block_id: int, names: Sequence[str]) -> None:
     """CutError unless the modules called between two boundaries are exactly the block's."""
     called = [str(n.target) for n in nodes[nodes.index(start) + 1 : nodes.index(end) + 1] if n.op == "call_module"]
     if called == list(names):
@@ -84,8 +85,8 @@ def _require_run(nodes: list[fx.Node], start: fx.Node, end: fx.Node, block_id: i
     )
 
 
-def _require_one_tensor(nodes: list[fx.Node], boundary: fx.Node, position: int) -> None:
-    others = graph.crossing(nodes, boundary)
+def _require_one_tensor(flow: graph.Flow, boundary: fx.Node, position: int) -> None:
+    others = flow.crossing(boundary)
     if others:
         place = f"after block {position - 1}" if position else "before block 0"
         names = ", ".join(sorted(node.name for node in others))

@@ -1,6 +1,6 @@
 """Run a graph once and note, for each step, what it gives and how many multiply-adds were done by then."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, fx
 from torch.backends import mha
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from helixnas.errors import CutError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,39 +25,71 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All steps of one run, the steps whose value a later one changes in place, and what came out."""
+    """All steps of one run, and those whose value a later one changes in place."""
 
-    steps: dict[fx.Node, Step]
+    steps: Mapping[fx.Node, Step]
     changed: frozenset[fx.Node]
-    output: Any
 
 
-@torch.no_grad()
-def measure(module: fx.GraphModule, kept: Collection[fx.Node], example: Tensor) -> Measured:
-    """Run a recorded network on ``example``. Of the steps in ``kept``, it is noted whether they are changed later."""
-    with madds_counter() as counter:
-        run = _Run(module, kept, counter)
-        output = run.run(example)
-    changed = frozenset(node for node, (tensor, version) in run.kept.items() if tensor._version != version)
-    return Measured(run.steps, changed, output)
+class MaddsCounter(TorchDispatchMode):
+    """Counts the multiply-adds of what runs inside it, as torch's own counter does, but not by module."""
+
+    _num_flops = 0
+
+    @property
+    def madds(self) -> int:
+        return self._num_flops // 2  # torch counts a multiply-add as two
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func._overloadpacket not in flop_registry and func is not torch.ops.prim.device.default:
+            with self:
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
+        out = func(*args, **kwargs)
+        if count := flop_registry.get(func._overloadpacket):
+            self._num_flops += count(*args, **kwargs, out_val=out)
+        return out
 
 
 @contextmanager
-def madds_counter() -> Iterator[FlopCounterMode]:
-    """Counts two for each multiply-add, of attention too: torch's counter sees nothing inside a fused kernel."""
+def counting() -> Iterator[MaddsCounter]:
+    """Multiply-adds of what runs in the body, attention's too: inside a fused kernel of the CPU nothing is seen."""
     is_fast = mha.get_fastpath_enabled()
     mha.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        with sdpa_kernel(SDPBackend.MATH), MaddsCounter() as counter:  # type: ignore[no-untyped-call]
             yield counter
     finally:
         mha.set_fastpath_enabled(is_fast)
 
 
+@torch.no_grad()
+def measure(module: fx.GraphModule, kept: Collection[fx.Node], example: Tensor) -> Measured:
+    """Run a recorded network on ``example``. Of the steps in ``kept``, it is noted whether they are changed later.
+
+    CutError if what was recorded does not run.
+    """
+    with counting() as counter:
+        run = _Run(module, kept, counter)
+        run_through(run, example)
+    changed = frozenset(node for node, (tensor, version) in run.kept.items() if tensor._version != version)
+    return Measured(run.steps, changed)
+
+
+def run_through(run: fx.Interpreter, example: Tensor) -> None:
+    """Run a recorded network; CutError if that fails."""
+    run.extra_traceback = False
+    try:
+        run.run(example)
+    except Exception as error:  # foreign code that took the symbols of the recording for something else
+        raise CutError(f"its recorded steps do not run: {' '.join(str(error).split())[:200]}") from error
+
+
 class _Run(fx.Interpreter):
-    def __init__(self, module: fx.GraphModule, kept: Collection[fx.Node], counter: FlopCounterMode) -> None:
+    def __init__(self, module: fx.GraphModule, kept: Collection[fx.Node], counter: MaddsCounter) -> None:
         super().__init__(module)
-        self.extra_traceback = False
         self._wanted, self._counter = kept, counter
         self.steps: dict[fx.Node, Step] = {}
         self.kept: dict[fx.Node, tuple[Tensor, int]] = {}
@@ -64,5 +99,5 @@ class _Run(fx.Interpreter):
         is_feature = isinstance(value, Tensor) and value.is_floating_point()
         if is_feature and n in self._wanted:
             self.kept[n] = (value, value._version)
-        self.steps[n] = Step(tuple(value.shape) if is_feature else None, self._counter.get_total_flops() // 2)
+        self.steps[n] = Step(tuple(value.shape) if is_feature else None, self._counter.madds)
         return value

@@ -12,7 +12,7 @@ from helixnas.search_space.block import Layout
 from helixnas.teacher import by_export, by_fx, by_hooks
 from helixnas.teacher.boundaries import Boundaries
 from helixnas.teacher.inside import Inside, look_inside
-from helixnas.teacher.layout import layout_of
+from helixnas.teacher.layout import MAP, layout_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +32,7 @@ def split(
 ) -> tuple[Sequence[nn.Module], Sequence[tuple[str, ...]]]:
     """Stem, blocks and head; and the teacher's modules that each covers."""
     if boundaries.method == "fx":
-        return by_fx.split(network, boundaries)
+        return by_fx.split(network, boundaries, example)
     if boundaries.method == "export":
         return by_export.split(network, boundaries, example)
     return by_hooks.split(network, boundaries)
@@ -93,16 +93,16 @@ def _specs(
 
 
 def _layout(tensor: object, example: Tensor, inside: Inside, before: Layout | None, block_id: int) -> Layout:
-    """The layout of what a piece passes on; where neither shape nor steps tell it, that of what came in."""
+    """The layout of what a piece passes on; where neither shape nor steps tell it, that of what came in, or NCHW."""
     shape = tuple(tensor.shape) if isinstance(tensor, Tensor) else ()
     axis = inside.channel_axis
     if axis is None and before is not None and len(shape) == (3 if before == "NLC" else 4):
         axis = {"NCHW": 1, "NHWC": 3, "NLC": 2}[before]
-    layout = layout_of(shape, example.shape, axis)
+    layout = layout_of(shape, example.shape, axis) or ("NCHW" if len(shape) == MAP else None)
     if layout is None:
         got = shape or type(tensor).__name__
         raise CutError(
-            f"Block {block_id} must pass on maps [N, C, H, W] or [N, H, W, C], or tokens [N, L, C], but passes on "
-            f"{got}."
+            f"Block {block_id} must pass on maps [N, C, H, W] or tokens [N, L, C], or maps with channels last, "
+            f"but passes on {got}."
         )
     return layout

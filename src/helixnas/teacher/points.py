@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from torch import Tensor, fx
 
-from helixnas.errors import CutError
 from helixnas.search_space.block import Layout
 from helixnas.teacher.graph import varying
 from helixnas.teacher.layout import MAP, TOKENS, channel_axis, layout_of, num_positions, step_name
-from helixnas.teacher.measure import Measured, measure
+from helixnas.teacher.measure import measure
+from helixnas.teacher.sizes import sizes
 from helixnas.teacher.trace import Span
 
 POOLED = 4
 """A map of more positions than this that becomes a single one has been pooled, whatever did it."""
+MOST = 0.5
+"""Of all madds: a module with more is the list of all stages, or wraps the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Point:
     madds: int
     weight: float
     onward: int
+    depth: int
+    """How many of them the place lies inside, neither at the beginning nor at the end, but for those that hold most."""
 
     @property
     def width(self) -> int:
@@ -41,13 +45,20 @@ class Point:
         return num_positions(self.shape, self.layout)
 
 
-def single_crossings(nodes: Sequence[fx.Node]) -> Iterator[fx.Node]:
-    """The steps behind which nothing but their own value is still needed, of what depends on the input."""
-    varied, place = varying(nodes), {node: position for position, node in enumerate(nodes)}
+def single_crossings(nodes: Sequence[fx.Node], known: Collection[fx.Node] = ()) -> Iterator[fx.Node]:
+    """The steps behind which nothing but their own value is still needed, of what depends on the input.
+
+    ``known`` are sizes, which are known without it.
+    """
+    varied, place = varying(nodes, known), {node: position for position, node in enumerate(nodes)}
     live: set[fx.Node] = set()
     for position, node in enumerate(nodes):
         live |= {node} & varied
-        live = {one for one in live if any(place.get(user, len(nodes)) > position for user in one.users)}
+        live = {
+            one
+            for one in live
+            if any(place.get(user, len(nodes)) > position for user in one.users if user not in known)
+        }
         if live == {node}:
             yield node
 
@@ -78,7 +89,12 @@ class Line:
             madds=self.madds[position],
             weight=max(large, default=0) / self.madds[-1],
             onward=_num_positions(given, layout) or num_positions(shape[1:], layout),
+            depth=sum(self._madds(span) < MOST * self.madds[-1] for span in self._around(position)),
         )
+
+    def _around(self, position: int) -> Iterator[Span]:
+        """The modules made of modules that begin before a step and end behind it."""
+        return (span for span in self.spans if span.is_container and span.start <= position < span.stop - 1)
 
     def _madds(self, span: Span) -> int:
         return self.madds[span.stop - 1] - self.madds[span.start - 1]
@@ -96,24 +112,19 @@ def is_pooled(step_name: str, shape: tuple[int, ...] | None, before: Sequence[Po
     """Whether a step ends the maps or tokens: the classifier is all that follows."""
     if step_name.split(".", maxsplit=1)[0] == "mean" or ("adaptive" in step_name and "pool" in step_name):
         return True
-    is_single = shape is not None and len(shape) == MAP and shape[2:] == (1, 1)
-    return bool(is_single and before and before[-1].num_positions > POOLED)
-
-
-def run_through(module: fx.GraphModule, kept: Collection[fx.Node], example: Tensor) -> Measured:
-    """A measured run; CutError if what was recorded does not run."""
-    try:
-        return measure(module, kept, example)
-    except Exception as error:  # foreign code that took the symbols of the recording for something else
-        raise CutError(f"its recorded steps do not run: {' '.join(str(error).split())[:200]}") from error
+    if shape is None or len(shape) not in (MAP, TOKENS):
+        return False
+    if len(shape) == TOKENS:
+        return shape[1] == 1
+    return shape[2:] == (1, 1) and bool(before) and before[-1].num_positions > POOLED
 
 
 def graph_points(
     module: fx.GraphModule, nodes: Sequence[fx.Node], spans: Sequence[Span], example: Tensor
 ) -> tuple[list[Point], int]:
     """The places to cut a graph, in order, behind the first multiply-add and before the pooling; and all its madds."""
-    crossings = list(single_crossings(nodes))
-    run = run_through(module, crossings, example)
+    crossings = list(single_crossings(nodes, sizes(module, nodes, example)))
+    run = measure(module, crossings, example)
     steps = [run.steps[node] for node in nodes]
     line = Line([node.name for node in nodes], [s.shape for s in steps], [s.madds for s in steps], spans)
     place = {node: position for position, node in enumerate(nodes)}

@@ -34,7 +34,7 @@ class Span:
     is_container: bool
 
 
-class TraceFault(Exception):
+class TraceFault(Exception):  # never seen by a user
     """Module ``path`` cannot be looked into; ``reason`` says why."""
 
     def __init__(self, path: str, reason: str) -> None:

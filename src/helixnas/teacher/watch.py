@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from helixnas.teacher.measure import madds_counter
+from helixnas.teacher.measure import counting
 
 State = tuple[int, int]
 """A tensor at one time: which it is, and how often it was changed in place."""
@@ -48,7 +48,7 @@ class Call:
 def watch(network: nn.Module, example: Tensor) -> Call:
     """The network's own call, with all calls inside it."""
     seen = _Watch(network)
-    with madds_counter() as counter:
+    with counting() as counter:
         handles = [handle for path, module in network.named_modules() for handle in seen.hooks(path, module, counter)]
         try:
             network(example)
@@ -70,7 +70,7 @@ class _Watch:
             self._begin(path, type(module).__name__.lower(), args, kwargs)
 
         def end(_module: nn.Module, _args: Any, output: Any) -> None:
-            self._end(output, counter.get_total_flops() // 2)
+            self._end(output, counter.madds)
 
         return [module.register_forward_pre_hook(begin, with_kwargs=True), module.register_forward_hook(end)]
 

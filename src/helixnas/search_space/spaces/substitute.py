@@ -6,23 +6,25 @@ from itertools import product
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
 from helixnas.search_space.block import BlockSpec, Cell
-from helixnas.search_space.candidate import SKIP, TEACHER, Candidate, bottleneck, mbconv, own, transformer
+from helixnas.search_space.candidate import SKIP, TEACHER, Candidate, bottleneck, fewer_layers, mbconv, own, transformer
 
 
 def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
-    """The teacher's block (if kept), a skip where shapes allow, then a cell for each asked depth and width.
+    """The teacher's block (if kept), a skip where shapes allow, the block with fewer layers, then a cell for each asked
+    depth and width.
 
     Inner widths are rounded to multiples of 8, which hardware likes; the last layer always gives the teacher's width.
     Tokens keep their width inside. Where nothing can stand in (tokens whose number changes) the teacher's block stays.
     """
     kept = [_single(spec, TEACHER)] if settings.keep_teacher else []
     skip = [_single(spec, SKIP)] if settings.allow_skip and spec.in_shape == spec.out_shape else []
+    fewer = [_single(spec, fewer_layers(n)) for n in _dropped(spec)] if settings.fewer_layers else []
     made = _tokens if spec.layout == "NLC" else _maps
     is_alike = len(spec.in_shape) == len(
         spec.out_shape
     )  # a map that becomes tokens, or tokens a map, have no substitute
     found = tuple(
-        dict.fromkeys([*kept, *skip, *(made(spec, settings) if is_alike else ())])
+        dict.fromkeys([*kept, *skip, *fewer, *(made(spec, settings) if is_alike else ())])
     )  # two shapes may round to the same cell: keep one
     if not found:
         raise ConfigError(
@@ -34,6 +36,12 @@ def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
 
 def _single(spec: BlockSpec, candidate: Candidate) -> Cell:
     return Cell((spec.out_width,), (spec.stride,), ((candidate,),))
+
+
+def _dropped(spec: BlockSpec) -> list[int]:
+    """How many layers to leave out: one, half, all that can be; but a block that keeps its shape keeps one of them."""
+    most = len(spec.droppable) - (spec.in_shape == spec.out_shape)
+    return sorted({1, most // 2, most} - {0}) if most > 0 else []
 
 
 def _maps(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
