@@ -1,11 +1,11 @@
 """What stages read of each other: the values that were saved, or one error that names the file."""
 
-from collections.abc import copy
+import copy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import Callable
 import pandas as pd
 import pytest
 import torch
