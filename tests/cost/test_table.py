@@ -8,6 +8,7 @@ from torch import nn
 
 from helixnas.cost import count, count_paths, in_widths, path_runs
 from helixnas.search_space import TEACHER, BlockSpace, BlockSpec, Cell, SearchSpace, mbconv
+from helixnas.search_space.candidate import slimmable
 from helixnas.student import BlockSupernet
 from helixnas.teacher import CutTeacher
 
@@ -88,3 +89,30 @@ def test_there_is_a_run_of_every_path_in_the_order_of_the_table(monkeypatch: pyt
     assert [inputs.shape for _, inputs in runs] == [(3, 12, 5, 5)] * block.num_paths
     assert not any(module.training for network, _ in runs for module in network[:1])
     assert tuple(count(network, (12, 5, 5)) for network, _ in runs) == table.costs
+
+
+def own_ends(**facts: object) -> BlockSpace:
+    """A last block whose cells end with 6 or 8 channels where the teacher's head takes 10."""
+    widths = (slimmable(6), slimmable(8))
+    cells = (Cell((8, 8), (1, 2), (CANDIDATES, widths), **facts), Cell((8,), (2,), (CANDIDATES,), **facts))
+    return BlockSpace(BlockSpec(0, (4, 8, 8), (10, 4, 4), "NCHW", ("a",)), cells, is_last=True)
+
+
+@pytest.mark.parametrize(("facts", "side"), [({}, 8), ({"in_width": 12, "in_size": (5, 5)}, 5)])
+def test_the_adapter_that_stays_is_in_every_price_and_every_run(
+    monkeypatch: pytest.MonkeyPatch, facts: dict[str, object], side: int
+) -> None:
+    block = own_ends(**facts)
+    table = count_paths(block, (12,), nn.Identity()).check(block)
+    for run in path_runs(block, 12, nn.Identity(), 2, torch.device("cpu")):
+        run()
+    monkeypatch.setattr("helixnas.cost.table.runner", lambda network, inputs: (network, inputs))
+    runs = path_runs(block, 12, nn.Identity(), 2, torch.device("cpu"))
+    assert {tuple(inputs.shape) for _, inputs in runs} == {(2, 12, side, side)}
+    assert tuple(count(network, (12, side, side)) for network, _ in runs) == table.costs
+    for path, (network, _) in zip(block.paths_after(12), runs, strict=True):
+        assert (network[-1].in_channels, network[-1].out_channels) == (block.out_width(path), 10)
+    alone = count_paths(replace(block, is_last=False), (12,), nn.Identity())
+    size = -(-side // 2)
+    extra = [whole.madds - cost.madds for whole, cost in zip(table.costs, alone.costs, strict=True)]
+    assert extra == [block.out_width(path) * 10 * size**2 for path in block.paths_after(12)]

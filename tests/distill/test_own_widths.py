@@ -50,7 +50,9 @@ def ratings(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict
     settings = config.distill.model_copy(update={"epochs": 20, "lr": 0.01})
     distillation = Distillation(supernet, block, loss, settings, seed=3)
     checkpoint = Checkpoint(tmp_path_factory.mktemp("own") / "checkpoint.pt")
+    before = [adapter.clone() for adapter in supernet.adapters.parameters()]
     distillation.run(lambda epoch: train, len(train), checkpoint, lambda *point: None, silent)
+    assert not any(map(torch.equal, before, supernet.adapters.parameters()))  # adapters learn too
     table = rate(supernet, block, loss, x[:500], held_out, 0, silent)
     return dict(zip(INNER_AND_END, table.distill_loss, strict=True))
 

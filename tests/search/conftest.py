@@ -1,5 +1,6 @@
 """Small random search spaces with tables: integers as costs and coarse losses, so that ties are common."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -21,6 +22,7 @@ from helixnas.search_space import (
     RatingTable,
     SearchSpace,
 )
+from helixnas.search_space.candidate import slimmable
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,14 @@ def make_instance(
     widths: tuple[int, ...] = (8,),
     *,
     is_coarse: bool = True,
-    is_bound: bool = False,
+    make_cells: Callable[[tuple[int, ...], tuple[Candidate, ...]], tuple[Cell, ...]] | None = None,
 ) -> Instance:
-    """Each block has a cell of ``num_paths`` candidates for each width that it may hand on.
-
-    ``is_bound``: from each width that may come in a cell of its own, which hands on that width or the next.
-    """
+    """Each block has a cell of ``num_paths`` candidates for each width that it may hand on, or ``make_cells``."""
     rng = np.random.default_rng(seed)
     candidates = tuple(Candidate("op", (("n", n),)) for n in range(num_paths))
     blocks, ratings, costs = [], [], []
     for block_id in range(num_blocks):
-        cells = _bound_cells(widths, candidates) if is_bound else _cells(widths, candidates)
+        cells = (make_cells or _cells)(widths, candidates)
         block = BlockSpace(BlockSpec(block_id, (widths[0], 4, 4), (widths[0], 4, 4), "NCHW", ("m",)), cells)
         keys = tuple(path.key for path in block.paths())
         losses = rng.integers(0, 12, len(keys)) / 4 if is_coarse else rng.random(len(keys))
@@ -80,9 +79,15 @@ def _cells(widths: tuple[int, ...], candidates: tuple[Candidate, ...]) -> tuple[
     return tuple(Cell((width,), (1,), (candidates,)) for width in widths)
 
 
-def _bound_cells(widths: tuple[int, ...], candidates: tuple[Candidate, ...]) -> tuple[Cell, ...]:
+def bound_cells(widths: tuple[int, ...], candidates: tuple[Candidate, ...]) -> tuple[Cell, ...]:
+    """From each width that may come in a cell of its own, which hands on that width or the next."""
     pairs = [(first, last) for index, first in enumerate(widths) for last in widths[index : index + 2]]
     return tuple(Cell((last,), (1,), (candidates,), in_width=first, in_size=(4, 4)) for first, last in pairs)
+
+
+def slimmable_cells(widths: tuple[int, ...], candidates: tuple[Candidate, ...]) -> tuple[Cell, ...]:
+    """One cell, whose last layer chooses the width that is handed on."""
+    return (Cell((widths[-1],) * 2, (1, 1), (candidates, tuple(map(slimmable, widths)))),)
 
 
 def _costs(rng: np.random.Generator, num_rows: int, is_coarse: bool) -> tuple[Cost, ...]:

@@ -9,20 +9,30 @@ from optuna.trial import TrialState
 
 from helixnas.search import extreme
 from helixnas.search_space import Architecture, Budget, Choice
-from tests.search.conftest import Instance, make_instance
+from tests.search.conftest import Instance, bound_cells, make_instance, slimmable_cells
 from tests.search.test_exact import LIMITED, check
 from tests.search.test_refine import Bench, search, study_in
 
 
 @pytest.fixture
 def new_instance() -> Callable[[int], Instance]:
-    return lambda seed: make_instance(seed, num_blocks=3, num_paths=2, widths=(8, 16, 32), is_bound=True)
+    return lambda seed: make_instance(seed, num_blocks=3, num_paths=2, widths=(8, 16, 32), make_cells=bound_cells)
 
 
 @pytest.mark.parametrize("names", LIMITED, ids="+".join)
-def test_search_equals_brute_force_over_what_joins(new_instance: Callable[[int], Instance], names: tuple) -> None:
+def test_search_equals_brute_force_over_what_joins(
+    new_instance: Callable[[int], Instance], names: tuple[str, ...]
+) -> None:
     for seed in range(20):
         check(new_instance(seed), names, share=0.3 + 0.03 * seed, num_best=1 + seed % 4)
+
+
+@pytest.mark.parametrize("names", LIMITED, ids="+".join)
+def test_search_equals_brute_force_where_the_last_choice_is_the_width(names: tuple[str, ...]) -> None:
+    for seed in range(20):
+        instance = make_instance(seed, num_blocks=3, num_paths=2, widths=(8, 16, 32), make_cells=slimmable_cells)
+        assert instance.space.num_architectures == len(instance.everything) == 6**3
+        check(instance, names, share=0.3 + 0.03 * seed, num_best=1 + seed % 4)
 
 
 def test_the_number_of_architectures_is_that_of_those_that_join(new_instance: Callable[[int], Instance]) -> None:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helixnas.config import load
@@ -19,9 +19,12 @@ SPECS = (
 )
 
 
+DEFAULT = build(SPECS, load(ROOT).search_space)
+
+
 @pytest.fixture
 def space() -> SearchSpace:
-    return build(SPECS, load(ROOT).search_space)
+    return DEFAULT
 
 
 def test_the_default_space_has_79_paths_a_block_and_over_10_to_the_8_architectures(space: SearchSpace) -> None:
@@ -39,9 +42,10 @@ def test_paths_are_listed_once_each_and_found_by_position_and_by_key(space: Sear
         space.blocks[0].path_at(79)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 78), st.integers(0, 78))
 def test_an_arch_id_parses_to_the_architecture_that_it_names(first: int, second: int) -> None:
-    space = build(SPECS, load(ROOT).search_space)
+    space = DEFAULT
     architecture = Architecture((space.blocks[0].path_at(first), space.blocks[1].path_at(second)))
     assert space.parse(architecture.arch_id) == architecture
 

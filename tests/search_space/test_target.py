@@ -7,9 +7,20 @@ import pytest
 from helixnas.config import RunConfig
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
-from helixnas.search_space import TEACHER, BlockSpace, BlockSpec, Cell, TargetShape, build, mbconv, target_shape
+from helixnas.search_space import (
+    SKIP,
+    TEACHER,
+    BlockSpace,
+    BlockSpec,
+    Candidate,
+    Cell,
+    TargetShape,
+    build,
+    mbconv,
+    target_shape,
+)
 from helixnas.search_space.build import SPACES
-from helixnas.search_space.candidate import slimmable
+from helixnas.search_space.candidate import fewer_layers, slimmable
 from tests.search_space.conftest import NewSpace, maps
 
 SPEC = BlockSpec(0, (8, 8, 8), (16, 4, 4), "NCHW", ("a",))
@@ -63,8 +74,11 @@ def test_an_end_that_no_cell_takes_is_refused(config: RunConfig, monkeypatch: py
         build_two(config, monkeypatch, cell(16), follower)
 
 
-def test_the_teachers_own_block_follows_only_its_own_width(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = replace(cell(16), candidates=((TEACHER,),))
+@pytest.mark.parametrize("candidate", [TEACHER, SKIP, fewer_layers(1)])
+def test_the_teachers_own_layers_follow_only_their_own_width(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, candidate: Candidate
+) -> None:
+    kept = replace(cell(16), candidates=((candidate,),))
     build_two(config, monkeypatch, cell(16), kept)
     with pytest.raises(ConfigError, match=r"Block 1 .* take the teacher's 16 channels, but block 0 may give \[12\]"):
         build_two(config, monkeypatch, cell(12), kept)

@@ -1,5 +1,6 @@
 """What stages read of each other: the values that were saved, or one error that names the file."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -125,7 +126,9 @@ def test_another_teachers_weights_are_named(project: Path, run_config: RunConfig
 
 def test_a_supernet_of_another_teacher_is_named(project: Path, run_config: RunConfig, space: SearchSpace) -> None:
     teacher = loading.load_teacher(project, run_config, CPU)
-    other: CutTeacher = replace(teacher, blocks=(nn.Identity(), nn.Conv2d(3, 3, 1)))
+    wider = copy.deepcopy(teacher.blocks[1])
+    wider.add_module("more", nn.Conv2d(3, 3, 1))
+    other: CutTeacher = replace(teacher, blocks=(nn.Identity(), wider))
     with pytest.raises(SpaceMismatchError, match=r"block_1/supernet\.safetensors must belong to this teacher"):
         loading.load_supernet(project, space, other, 1)
 

@@ -57,9 +57,10 @@ class Distillation:
         lr = self._optimizer.param_groups[0]["lr"]
         tensors = {"inputs": batch.inputs, "targets": batch.targets}
         value = require_finite(loss, name, step, "distill.lr", lr, tensors)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._optimizer.step()
+        if loss.requires_grad:  # a path without a weight, such as a block with all its layers dropped, learns nothing
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self._optimizer.step()
         return value
 
     def _state(self, epoch: int, schedule: torch.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _check_joint(before: BlockSpace, block: BlockSpace) -> None:
             f"has none for {dead_ends[0]}."
         )
     width = before.spec.out_width
-    if widths != {width} and not all(cell.is_trainable for cell in block.cells):
+    if widths != {width} and any(cell.is_of_teacher or not cell.is_trainable for cell in block.cells):
         raise ConfigError(
             f"Block {block.block_id} cannot be the teacher's own or be left out, since it would have to take the "
             f"teacher's {width} channels, but block {before.block_id} may give {sorted(widths)}."

@@ -18,7 +18,7 @@ def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
     """
     kept = [_single(spec, TEACHER)] if settings.keep_teacher else []
     skip = [_single(spec, SKIP)] if settings.allow_skip and spec.in_shape == spec.out_shape else []
-    fewer = [_single(spec, fewer_layers(n)) for n in _dropped(len(spec.droppable))] if settings.fewer_layers else []
+    fewer = [_single(spec, fewer_layers(n)) for n in _dropped(spec)] if settings.fewer_layers else []
     made = _tokens if spec.layout == "NLC" else _maps
     is_alike = len(spec.in_shape) == len(
         spec.out_shape
@@ -38,9 +38,10 @@ def _single(spec: BlockSpec, candidate: Candidate) -> Cell:
     return Cell((spec.out_width,), (spec.stride,), ((candidate,),))
 
 
-def _dropped(num_layers: int) -> list[int]:
-    """How many layers to leave out: one, half, all that can be."""
-    return sorted({1, num_layers // 2, num_layers} - {0}) if num_layers else []
+def _dropped(spec: BlockSpec) -> list[int]:
+    """How many layers to leave out: one, half, all that can be; but a block that keeps its shape keeps one of them."""
+    most = len(spec.droppable) - (spec.in_shape == spec.out_shape)
+    return sorted({1, most // 2, most} - {0}) if most > 0 else []
 
 
 def _maps(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
