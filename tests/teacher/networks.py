@@ -1,4 +1,4 @@
-"""Small networks of every kind that can be cut, and of every kind that cannot. Images [N, 3, 16, 16], ten classes."""
+"""Small networks of every kind that falls apart where one tensor crosses. Images [N, 3, 16, 16], ten classes."""
 
 import torch
 from torch import Tensor, nn
@@ -136,112 +136,6 @@ class ChannelsLast(nn.Module):
         return logits
 
 
-class ReadsData(nn.Module):
-    """Branches on the data, so it can only be kept whole."""
-
-    def __init__(self, width: int = 8) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(conv(width, width), conv(width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(x)
-        return y if y.sum() > 0 else -y
-
-
-class OpaqueInside(ResNet):
-    def __init__(self) -> None:
-        super().__init__()
-        self.stage1 = nn.Sequential(Residual(8, 8), ReadsData(), Residual(8, 8))
-
-
-class ReadsShapes(ResNet):
-    """Branches on the image's shape: torch.fx cannot follow its code, torch.export can."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.shape[1] != 3 or len(x.shape) != 4:
-            raise ValueError(x.shape)
-        return super().forward(x)
-
-
-class ReadsDataOutside(ResNet):
-    """Looks at the image in its own code, without effect: only its modules' calls tell what it does."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not bool(torch.isfinite(x).all()):
-            raise ValueError("the image must be finite")
-        return super().forward(x)
-
-
-class Wrapped(nn.Module):
-    """All in one module, which again no graph shows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = ReadsDataOutside()
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.isnan().any():
-            raise ValueError("the image must be numbers")
-        logits: Tensor = self.network(x)
-        return logits
-
-
-class Flips(ResNet):
-    """What it does depends on the data, between its modules."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        x = self.stage1(x) if x.sum() > 100 else self.stage1(-x)
-        logits: Tensor = self.head(self.stage3(self.stage2(x)).mean(dim=(2, 3)))
-        return logits
-
-
-class Unet(ResNet):
-    """The stem's feature is needed again at the end: two tensors cross all the way."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        first = self.stem(x)
-        x = self.stage3(self.stage2(self.stage1(first)))
-        logits: Tensor = self.head(x.mean(dim=(2, 3)) + first.mean())
-        return logits
-
-
-class Noisy(ResNet):
-    """Not the same twice, in a module of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stage2 = nn.Sequential(self.stage2, _Noise())
-
-
-class _Noise(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x + torch.rand_like(x)
-
-
-class Counting(ResNet):
-    """Keeps a number between calls."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.num_calls = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.num_calls += 1
-        return super().forward(x) + self.num_calls
-
-
-class Pair(ResNet):
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        logits = super().forward(x)
-        return logits, logits
-
-
-class TwoImages(ResNet):
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
-        return super().forward(x + y)
-
-
 class InPlace(nn.Module):
     """Its ReLUs change the feature that a cut behind the addition would pass on."""
 
@@ -257,4 +151,124 @@ class InPlace(nn.Module):
             x = x + layer(x)
             x = nn.functional.relu(x, inplace=True)
         logits: Tensor = self.head(x.mean(dim=(2, 3)))
+        return logits
+
+
+class Shift(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x - 0.1
+
+
+class InPlaceBetween(ResNet):
+    """What a stage gives is changed before the next one takes it, by the network's own code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        stages = (self.stage1, self.stage2, self.stage3)
+        self.stage1, self.stage2, self.stage3 = (nn.Sequential(stage, Shift()) for stage in stages)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for stage in (self.stage1, self.stage2, self.stage3):
+            x = stage(x).mul_(0.5)
+        logits: Tensor = self.head(x.mean(dim=(2, 3)))
+        return logits
+
+
+class Windows(ResNet):
+    """Its first stage works on the quarters of a map, as if each were an image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        num_images, width, height, _ = x.shape
+        half = height // 2
+        quarters = x.reshape(num_images, width, 2, half, 2, half).permute(0, 2, 4, 1, 3, 5)
+        x = self.stage1(quarters.reshape(4 * num_images, width, half, half))
+        x = x.reshape(num_images, 2, 2, width, half, half).permute(0, 3, 1, 4, 2, 5)
+        x = self.stage3(self.stage2(x.reshape(num_images, width, height, height)))
+        logits: Tensor = self.head(x.mean(dim=(2, 3)))
+        return logits
+
+
+class PooledConvolution(ResNet):
+    """A classifier of two heavy convolutions on what is pooled already."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.hidden, self.head = nn.Conv2d(32, 4096, 1), nn.Conv2d(4096, 64, 1)
+        self.classes = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stage3(self.stage2(self.stage1(self.stem(x))))
+        logits: Tensor = self.classes(self.head(self.hidden(self.pool(x)).relu()).flatten(1))
+        return logits
+
+
+class Ignores(nn.Module):
+    """Is given the stem's feature too, and has no use for it."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x: Tensor, first: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y
+
+
+class PassesMore(ResNet):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage2, self.stage3 = Ignores(self.stage2), Ignores(self.stage3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.stem(x)
+        x = self.stage3(self.stage2(self.stage1(first), first), first)
+        logits: Tensor = self.head(x.mean(dim=(2, 3)))
+        return logits
+
+
+class _Twice(nn.Module):
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [x, x * 0.5]
+
+
+class GivesLists(ResNet):
+    """A module gives a list, which the network's code goes through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twice = _Twice()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stage1(self.stem(x))
+        x = torch.stack([one * 2 for one in self.twice(x)]).sum(dim=0)
+        logits: Tensor = self.head(self.stage3(self.stage2(x)).mean(dim=(2, 3)))
+        return logits
+
+
+class Scaled(nn.Module):
+    def __init__(self, scale: nn.Parameter, kernel: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.first, self.second = (nn.Conv2d(8, 8, kernel, padding=kernel // 2) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.second((self.first(x) * self.scale).relu())
+        return y
+
+
+class SharesWeight(nn.Module):
+    """Two modules read one weight: a light one first, and a heavy one that is cut in its middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv(3, 8)
+        scale = nn.Parameter(torch.tensor(1.5))
+        self.light, self.heavy = Scaled(scale, 1), Scaled(scale, 5)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.heavy(self.light(self.stem(x))).mean(dim=(2, 3)))
         return logits

@@ -1,7 +1,7 @@
 """The automatic cut: every kind of network falls apart where one tensor crosses, or is told why it does not."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -9,31 +9,31 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.errors import CutError
-from helixnas.teacher import Boundaries, CutTeacher, cut, recut
-from tests.teacher import networks
-from tests.teacher.networks import (
-    ChannelsLast,
-    DenseNet,
-    InPlace,
-    OpaqueInside,
-    ReadsDataOutside,
-    ReadsShapes,
-    ResNet,
-    VisionTransformer,
-    Wrapped,
-)
+from helixnas.teacher import Boundaries, CutTeacher, cut, prove, recut
+from tests.teacher import networks, odd_networks
+from tests.teacher.networks import DenseNet, ResNet, VisionTransformer
+from tests.teacher.odd_networks import ReadsShapes
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-CUT = {
-    ResNet: ("fx", [("stage1",), ("stage2",), ("stage3",)]),
+STAGES = [("stage1",), ("stage2",), ("stage3",)]
+BLOCKS = [("blocks.0", "blocks.1"), ("blocks.2", "blocks.3"), ("blocks.4", "blocks.5")]
+CUT: dict[type[nn.Module], tuple[str, list[tuple[str, ...]]]] = {
+    ResNet: ("fx", STAGES),
     DenseNet: ("fx", [("dense1",), ("down1", "dense2"), ("down2", "dense3")]),
-    VisionTransformer: ("fx", [("blocks.0", "blocks.1"), ("blocks.2", "blocks.3"), ("blocks.4", "blocks.5")]),
-    ChannelsLast: ("fx", [("stage1.0",), ("stage1.1", "stage1.2"), ("narrow", "stage2")]),
-    OpaqueInside: ("fx", [("stage1",), ("stage2",), ("stage3",)]),
-    InPlace: ("fx", [("layers.0", "layers.1"), ("layers.2", "layers.3"), ("layers.4", "layers.5")]),
-    ReadsShapes: ("export", [("stage1",), ("stage2",), ("stage3",)]),
-    ReadsDataOutside: ("hooks", [("stage1",), ("stage2",), ("stage3",)]),
-    Wrapped: ("hooks", [("network.stage1",), ("network.stage2",), ("network.stage3",)]),
+    VisionTransformer: ("fx", BLOCKS),
+    networks.ChannelsLast: ("fx", [("stage1.0",), ("stage1.1", "stage1.2"), ("narrow", "stage2")]),
+    odd_networks.OpaqueInside: ("fx", STAGES),
+    networks.InPlace: ("fx", [("layers.0", "layers.1"), ("layers.2", "layers.3"), ("layers.4", "layers.5")]),
+    networks.InPlaceBetween: ("fx", [("stage1.0",), ("stage1.1", "stage2"), ("stage3.0",)]),
+    networks.Windows: ("fx", STAGES),
+    networks.PooledConvolution: ("fx", STAGES),
+    networks.PassesMore: ("fx", STAGES),
+    networks.GivesLists: ("fx", [("stage1",), ("twice", "stage2"), ("stage3",)]),
+    networks.SharesWeight: ("fx", [("light",), ("heavy.first",), ("heavy.second",)]),
+    ReadsShapes: ("export", BLOCKS),
+    odd_networks.ReadsDataOutside: ("hooks", STAGES),
+    odd_networks.Wrapped: ("hooks", [(f"network.{name}",) for (name,) in STAGES]),
+    odd_networks.InPlaceModules: ("hooks", [("stage1.0",), ("stage1.1", "act1", "stage2", "act2"), ("stage3.0",)]),
 }
 """Each network that can be cut into three blocks, with the way that finds them, and the modules of each."""
 
@@ -49,8 +49,10 @@ def made(kind: type[nn.Module]) -> nn.Module:
 
 
 def run(teacher: CutTeacher, x: Tensor) -> Tensor:
+    num_images = len(x)
     x = teacher.stem(x)
     for block in teacher.blocks:
+        assert len(x) == num_images
         x = block(x)
     logits: Tensor = teacher.head(x)
     return logits
@@ -96,7 +98,8 @@ def test_the_pieces_share_the_teachers_weights_and_split_them(kind: type[nn.Modu
     teacher = cut(network, 3, IMAGES)
     held = [{id(weight) for weight in piece.parameters()} for piece in (teacher.stem, *teacher.blocks, teacher.head)]
     assert set.union(*held) == {id(weight) for weight in network.parameters()}
-    assert sum(map(len, held)) == len(set.union(*held))
+    shared = {id(weight) for name, weight in network.named_parameters() if name.endswith("scale")}
+    assert sum(len(ids - shared) for ids in held) == len(set.union(*held) - shared)
     before = run(teacher, IMAGES)
     with torch.no_grad():
         for weight in network.parameters():
@@ -132,7 +135,7 @@ def test_a_search_leaves_the_network_as_it_was(kind: type[nn.Module]) -> None:
     [
         (ResNet, "NCHW", [(8, 16, 16), (8, 16, 16), (16, 8, 8), (32, 4, 4)]),
         (VisionTransformer, "NLC", [(17, 12)] * 4),
-        (ChannelsLast, "NHWC", [(8, 8, 16), (8, 8, 16), (8, 8, 16), (8, 8, 8)]),
+        (networks.ChannelsLast, "NHWC", [(8, 8, 16), (8, 8, 16), (8, 8, 16), (8, 8, 8)]),
     ],
 )
 def test_features_are_maps_either_way_or_tokens(kind: type[nn.Module], layout: str, shapes: list[Any]) -> None:
@@ -158,17 +161,18 @@ def test_more_blocks_than_stages_are_cut_inside_the_heaviest() -> None:
     ("kind", "reasons"),
     [
         (
-            networks.Unet,
+            odd_networks.Unet,
             [
                 r"3 blocks need 4 places where exactly one tensor crosses.* but 1 were found: stem\.",
                 "Behind .* 3 cross",
             ],
         ),
-        (networks.Flips, ["torch.fx: its own code is no fixed graph: .*control flow", "torch.export:", "hooks:"]),
-        (networks.Noisy, ["must give the same twice in eval mode, but differs first in stage2.1"]),
-        (networks.Counting, ["must give the same twice in eval mode, but differs first in its own code"]),
-        (networks.Pair, ["must return one tensor, but returns tuple"]),
-        (networks.TwoImages, ["must take one tensor, but takes 2: x, y"]),
+        (odd_networks.Flips, ["torch.fx: its own code is no fixed graph: .*control flow", "torch.export:", "hooks:"]),
+        (odd_networks.Noisy, ["must give the same twice in eval mode, but differs first in stage2.1"]),
+        (odd_networks.Counting, ["must give the same twice in eval mode, but differs first in its own code"]),
+        (odd_networks.Pair, ["must return one tensor, but returns tuple"]),
+        (odd_networks.RunsTwice, ["hooks: .* 1 were found: stem.* The modules that run in a row end with 'stem.2'"]),
+        (odd_networks.TwoImages, ["must take one tensor, but takes 2: x, y"]),
     ],
 )
 def test_what_cannot_be_cut_is_told_with_where_and_why(kind: type[nn.Module], reasons: list[str]) -> None:
@@ -195,3 +199,40 @@ def test_a_block_that_changes_its_input_in_place_is_refused() -> None:
     with pytest.raises(CutError, match="Block 1 must leave its input as it is, but changes it in place"):
         cut(network, [["1"], ["2", "3"]], IMAGES)
     assert cut(network, [["1", "2"], ["3"]], IMAGES).specs[1].in_shape == (8, 16, 16)
+
+
+def test_a_piece_that_serves_one_number_of_images_alone_fails_the_proof() -> None:
+    teacher = cut(made(ResNet), 3, IMAGES)
+    baked = replace(teacher, head=nn.Sequential(_Baked(len(IMAGES)), teacher.head))
+    with pytest.raises(CutError, match=r"recomposed blocks must equal the teacher, but differ by .* on 1 images"):
+        prove(baked, IMAGES)
+
+
+class _Baked(nn.Module):
+    def __init__(self, num_images: int) -> None:
+        super().__init__()
+        self.num_images = num_images
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if len(x) == self.num_images else 2 * x
+
+
+def test_where_a_feature_is_needed_later_the_head_has_both_its_uses() -> None:
+    teacher = cut(made(odd_networks.NeededLater), 3, IMAGES)
+    assert teacher.boundaries.names[-1] == "stage2"
+    assert torch.equal(run(teacher, IMAGES), teacher.network(IMAGES))
+
+
+def test_a_cut_is_proved_again() -> None:
+    first = cut(made(ResNet), 3, IMAGES)
+    with pytest.raises(CutError, match="recomposed blocks must equal the teacher"):
+        recut(made(odd_networks.Noisy), first.boundaries, first.specs, IMAGES)
+
+
+@pytest.mark.parametrize("kind", [ResNet, ReadsShapes, VisionTransformer])
+def test_a_teacher_moves_with_all_that_its_pieces_hold(kind: type[nn.Module]) -> None:
+    teacher = cut(made(kind), 3, IMAGES)
+    teacher.to(torch.device("meta"))
+    for piece in (teacher.network, teacher.stem, *teacher.blocks, teacher.head):
+        held = [*piece.parameters(), *piece.buffers()]
+        assert {tensor.device.type for tensor in held} == {"meta"}

@@ -77,6 +77,14 @@ def test_of_two_places_alike_the_natural_one_is_cut(better: dict[str, Any], wors
     assert chosen([start, first, second, end], 2) == ["start", "second", "end"]
 
 
+def test_one_stage_makes_one_block() -> None:
+    start, end = point("start", 10, 16), point("end", 90, 8)
+    first, second = point("first", 49, 8, onward=16), point("second", 51, 16, onward=64)
+    assert chosen([start, first, second, end], 2) == ["start", "second", "end"]
+    first, second = point("first", 49, 16, onward=64), point("second", 51, 8, onward=16)
+    assert chosen([start, first, second, end], 2) == ["start", "first", "end"]
+
+
 @pytest.mark.parametrize(
     ("group", "name"),
     [

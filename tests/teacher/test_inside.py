@@ -1,6 +1,7 @@
 """What a block is made of: the layers that it could do without, and how its output lies."""
 
 import copy
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 
 from helixnas.teacher import cut
 from helixnas.teacher.inside import look_inside
-from tests.teacher.networks import ChannelsLast, DenseNet, OpaqueInside, ReadsDataOutside, Residual, ResNet, conv
+from tests.teacher.networks import ChannelsLast, DenseNet, Residual, ResNet, conv
 from tests.teacher.networks import VisionTransformer as Transformer
+from tests.teacher.odd_networks import OpaqueInside, ReadsDataOutside
 
 IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 MAPS = torch.rand(2, 8, 4, 4, generator=torch.Generator().manual_seed(2))
@@ -81,6 +83,11 @@ class Around(nn.Module):
     [
         (nn.Sequential(Residual(8, 8), Residual(8, 8)), ("0", "1")),
         (nn.Sequential(Residual(8, 8), nn.Sequential(Residual(8, 8), Residual(8, 8))), ("1.0", "1.1")),
+        (
+            nn.Sequential(*(nn.Sequential(Residual(8, 8), Residual(8, 8)) for _ in range(2))),
+            ("0.0", "0.1", "1.0", "1.1"),
+        ),
+        (nn.Sequential(OrderedDict(left=Residual(8, 8), right=Residual(8, 8))), ()),  # parts with names, no list
         (nn.Sequential(Residual(8, 8), conv(8, 8)), ()),  # no two of a kind
         (nn.Sequential(conv(8, 8), conv(8, 8)), ()),  # single convolutions are parts of a layer
         (nn.Sequential(Residual(8, 16), Residual(16, 8)), ()),

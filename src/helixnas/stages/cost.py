@@ -26,7 +26,7 @@ def run(config: RunConfig) -> None:
     in_shape = load_part(setting.root, "train").in_shape
     tables = _count(setting, space, teacher, in_shape)
     if config.cost.latency.num_rounds:
-        teacher.network.to(setting.device)
+        teacher.to(setting.device)
         _measure(setting, space, teacher, in_shape, tables)
     else:
         artifacts.save_json(setting.out / "measured" / "machine.json", "machine", {})

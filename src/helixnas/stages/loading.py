@@ -82,7 +82,8 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
         teacher = recut(network, Boundaries.from_json(_cut(root)["boundaries"]), load_specs(root), example)
     except CutError as error:
         raise _stale(root, "cut.json", "data.image_size") from error
-    network.to(device).requires_grad_(False)
+    teacher.to(device)
+    network.requires_grad_(False)
     return teacher
 
 

@@ -12,7 +12,7 @@ from helixnas.fit import Checkpoint, Fit, accuracy, pinned
 from helixnas.stages.loading import NUM_PROOF_IMAGES, load_part
 from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
 from helixnas.stages.setting import Curve, Setting, begin, clear
-from helixnas.teacher import CutTeacher, cut, feature_statistics, prove
+from helixnas.teacher import CutTeacher, cut, feature_statistics, recut
 
 
 def run(config: RunConfig) -> None:
@@ -26,8 +26,7 @@ def run(config: RunConfig) -> None:
     example = train.first(NUM_PROOF_IMAGES).normalized()
     teacher = cut(network, asked_blocks(config.teacher), example)  # before training: a cut that fails, fails at once
     _train(setting, network, train)
-    network.cpu().eval()
-    prove(teacher, example)
+    teacher = recut(network.cpu(), teacher.boundaries, teacher.specs, example)
     _save(setting, teacher, train)
 
 

@@ -1,6 +1,7 @@
 """Cuts found and made by torch.fx: searched in a fine recording, made in one that keeps whole modules whole."""
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from torch import Tensor, fx, nn
 
@@ -13,13 +14,13 @@ from helixnas.teacher.trace import Address, TraceFault, Tracer, callers, record,
 
 def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
     """The boundaries of ``num_blocks`` blocks, or CutError that says what torch.fx met."""
-    fine = _recorded(network)
+    fine = _traced(network, record_deeply)
     nodes = graph.steps(fine.graph)
     graph.result(nodes)
     ends = boundaries(fx.GraphModule(fine.root, fine.graph), nodes, spans(fine), num_blocks, example)
     opened = _opened(fine, ends)
     while True:
-        coarse = record(scratch(network), _others(opened))
+        coarse = _traced(network, partial(record, is_closed=_outside(frozenset(opened))))
         flow = graph.Flow(coarse.root, graph.steps(coarse.graph), example)
         found = [coarse.at[_address(fine, end, opened)] for end in ends]
         takers = {path for node in found for path in _takers(flow, node)} - opened
@@ -37,12 +38,12 @@ def split(
     return pieces, graph.covered(pieces)
 
 
-def _recorded(network: nn.Module) -> Tracer:
-    """The finest recording that also runs."""
+def _traced(network: nn.Module, record: Callable[[nn.Module], Tracer]) -> Tracer:
+    """A recording; CutError if the network cannot be recorded so."""
     try:
-        return record_deeply(scratch(network))
+        return record(scratch(network))
     except TraceFault as fault:
-        raise CutError(f"its own code is no fixed graph: {fault.reason}") from fault
+        raise CutError(f"{fault.path or 'its own code'} is no fixed graph: {fault.reason}") from fault
 
 
 def _opened(fine: Tracer, ends: Sequence[fx.Node]) -> set[str]:
@@ -68,5 +69,5 @@ def _takers(flow: graph.Flow, boundary: fx.Node) -> set[str]:
     return {str(user.target) for user in users if user.op == "call_module"}
 
 
-def _others(opened: Collection[str]) -> Callable[[nn.Module, str], bool]:
+def _outside(opened: Collection[str]) -> Callable[[nn.Module, str], bool]:
     return lambda _, path: path not in opened

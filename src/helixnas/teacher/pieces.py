@@ -26,6 +26,11 @@ class CutTeacher:
     specs: tuple[BlockSpec, ...]
     boundaries: Boundaries
 
+    def to(self, device: torch.device) -> None:
+        """Move the network and its pieces. A buffer that a piece reads by itself does not follow the network's."""
+        for module in (self.network, self.stem, *self.blocks, self.head):
+            module.to(device)
+
 
 def split(
     network: nn.Module, boundaries: Boundaries, example: Tensor
