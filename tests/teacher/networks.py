@@ -191,17 +191,17 @@ class Windows(ResNet):
 
 
 class PooledConvolution(ResNet):
-    """A classifier of two heavy convolutions on what is pooled already."""
+    """A heavy classifier of convolutions on what is pooled already."""
 
     def __init__(self) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.hidden, self.head = nn.Conv2d(32, 4096, 1), nn.Conv2d(4096, 64, 1)
-        self.classes = nn.Linear(64, 10)
+        self.hidden = nn.Sequential(nn.Conv2d(32, 4096, 1), nn.ReLU(), nn.Conv2d(4096, 512, 1))
+        self.head = nn.Linear(512, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stage3(self.stage2(self.stage1(self.stem(x))))
-        logits: Tensor = self.classes(self.head(self.hidden(self.pool(x)).relu()).flatten(1))
+        logits: Tensor = self.head(self.hidden(self.pool(x)).flatten(1))
         return logits
 
 

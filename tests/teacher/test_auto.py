@@ -108,6 +108,15 @@ def test_the_pieces_share_the_teachers_weights_and_split_them(kind: type[nn.Modu
     torch.testing.assert_close(run(teacher, IMAGES), network(IMAGES), rtol=1e-4, atol=1e-4)
 
 
+def test_the_pieces_run_the_teachers_own_modules_unless_torch_exported_them(kind: type[nn.Module]) -> None:
+    network = made(kind)
+    teacher = cut(network, 3, IMAGES)
+    pieces = (teacher.stem, *teacher.blocks, teacher.head)
+    layers = {layer for piece in pieces for layer in piece.modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+    assert layers <= set(network.modules())
+    assert bool(layers) == (CUT[kind][0] != "export")
+
+
 def test_a_gradient_flows_through_every_piece(kind: type[nn.Module]) -> None:
     network = made(kind)
     teacher = cut(network, 3, IMAGES)

@@ -61,6 +61,22 @@ def test_attention_is_counted_though_torch_fuses_it(layer: nn.Module) -> None:
     assert counter.madds == linear + attention + out
 
 
+class GivesParameter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.layer = nn.Parameter(torch.rand(1, 8)), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.layer(self.token)
+        return y
+
+
+def test_a_module_that_is_given_a_parameter_is_counted() -> None:
+    with torch.no_grad(), counting() as counter:
+        GivesParameter()(torch.rand(1, 4))
+    assert counter.madds == 32
+
+
 def test_sizes_are_told_apart_from_the_number_of_images() -> None:
     module, nodes = graph(Small())
     found = sizes(module, list(nodes.values()), torch.rand(4, 3, 8, 8))

@@ -5,6 +5,7 @@ from helixnas.teacher.cut import cut, recut
 from helixnas.teacher.features import BlockBatch, FeatureStatistics, block_batch, feature_statistics
 from helixnas.teacher.load import check, create
 from helixnas.teacher.loss import DistillLoss
+from helixnas.teacher.measure import counting
 from helixnas.teacher.pieces import CutTeacher, prove
 from helixnas.teacher.program import FromPixels, load_program
 from helixnas.teacher.weights import load_weights
@@ -18,6 +19,7 @@ __all__ = [
     "FromPixels",
     "block_batch",
     "check",
+    "counting",
     "create",
     "cut",
     "feature_statistics",

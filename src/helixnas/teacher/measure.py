@@ -32,7 +32,10 @@ class Measured:
 
 
 class MaddsCounter(TorchDispatchMode):
-    """Counts the multiply-adds of what runs inside it, as torch's own counter does, but not by module."""
+    """Counts the multiply-adds of what runs inside it, as torch's own counter does.
+
+    That one counts by module too, and so fails where a module is given a parameter of another.
+    """
 
     _num_flops = 0
 
