@@ -54,8 +54,8 @@ lock: setup  ## resolve requirements.lock anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --constraint constraints.txt \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
-bench: setup  ## every headline figure, as a ratio measured in one run
-	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+bench: setup  ## every headline figure, as a ratio measured in one run: benchmarks/RESULTS.md
+	@$(BIN)/python benchmarks/results.py
 
 ui: setup  ## MLflow, Prefect and the Optuna dashboard, on 127.0.0.1
 	@$(BIN)/python -m flows.ui
