@@ -1,18 +1,23 @@
 """Presets and overrides, written into params.yaml, where DVC sees them."""
 
+from __future__ import annotations
+
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helixnas.artifacts import save_text
 from helixnas.config import load
 from helixnas.config.load import FILE_NAME
 from helixnas.errors import ConfigError
 
+if TYPE_CHECKING:
+    from ruamel.yaml import YAML
+
 PRESETS = Path("conf/preset")
 REPLACED = {"model_args"}
-"""Mappings that a preset gives as a whole: the arguments of one teacher mean nothing to another."""
+"""Mappings that are given as a whole: the arguments of one teacher mean nothing to another."""
 
 
 def change(root: Path, preset: str | None, overrides: Sequence[str]) -> None:
@@ -22,6 +27,7 @@ def change(root: Path, preset: str | None, overrides: Sequence[str]) -> None:
     """
     if preset is None and not overrides:
         return
+    overrides = [f"++{override}" if _is_replacing(override) else override for override in overrides]
     load(root, () if preset else overrides)  # whole, before it is filled
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / FILE_NAME
@@ -35,6 +41,14 @@ def change(root: Path, preset: str | None, overrides: Sequence[str]) -> None:
 
 
 def _fill(path: Path, root: Path, preset: str) -> None:
+    yaml = _yaml()
+    values = yaml.load(path)
+    _merge(values, yaml.load(_preset_file(root, preset)))
+    yaml.dump(values, path)
+
+
+def _yaml() -> YAML:
+    """Reads and writes params.yaml so that comments and layout stay."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -43,9 +57,7 @@ def _fill(path: Path, root: Path, preset: str) -> None:
     yaml.representer.add_representer(
         type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
     )
-    values = yaml.load(path)
-    _merge(values, yaml.load(_preset_file(root, preset)))
-    yaml.dump(values, path)
+    return yaml
 
 
 def _preset_file(root: Path, preset: str) -> Path:
@@ -66,4 +78,23 @@ def _merge(values: Any, preset: Mapping[str, Any]) -> None:
 def _override(path: Path, overrides: Sequence[str]) -> None:
     from dvc.utils.hydra import apply_overrides
 
+    _empty(path, overrides)
     apply_overrides(path, list(overrides))
+
+
+def _is_replacing(override: str) -> bool:
+    """Whether it gives a mapping as a whole, which Hydra would merge into the one that is there."""
+    key, _, value = override.partition("=")
+    return key.rpartition(".")[-1] in REPLACED and value.startswith("{")
+
+
+def _empty(path: Path, overrides: Sequence[str]) -> None:
+    """Take out the mappings that the overrides give as a whole."""
+    given = [override.removeprefix("++") for override in overrides]
+    keys = [override.partition("=")[0].split(".") for override in given if _is_replacing(override)]
+    if keys:
+        yaml = _yaml()
+        values = yaml.load(path)
+        for section, key in keys:
+            values[section][key] = {}
+        yaml.dump(values, path)

@@ -42,6 +42,16 @@ def test_arguments_of_another_teacher_do_not_survive_a_preset(project: Path) -> 
     assert "drop_rate" not in load(project).teacher.model_args
 
 
+@pytest.mark.parametrize(("value", "left"), [("{}", {}), ("{drop_rate:0.1}", {"drop_rate": 0.1})])
+def test_arguments_of_another_teacher_do_not_survive_an_override(
+    project: Path, value: str, left: dict[str, float]
+) -> None:
+    change(project, None, ["+teacher.model_args.width=2"])
+    change(project, None, [f"teacher.model_args={value}"])
+    assert load(project).teacher.model_args == left
+    assert "# fair or uniform" in (project / "params.yaml").read_text()
+
+
 def test_an_unknown_preset_is_named_with_those_there_are(project: Path) -> None:
     shutil.copytree(ROOT / "conf", project / "conf")
     before = (project / "params.yaml").read_bytes()
