@@ -34,7 +34,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 run: setup  ## the main job: teacher in, registered student out
-	@$(BIN)/python -m flows $(if $(PRESET),--preset $(PRESET)) $(foreach override,$(SET),--set $(override))
+	@$(BIN)/python -m flows $(if $(PRESET),--preset $(PRESET)) $(foreach override,$(SET),--set '$(override)')
 
 test: setup  ## all tests
 	$(BIN)/python -m pytest

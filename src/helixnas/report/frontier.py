@@ -36,7 +36,7 @@ def frontier_chart(result: SearchResult, teacher: Cost) -> str:
         mark_x(figure, whole, f"teacher {quantity(name, whole)}", TEACHER)
     if name in limits:
         share = f"<br>{percent(limits[name] / whole, 0)} of the teacher" if whole else ""
-        mark_x(figure, limits[name], f"budget {quantity(name, limits[name])}{share}", LIMIT, level=0.2)
+        mark_x(figure, limits[name], f"budget {quantity(name, limits[name])}{share}", LIMIT, level=0.9)
     return embed(figure, "frontier", "Frontier.", CAPTION)
 
 
