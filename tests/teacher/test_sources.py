@@ -135,6 +135,7 @@ def test_a_weights_file_that_is_none_is_told(own: Path, content: bytes) -> None:
 def test_an_exported_network_is_an_ordinary_one_again(tmp_path: Path, small_net: SmallNet) -> None:
     images = torch.rand(3, 1, 8, 8)
     dynamic = {"x": {0: torch.export.Dim("n", min=2)}}
+    small_net.requires_grad_(False)  # as a student that is registered
     program = torch.export.export(small_net.eval(), (images,), dynamic_shapes=dynamic)
     torch.export.save(program, tmp_path / "network.pt2")
     network = load_program(tmp_path / "network.pt2").eval()

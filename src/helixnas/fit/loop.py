@@ -132,7 +132,9 @@ def _optimizer(network: nn.Module, recipe: Recipe, key: str) -> torch.optim.Opti
             network, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay
         )
     except (AssertionError, ValueError) as error:
-        raise ConfigError(f"{key}.optimizer must be one that timm.optim knows, but is {recipe.optimizer!r}.") from error
+        raise ConfigError(
+            f"{key}.optimizer must be one that timm.optim makes, but is {recipe.optimizer!r}: {error}"
+        ) from error
     return made
 
 

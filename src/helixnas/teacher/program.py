@@ -23,7 +23,7 @@ def load_program(path: Path) -> nn.Module:
             graph.output(copies[value])
         elif node.op != "call_module":  # export's own check of the input's shape is all that it calls so
             copies[node] = graph.node_copy(node, lambda old: copies[old])
-    return fx.GraphModule(module, graph)
+    return fx.GraphModule(module, graph).requires_grad_(True)  # a student is exported with its weights frozen
 
 
 class FromPixels(nn.Module):
