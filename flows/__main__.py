@@ -10,11 +10,14 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from flows.foresight import foresee
 from flows.graph import read_changed
 from flows.parameters import change
 from flows.servers import start_temporary_prefect
@@ -51,8 +54,9 @@ def main() -> int:
     try:
         change(root, arguments.preset, arguments.set)
         config = load(root)
-        result = None if arguments.force else _current(root, config, register=arguments.register)
-        figures, version = result or _run(root, register=arguments.register)
+        changed = read_changed(root)
+        result = None if changed or arguments.force else _current(root, config, register=arguments.register)
+        figures, version = result or _run(root, changed, register=arguments.register)
     except (HelixError, RunError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, HelixError) else 1
@@ -80,9 +84,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _current(root: Path, config: RunConfig, *, register: bool) -> Result | None:
-    """The last run's result, if nothing has changed since and its student is registered."""
-    if read_changed(root):
-        return None
+    """The last run's result, since which nothing has changed, if its student is registered."""
     from helixnas.stages import publish as publishing
 
     if not register:
@@ -95,20 +97,14 @@ def _current(root: Path, config: RunConfig, *, register: bool) -> Result | None:
     return published.figures, published.version
 
 
-def _run(root: Path, *, register: bool) -> Result:
+def _run(root: Path, changed: Collection[str], *, register: bool) -> Result:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # the bars and messages say it better
     console = Console(stderr=True, highlight=False)
-    began = time.monotonic()
-    with console.status("Starting Prefect's server, about 15 s"):
-        if not console.is_terminal:
-            console.print("Starting Prefect's server, about 15 s ...")
-        wait_until_up = start_temporary_prefect(root)
-        from flows.run_stage import BROKEN, FAULT
-        from flows.search import search
-        from helixnas.stages.publish import load_figures
+    _prepare(root, console, is_planned=bool(changed))
+    from flows.run_stage import BROKEN, FAULT
+    from flows.search import search
+    from helixnas.stages.publish import load_figures
 
-        wait_until_up()
-    console.print(f"Prefect's server is up after {time.monotonic() - began:.0f} s", style="dim")
     try:
         state: State[Any] = search(register_student=register, return_state=True)
     except RuntimeError as error:  # of Prefect itself: what the flow raises is in the state
@@ -122,6 +118,22 @@ def _run(root: Path, *, register: bool) -> Result:
         raise RunError(state.message)
     published: Published | None = state.result()
     return (published.figures, published.version) if published else (load_figures(root), None)
+
+
+def _prepare(root: Path, console: Console, *, is_planned: bool) -> None:
+    """Prefect's server, and beside its start a plan: a run that cannot work ends before it trains anything."""
+    began = time.monotonic()
+    text = f"Starting Prefect's server{', and planning the run' if is_planned else ''}, about 15 s"
+    with console.status(text), foresee(root) if is_planned else nullcontext() as check:
+        if not console.is_terminal:
+            console.print(f"{text} ...")
+        wait_until_up = start_temporary_prefect(root)
+        import flows.search  # noqa: F401  # takes seconds, while the server starts
+
+        wait_until_up()
+        if check is not None:
+            check()
+    console.print(f"Prefect's server is up after {time.monotonic() - began:.0f} s", style="dim")
 
 
 def _show(figures: Figures, version: Version | None) -> None:

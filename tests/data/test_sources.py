@@ -170,6 +170,16 @@ def test_a_function_of_the_users_own_gives_any_channel_count(own: Path) -> None:
     assert prepared("factory:mine:load", own).parts["train"].in_shape == (6, 8, 8)
 
 
+def test_grey_arrays_become_colour_where_that_is_asked_for(tmp_path: Path) -> None:
+    grey = prepared("digits", tmp_path).parts["train"].images
+    assert torch.equal(prepared("digits", tmp_path, channels=3).parts["train"].images, grey.expand(-1, 3, -1, -1))
+
+
+def test_arrays_cannot_have_any_number_of_channels(own: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.channels must be 6, as the images have, but is 3"):
+        prepared("factory:mine:load", own, channels=3)
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [

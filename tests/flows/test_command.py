@@ -47,6 +47,28 @@ def test_a_misspelt_key_ends_with_one_message_before_anything_starts(project: Pa
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["search.budget.madds=1000"], "error: No architecture fits budget madds <= 1"),
+        (["search_space.operations=[absent.file:op]"], "absent"),
+        (
+            ["teacher.blocks=9", "teacher.block_ids=[0,1,2,3,4,5,6,7,8]", "teacher.model_args={layers:[1,1,1,1]}"],
+            "9 blocks",
+        ),
+    ],
+)
+def test_a_run_that_cannot_work_ends_before_its_first_stage(
+    project: Path, prefect_api: str, overrides: list[str], said: str
+) -> None:
+    settings = [part for override in overrides for part in ("--set", override)]
+    done = run(project, "--no-register", *settings, **{API_URL: prefect_api})
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (project / "runs").exists()
+
+
 def test_where_nothing_changed_the_table_is_shown_again_without_prefect(project: Path) -> None:
     run_dvc(project, "repro")
     save_figures(project)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from flows.parameters import change
+from helixnas import artifacts
 from helixnas.data import ImageSet
 from tests.pipeline.conftest import call, make
 
@@ -54,3 +55,17 @@ def test_promote_predict_promote_a_better_one_roll_back(first_run: tuple[Path, s
     assert "version 1 is the champion again" in make(root, "rollback").stdout
     assert aliases(root) == {"@challenger": "2", "@champion": "1", "@previous": "2"}
     assert call(root, "helixnas", "predict", *names).stdout == first.stdout
+
+
+def test_the_champion_is_the_next_teacher(first_run: tuple[Path, str], tmp_path: Path) -> None:
+    root = tmp_path / "helixnas"
+    shutil.copytree(first_run[0], root, symlinks=True, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts"))
+    assert "(challenger)" in call(root, "helixnas", "publish").stdout
+    assert "is the first champion" in make(root, "promote").stdout
+    champion = artifacts.load_json(root / "artifacts/report/figures.json", "figures")
+
+    done = make(root, "run", "SET=teacher.source=models:/helixnas-student@champion teacher.blocks=auto")
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures = artifacts.load_json(root / "artifacts/report/figures.json", "figures")
+    assert figures["teacher"]["cost"]["num_params"] == champion["student"]["cost"]["num_params"]
+    assert aliases(root) == {"@champion": "1", "@challenger": "2"}

@@ -77,12 +77,18 @@ def test_every_operation_of_the_tree_is_counted_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "fault"),
-    [("madds=10%", "Raise search.budget.madds to at least"), ("latency_ms=0.001", "Raise search.budget.latency_ms to")],
+    ("limit", "fault", "is_certain"),
+    [
+        ("madds=10%", "Raise search.budget.madds to at least", True),
+        ("latency_ms=0.001", "Raise search.budget.latency_ms to", False),
+    ],
 )
-def test_a_budget_out_of_reach_is_a_fault_with_the_nearest(root: Path, limit: str, fault: str) -> None:
+def test_a_budget_out_of_reach_is_a_fault_with_the_nearest(
+    root: Path, limit: str, fault: str, is_certain: bool
+) -> None:
     made = plan(load(root, [f"search.budget.{limit}"]))
     assert fault in (made.fault or "")
+    assert made.is_certain == is_certain
 
 
 def test_a_plan_is_printed_whole(made: Plan) -> None:

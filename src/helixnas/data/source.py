@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torchvision.transforms.v2.functional import rgb_to_grayscale
+
+from helixnas.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,3 +29,21 @@ def of_arrays(images: Tensor, labels: Tensor, class_names: Sequence[str], is_tes
     """A source of images that are in memory already, uint8 [N, C, H, W]."""
     names = [f"image {row}" for row in range(len(labels))]
     return Source(labels.to(torch.int64), tuple(class_names), names, lambda row: images[row], is_test)
+
+
+def with_channels(image: Tensor, channels: int | None) -> Tensor:
+    """An image [C, H, W] with so many channels: grey is repeated, colour made grey; None for as many as it has.
+
+    DataError for other numbers. Image files are read with the right number, so this changes images of arrays alone.
+    """
+    num = image.shape[0]
+    if channels is None or channels == num:
+        return image
+    if num == 1:
+        return image.expand(channels, -1, -1)
+    if (num, channels) == (3, 1):
+        grey: Tensor = rgb_to_grayscale(image)
+        return grey
+    raise DataError(
+        f"data.channels must be {num}, as the images have, but is {channels}. Change it, or set it to null."
+    )

@@ -41,7 +41,8 @@ class BlockPlan:
 class Reach:
     """What a cost can be: the least and the most that an architecture takes, and the teacher; the limit that is asked.
 
-    Latencies are measured on the architectures of the least and the most madds alone, so others may be faster yet.
+    Latencies are measured on the architectures of the least and the most madds and num_params alone, so others may be
+    faster yet.
     """
 
     least: float
@@ -52,12 +53,16 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What ``helixnas plan`` tells. ``fault`` says why the budget cannot be reached, and the nearest that can."""
+    """What ``helixnas plan`` tells. ``fault`` says why the budget cannot be reached, and the nearest that can.
+
+    ``is_certain``: that is proven. Of a latency it is not: an architecture that was not measured may be faster.
+    """
 
     blocks: tuple[BlockPlan, ...]
     num_architectures: int
     reach: dict[str, Reach]
     fault: str | None
+    is_certain: bool
     workloads: tuple[Workload, ...]
     num_workers: int
     machine: dict[str, str]
@@ -76,12 +81,14 @@ def plan(config: RunConfig) -> Plan:
     ]
     costs = _costs(config, teacher, space, tables, seen.in_shape)
     budget = Budget.resolve(config.search.budget.model_dump(), costs["teacher"])
+    impossible = _impossible(space, tables, costs["fixed"], budget)
     sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
     return Plan(
         blocks=_blocks(teacher, space, costs["teacher"]),
         num_architectures=space.num_architectures,
         reach=_reach(costs, budget),
-        fault=_fault(space, tables, costs, budget),
+        fault=impossible or _slow(costs, budget),
+        is_certain=impossible is not None,
         workloads=tuple(workloads(config, sizes, teacher, space)),
         num_workers=config.flow.num_workers,
         machine=machine(torch.device("cpu")),
@@ -141,36 +148,39 @@ def _blocks(teacher: CutTeacher, space: SearchSpace, whole: Cost) -> tuple[Block
 
 
 def _reach(costs: dict[str, Cost], budget: Budget) -> dict[str, Reach]:
-    rows = {name: (f"least {name}", f"most {name}") for name in COUNTED}
-    if costs["teacher"].latency_ms is not None:
-        rows["latency_ms"] = ("least madds", "most madds")
+    whole = {name: cost for name, cost in costs.items() if name != "fixed"}
+    names = [name for name in COST_NAMES if getattr(costs["teacher"], name) is not None]
     return {
         name: Reach(
-            least=getattr(costs[least], name),
+            least=min(getattr(cost, name) for cost in whole.values()),
             teacher=getattr(costs["teacher"], name),
-            most=getattr(costs[most], name),
+            most=max(getattr(cost, name) for cost in whole.values()),
             limit=budget.limits.get(name),
         )
-        for name, (least, most) in rows.items()
+        for name in names
     }
 
 
-def _fault(space: SearchSpace, tables: list[CostTable], costs: dict[str, Cost], budget: Budget) -> str | None:
-    """Why no architecture fits; None where one does. Of latency, unlike madds and num_params, nothing is proven."""
-    counted = Budget(budget.madds, budget.num_params)
+def _impossible(space: SearchSpace, tables: list[CostTable], fixed: Cost, budget: Budget) -> str | None:
+    """Why no architecture fits the madds and num_params; None where one does."""
     nothing = [
         RatingTable(table.block_id, tuple(path.key for path in block.paths()), (0.0,) * block.num_paths, 0, 0)
         for block, table in zip(space.blocks, tables, strict=True)
     ]
     try:
-        solve(space, nothing, tables, costs["fixed"], counted, 1)
+        solve(space, nothing, tables, fixed, Budget(budget.madds, budget.num_params), 1)
     except InfeasibleBudgetError as error:
         return str(error)
-    leanest = costs["least madds"].latency_ms
-    if budget.latency_ms is None or leanest is None or leanest <= budget.ceiling("latency_ms"):
+    return None
+
+
+def _slow(costs: dict[str, Cost], budget: Budget) -> str | None:
+    """Why no architecture is known to fit the latency."""
+    times = [cost.latency_ms for cost in costs.values() if cost.latency_ms is not None]
+    if budget.latency_ms is None or not times or min(times) <= budget.ceiling("latency_ms"):
         return None
     asked = Budget(latency_ms=budget.latency_ms)
     return (
-        f"No architecture is known to fit budget {asked}: the one of the least madds took "
-        f"{quantity('latency_ms', leanest)} here. Raise search.budget.latency_ms to at least {leanest:.3f}."
+        f"No architecture is known to fit budget {asked}: the fastest that was tried took "
+        f"{quantity('latency_ms', min(times))} here. Raise search.budget.latency_ms to at least {min(times):.3f}."
     )

@@ -1,9 +1,10 @@
 """Sources of images: one file each. ``data.source`` in params.yaml names one, ``data.path`` is where it looks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from helixnas.data.source import Source
+from helixnas.data.source import Source, with_channels
 from helixnas.data.sources import digits, factory, folder, parquet, torchvision_set
 from helixnas.errors import DataError
 
@@ -25,4 +26,4 @@ def open_source(source: str, path: Path, channels: int | None) -> Source:
     opened = SOURCES[kind](name, path, channels)
     if not len(opened.labels):
         raise DataError(f"data.source must give labelled images, but {source} at {path} gives none. Correct data.path.")
-    return opened
+    return replace(opened, read=lambda row: with_channels(opened.read(row), channels))

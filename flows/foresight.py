@@ -1,0 +1,48 @@
+"""What ``helixnas plan`` tells before a run: that it can work at all, and how long each stage will take."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from flows.estimate import remember
+from flows.processes import environment
+from helixnas.errors import HelixError
+
+FAULT = 2
+"""The exit code for what the user can mend."""
+
+
+@contextmanager
+def foresee(root: Path) -> Iterator[Callable[[], None]]:
+    """Start the plan, in a process of its own; what is given waits for it and judges it."""
+    command = [sys.executable, "-m", "helixnas", "plan", "--json"]
+    with TemporaryFile("w+", encoding="utf-8") as out, TemporaryFile("w+", encoding="utf-8") as err:
+        process = subprocess.Popen(command, cwd=root, env=environment(), stdout=out, stderr=err)
+
+        def check() -> None:
+            process.wait()
+            out.seek(0)
+            err.seek(0)
+            _judge(root, process.returncode, out.read(), err.read())
+
+        try:
+            yield check
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _judge(root: Path, code: int, out: str, err: str) -> None:
+    """Keep the times for the run's estimates; HelixError, with the plan's words, if the run cannot work.
+
+    A plan that breaks in any other way stops nothing: the stage that meets the same will say more.
+    """
+    plan = json.loads(out) if out.strip() else {}
+    if code == FAULT and plan.get("is_certain", True):
+        raise HelixError(err.strip().removeprefix("error: "))
+    if plan:
+        remember(root, {row["stage"]: row["time_s"] for row in plan["workloads"]})
