@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.parameters import change
 from flows.processes import dvc_command, environment
 from flows.servers import API_URL, start_temporary_prefect
 from tests.conftest import ROOT
@@ -59,6 +60,9 @@ def fresh_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("params.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, root / name)
     shutil.copy(Path(__file__).parent / "step.py", root / "step.py")
+    shutil.copytree(ROOT / "conf", root / "conf")
+    change(root, "tiny", ["cost.latency.num_rounds=0"])  # the plan before a run takes seconds then
+    shutil.rmtree(root / "conf")
     (root / "dvc.yaml").write_text(DVC_YAML)
     (root / "trouble").mkdir()
     run_dvc(root, "init", "--no-scm", "--quiet")
