@@ -1,6 +1,6 @@
 """Distilling: a loss that falls, steps that move their path alone, a kill that costs nothing but an epoch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import Tensor
 from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
-from helixnas.distill import SAMPLERS, Distillation
+from helixnas.distill import SAMPLERS, Distillation, Member, train_group
 from helixnas.errors import DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, forget, silent
@@ -34,12 +34,12 @@ class Training:
     batches: list[BlockBatch]
 
     def run(self, path: Path, log: Log = forget, before_step: Watch = lambda step: None) -> dict[str, Tensor]:
-        def epoch_batches(epoch: int) -> Iterator[BlockBatch]:
+        def batches(epoch: int, block_ids: Sequence[int]) -> Iterator[list[BlockBatch]]:
             for offset, batch in enumerate(self.batches):
                 before_step(epoch * NUM_STEPS + offset)
-                yield batch
+                yield [batch]
 
-        self.distillation.run(epoch_batches, NUM_STEPS, Checkpoint(path), log, silent)
+        train_group(Member(self.distillation, Checkpoint(path), log), [], batches, silent)
         return self.state()
 
     def state(self) -> dict[str, Tensor]:
@@ -58,7 +58,7 @@ def new_training(
         supernet = BlockSupernet(space.blocks[0], teacher.blocks[0]).eval()
         settings = config.distill.model_copy(update=changes)
         loss = DistillLoss(torch.ones(8)) if loss is None else loss
-        return Training(supernet, Distillation(supernet, space.blocks[0], loss, settings, 0), batches)
+        return Training(supernet, Distillation(supernet, space.blocks[0], loss, settings, 0, NUM_STEPS), batches)
 
     return new
 
