@@ -135,6 +135,7 @@ class Distill(Section):
     sampler: Literal["fair", "uniform"]
     augment: Augment
     groups: Count
+    compile: bool
     num_threads: Count
 
 

@@ -42,6 +42,11 @@ class FeatureBatches:
                 yield block_batches(self._teacher, block_ids, images)
 
     @property
+    def is_cached(self) -> bool:
+        """Whether batches cost no pass of the teacher."""
+        return self._cache is not None
+
+    @property
     def num_views(self) -> int:
         """How many views of images there are, where augmentation does no more than flip."""
         return len(self._train) * (2 if self._augment.hflip else 1)

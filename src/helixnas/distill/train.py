@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from helixnas.config.schema import Distill
+from helixnas.distill.compiling import compile_operations
 from helixnas.data import derive_seed
 from helixnas.distill.path_sampler import SAMPLERS, Sampler, trainable_cells
 from helixnas.fit import Checkpoint, pinned, require_finite
@@ -39,7 +40,9 @@ class Distillation:
         self._sampler: Sampler = SAMPLERS[settings.sampler](block, seed)
         parameters = [p for index in trainable_cells(block) for p in supernet.cells[index].parameters()]
         parameters += supernet.adapters.parameters()
-        self._optimizer = torch.optim.AdamW(parameters, settings.lr, weight_decay=settings.weight_decay)
+        self._optimizer = torch.optim.AdamW(parameters, settings.lr, weight_decay=settings.weight_decay, fused=True)
+        if settings.compile:
+            compile_operations(supernet, block)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer, settings.lr, self.num_steps + 1, pct_start=0.1
         )

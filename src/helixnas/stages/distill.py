@@ -39,8 +39,9 @@ def run(config: RunConfig, block_id: int) -> None:
         work = _Work(setting)
         own = work.member(block_id)
         if work.is_trainable(block_id):
-            others = [work.member(other) for other in work.others(block_id, locks)]
-            train_group(own, others, work.batches(), setting.progress)
+            batches = work.batches()  # from a cache there is no teacher's pass to share
+            others = () if batches.is_cached else work.others(block_id, locks)
+            train_group(own, [work.member(other) for other in others], batches, setting.progress)
         _save(setting, own, work.space.digest)
 
 
