@@ -12,6 +12,7 @@ NUM_ROUNDS = 3
 
 def main() -> None:
     bench = dna(num_images=16, batch_size=16, epochs=2)
+    bench.make(NUM_ROUNDS)
     rounds = in_turns([bench.naive, bench.together], NUM_ROUNDS)
     assert all(same(naive, together) for (_, naive), (_, together) in rounds)
     publish(

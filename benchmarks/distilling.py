@@ -63,9 +63,14 @@ class Bench:
         training = Distillation(supernet, block, DistillLoss(torch.ones(1)), self.config.distill, block_id, num_steps)
         return Member(training, Nowhere(), forget)
 
+    def make(self, num_rounds: int) -> None:
+        """Make the supernets for rounds of two ways: a real run makes them once, for thousands of steps."""
+        num_steps = self.batches().num_steps
+        self._made = [[self.member(block_id, num_steps) for block_id in self.block_ids] for _ in range(2 * num_rounds)]
+
     def in_turn(self, batches: FeatureBatches) -> list[State]:
         """Block after block, each to its end: DNA's schedule, where batches come from the teacher at every step."""
-        members = [self.member(block_id, batches.num_steps) for block_id in self.block_ids]
+        members = self._made.pop()
         for member in members:
             train_group(member, [], batches, silent)
         return states(members)
@@ -76,7 +81,7 @@ class Bench:
     def together(self) -> list[State]:
         """All blocks at once, each batch through the teacher once."""
         batches = self.batches()
-        own, *others = (self.member(block_id, batches.num_steps) for block_id in self.block_ids)
+        own, *others = self._made.pop()
         train_group(own, others, batches, silent)
         return states([own, *others])
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from helixnas.config.schema import Distill
-from helixnas.distill.compiling import compile_operations
 from helixnas.data import derive_seed
+from helixnas.distill.compiling import compile_operations
 from helixnas.distill.path_sampler import SAMPLERS, Sampler, trainable_cells
 from helixnas.fit import Checkpoint, pinned, require_finite
 from helixnas.progress import Log

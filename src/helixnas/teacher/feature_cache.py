@@ -88,19 +88,22 @@ def _checked(folder: Path) -> list[bool] | None:
 def _write(folder: Path, num_rows: int, passes: Iterator[Sequence[Tensor]]) -> list[bool]:
     """Write every cut, then the index, without which the rest is nothing."""
     folder.mkdir(parents=True)
+    files: list[_File] = []
     try:
-        files: list[_File] = []
         for features in passes:
             files = files or [_File(_file(folder, cut), num_rows, feature) for cut, feature in enumerate(features)]
             for file, feature in zip(files, features, strict=True):
                 file.add(feature)
-        digests = [file.close() for file in files]
+        digests = [file.finish() for file in files]
     except OSError as error:
         shutil.rmtree(folder)
         raise EnvironmentFault(
             f"{folder} must have room for the teacher's features, but: {error}. Free some space, or set "
             "teacher.features: stream."
         ) from error
+    finally:
+        for file in files:
+            file.close()
     formats = [file.is_channels_last for file in files]
     artifacts.save_json(folder / INDEX, KIND, {"sha256": digests, "is_channels_last": formats})
     return formats
@@ -123,8 +126,11 @@ class _File:
     def add(self, feature: Tensor) -> None:
         self._file.write(self._stored(feature).tobytes())
 
-    def close(self) -> str:
-        """The file's SHA-256."""
+    def close(self) -> None:
         self._file.close()
+
+    def finish(self) -> str:
+        """Close the file; its SHA-256."""
+        self.close()
         with self._path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
