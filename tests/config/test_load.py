@@ -42,7 +42,7 @@ def test_the_repositorys_own_parameters_load_and_are_frozen() -> None:
         ("teacher.features=disk", r"teacher\.features: .*'auto', 'cache' or 'stream'.*'disk'"),
         (
             "teacher.features=cache",
-            r"teacher\.features is cache, .*augment\.min_scale must be 1, but is 0\.8; or set teacher\.features: stream",
+            r"features is cache, .*augment\.min_scale must be 1, but is 0\.8; or set teacher\.features: stream",
         ),
     ],
 )
