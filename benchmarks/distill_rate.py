@@ -5,7 +5,7 @@ forward and backward, on tensors that lie ready. Both do the same multiply-adds,
 Run: python benchmarks/distill_rate.py
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,6 +37,11 @@ def recorded(training: Distillation, batch: BlockBatch) -> list[tuple[nn.Conv2d,
     return calls
 
 
+def steps(training: Distillation, batch: BlockBatch) -> None:
+    for offset in range(NUM_STEPS):
+        training.step(offset, batch)
+
+
 def convolve(calls: list[tuple[nn.Conv2d, Tensor]], gradients: list[Tensor]) -> None:
     for (module, x), gradient in zip(calls, gradients, strict=True):
         torch.autograd.grad(module(x), (x, module.weight), gradient)
@@ -51,13 +56,7 @@ def main() -> None:
         calls = recorded(training, batch)
         gradients = [torch.randn_like(module(x)) for module, x in calls]
         convolve(calls, gradients)
-        ways: list[Callable[[], None]] = [
-            lambda training=training, batch=batch: (
-                [training.step(offset, batch) for offset in range(NUM_STEPS)] and None
-            ),
-            lambda calls=calls, gradients=gradients: convolve(calls, gradients),
-        ]
-        rounds = in_turns(ways, NUM_ROUNDS)
+        rounds = in_turns([partial(steps, training, batch), partial(convolve, calls, gradients)], NUM_ROUNDS)
         figures.append([(step_s, convolution_s) for (step_s, _), (convolution_s, _) in rounds])
     shares = [
         100 * sum(convolution_s for _, convolution_s in each) / sum(step_s for step_s, _ in each)
