@@ -1,6 +1,6 @@
 """Distil all blocks for 20 epochs: the teacher run at every step (DNA) against its features, written once and read.
 
-The cached way's time has the writing in it. Both end with the same supernets, to the bit. 20 steps of 8 images for each
+The cached way's time has the writing in it. Both end with the same supernets, to the bit. 20 steps of 16 images for each
 of six blocks. Run: python benchmarks/distill_cached.py
 """
 
@@ -11,7 +11,7 @@ NUM_ROUNDS = 2
 
 
 def main() -> None:
-    bench = dna(num_images=8, batch_size=8, epochs=20)
+    bench = dna(num_images=16, batch_size=16, epochs=20)
     bench.make(NUM_ROUNDS)
     rounds = in_turns([bench.naive, bench.cached], NUM_ROUNDS)
     assert all(same(naive, cached) for (_, naive), (_, cached) in rounds)

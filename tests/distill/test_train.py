@@ -1,9 +1,11 @@
 """Distilling: a loss that falls, steps that move their path alone, a kill that costs nothing but an epoch."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,8 @@ from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
 from helixnas.distill import SAMPLERS, Distillation, Member, train_group
-from helixnas.errors import DivergenceError
+from helixnas.distill.compiling import COMPILERS
+from helixnas.errors import ConfigError, DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, forget, silent
 from helixnas.search_space import SearchSpace
@@ -185,3 +188,38 @@ def test_a_loss_that_is_no_number_ends_at_once_and_names_block_step_and_remedy(
     tensors, _ = artifacts.load_tensors(Path(str(caught.value).split("saved in ")[1].rstrip(".")), "batch")
     assert torch.equal(tensors["inputs"], training.batches[2].inputs)
     assert bool(tensors["targets"].isnan().any())
+
+
+def test_the_fused_optimizer_moves_weights_as_the_plain_one_does(
+    new_training: Callable[..., Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fused = new_training().run(tmp_path / "fused")
+    adamw = torch.optim.AdamW
+
+    def plain(*args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        return adamw(*args, **{**kwargs, "fused": False})
+
+    monkeypatch.setattr(torch.optim, "AdamW", plain)
+    for name, tensor in new_training().run(tmp_path / "plain").items():
+        torch.testing.assert_close(fused[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_compiling_without_a_compiler_is_told_with_the_remedy(
+    new_training: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match=r"distill\.compile is true, .* no-such-compiler cannot be found.* false"):
+        new_training(compile=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="no C++ compiler")
+@pytest.mark.filterwarnings("default")  # torch.compile's own
+def test_compiled_operations_train_alike_and_keep_their_names(
+    new_training: Callable[..., Training], tmp_path: Path
+) -> None:
+    plain = new_training(epochs=1).run(tmp_path / "plain")
+    compiled = new_training(epochs=1, compile=True).run(tmp_path / "compiled")
+    assert list(compiled) == list(plain)
+    for name, tensor in plain.items():
+        torch.testing.assert_close(compiled[name], tensor, rtol=1e-2, atol=1e-3)
