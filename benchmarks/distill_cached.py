@@ -1,7 +1,7 @@
 """Distil all blocks for 20 epochs: the teacher run at every step (DNA) against its features, written once and read.
 
-The cached way's time has the writing in it. Both end with the same supernets, to the bit. 20 steps of 16 images for each
-of six blocks. Run: python benchmarks/distill_cached.py
+The cached time has the writing in it. Both end with the same supernets, to the bit. 20 steps of 16 images for each of
+six blocks. Run: python benchmarks/distill_cached.py
 """
 
 from distilling import dna, same
