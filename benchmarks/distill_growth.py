@@ -23,7 +23,7 @@ from helixnas.search_space import BlockSpec, build
 from helixnas.student import BlockSupernet
 from helixnas.teacher import BlockBatch, DistillLoss
 
-NUM_ROUNDS, NUM_STEPS = 3, 12
+NUM_ROUNDS, NUM_STEPS = 2, 10
 SHAPE = (32, 16, 16)
 
 
