@@ -11,7 +11,7 @@ from pathlib import Path
 from figure import Figure
 
 HERE = Path(__file__).parent
-OTHERS = {"figure.py", "results.py", "cut_zoo.py"}
+OTHERS = {"figure.py", "results.py", "cut_zoo.py", "distilling.py"}
 """Not figures of speed."""
 
 

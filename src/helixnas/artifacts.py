@@ -50,6 +50,27 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def exclusive(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock file ``path`` for the body, alone among processes; whether it was got, if not to ``wait`` for it.
+
+    The system lets go of it when the process ends, however it ends.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=-1 if wait else 0, poll_interval=0.1)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
 def save_text(path: Path, text: str) -> None:
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -130,6 +151,18 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, "Tensor"], dict[str, 
         raise _damaged(path, str(error)) from error
     _check(path, kind, header, seal)
     return tensors, header["facts"]
+
+
+def tensor_facts(path: Path, kind: str) -> dict[str, Any] | None:
+    """The facts alone, unchecked; None where there is no such file, or one of another kind."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["helixnas"])
+    except (SafetensorError, OSError, KeyError, ValueError):
+        return None
+    return dict(header["facts"]) if header["kind"] == kind else None
 
 
 def _must_exist(path: Path) -> None:

@@ -37,6 +37,13 @@ def test_the_repositorys_own_parameters_load_and_are_frozen() -> None:
         ("search_space.cells=[{depth:1,widht:1}]", "Did you mean 'width'"),
         ("~seed", "seed must be set"),
         ("tracking.model_name=a/b", "tracking.model_name"),
+        ("distill.groups=0", r"distill\.groups: .*greater than or equal to 1.*0"),
+        ("distill.groups=[0,1]", r"distill\.groups: .*valid integer.*\[0, 1\]"),
+        ("teacher.features=disk", r"teacher\.features: .*'auto', 'cache' or 'stream'.*'disk'"),
+        (
+            "teacher.features=cache",
+            r"features is cache, .*augment\.min_scale must be 1, but is 0\.8; or set teacher\.features: stream",
+        ),
     ],
 )
 def test_a_value_that_cannot_work_is_named_with_its_key(override: str, message: str) -> None:

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.config import RunConfig
-from helixnas.distill import Distillation
+from helixnas.distill import Distillation, Member, train_group
 from helixnas.fit import Checkpoint
-from helixnas.progress import silent
+from helixnas.progress import forget, silent
 from helixnas.rating import rate
 from helixnas.search_space import BlockSpace, BlockSpec, Cell, mbconv
 from helixnas.student import BlockSupernet, recalibrate
@@ -45,13 +45,14 @@ def ratings(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict
     supernet.target.fit([y[:NUM_TRAIN]])
     supernet.match_outputs(y.mean((0, 2, 3)), y.std((0, 2, 3)))
     loss = DistillLoss(supernet.target.variance)
-    batches = [BlockBatch(*pair) for pair in zip(x.split(50), supernet.aim(y).split(50), strict=True)]
-    train, held_out = batches[: NUM_TRAIN // 50], batches[NUM_TRAIN // 50 :]
+    train = [[BlockBatch(*pair)] for pair in zip(x[:NUM_TRAIN].split(50), y[:NUM_TRAIN].split(50), strict=True)]
+    aimed = supernet.aim(y[NUM_TRAIN:])
+    held_out = [BlockBatch(*pair) for pair in zip(x[NUM_TRAIN:].split(50), aimed.split(50), strict=True)]
     settings = config.distill.model_copy(update={"epochs": 20, "lr": 0.01})
-    distillation = Distillation(supernet, block, loss, settings, seed=3)
+    distillation = Distillation(supernet, block, loss, settings, 3, len(train))
     checkpoint = Checkpoint(tmp_path_factory.mktemp("own") / "checkpoint.pt")
     before = [adapter.clone() for adapter in supernet.adapters.parameters()]
-    distillation.run(lambda epoch: train, len(train), checkpoint, lambda *point: None, silent)
+    train_group(Member(distillation, checkpoint, forget), [], lambda epoch, block_ids: train, silent)
     assert not any(map(torch.equal, before, supernet.adapters.parameters()))  # adapters learn too
     table = rate(supernet, block, loss, x[:500], held_out, 0, silent)
     return dict(zip(INNER_AND_END, table.distill_loss, strict=True))

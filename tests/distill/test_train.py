@@ -1,9 +1,11 @@
 """Distilling: a loss that falls, steps that move their path alone, a kill that costs nothing but an epoch."""
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +14,9 @@ from torch import Tensor
 from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
-from helixnas.distill import SAMPLERS, Distillation
-from helixnas.errors import DivergenceError
+from helixnas.distill import SAMPLERS, Distillation, Member, train_group
+from helixnas.distill.compiling import COMPILERS
+from helixnas.errors import ConfigError, DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, forget, silent
 from helixnas.search_space import SearchSpace
@@ -34,12 +37,12 @@ class Training:
     batches: list[BlockBatch]
 
     def run(self, path: Path, log: Log = forget, before_step: Watch = lambda step: None) -> dict[str, Tensor]:
-        def epoch_batches(epoch: int) -> Iterator[BlockBatch]:
+        def batches(epoch: int, block_ids: Sequence[int]) -> Iterator[list[BlockBatch]]:
             for offset, batch in enumerate(self.batches):
                 before_step(epoch * NUM_STEPS + offset)
-                yield batch
+                yield [batch]
 
-        self.distillation.run(epoch_batches, NUM_STEPS, Checkpoint(path), log, silent)
+        train_group(Member(self.distillation, Checkpoint(path), log), [], batches, silent)
         return self.state()
 
     def state(self) -> dict[str, Tensor]:
@@ -58,7 +61,7 @@ def new_training(
         supernet = BlockSupernet(space.blocks[0], teacher.blocks[0]).eval()
         settings = config.distill.model_copy(update=changes)
         loss = DistillLoss(torch.ones(8)) if loss is None else loss
-        return Training(supernet, Distillation(supernet, space.blocks[0], loss, settings, 0), batches)
+        return Training(supernet, Distillation(supernet, space.blocks[0], loss, settings, 0, NUM_STEPS), batches)
 
     return new
 
@@ -185,3 +188,38 @@ def test_a_loss_that_is_no_number_ends_at_once_and_names_block_step_and_remedy(
     tensors, _ = artifacts.load_tensors(Path(str(caught.value).split("saved in ")[1].rstrip(".")), "batch")
     assert torch.equal(tensors["inputs"], training.batches[2].inputs)
     assert bool(tensors["targets"].isnan().any())
+
+
+def test_the_fused_optimizer_moves_weights_as_the_plain_one_does(
+    new_training: Callable[..., Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fused = new_training().run(tmp_path / "fused")
+    adamw = torch.optim.AdamW
+
+    def plain(*args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        return adamw(*args, **{**kwargs, "fused": False})
+
+    monkeypatch.setattr(torch.optim, "AdamW", plain)
+    for name, tensor in new_training().run(tmp_path / "plain").items():
+        torch.testing.assert_close(fused[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_compiling_without_a_compiler_is_told_with_the_remedy(
+    new_training: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match=r"distill\.compile is true, .* no-such-compiler cannot be found.* false"):
+        new_training(compile=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="no C++ compiler")
+@pytest.mark.filterwarnings("default")  # torch.compile's own
+def test_compiled_operations_train_alike_and_keep_their_names(
+    new_training: Callable[..., Training], tmp_path: Path
+) -> None:
+    plain = new_training(epochs=1).run(tmp_path / "plain")
+    compiled = new_training(epochs=1, compile=True).run(tmp_path / "compiled")
+    assert list(compiled) == list(plain)
+    for name, tensor in plain.items():
+        torch.testing.assert_close(compiled[name], tensor, rtol=1e-2, atol=1e-3)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
 from helixnas.config.schema import Augment
 from helixnas.data import normalize
@@ -117,3 +118,13 @@ def test_a_body_that_fails_still_puts_the_generators_back() -> None:
         with pytest.raises(KeyboardInterrupt), pinned(9):
             raise KeyboardInterrupt
         assert draws() == wanted
+
+
+@pytest.mark.parametrize("hflip", [0.0, 0.3, 1.0])
+def test_flips_alone_give_the_bits_of_timms_transform(hflip: float) -> None:
+    augment = augmenter(min_scale=1, hflip=hflip, rand_augment=None, random_erasing=0.0)
+    batch = images()
+    with pinned(7):
+        wanted = torch.stack([augment._transform(to_pil_image(image)) for image in batch])
+    assert torch.equal(augment(batch, 7), wanted)
+    assert augment.flips(len(batch), 7).double().mean().item() == pytest.approx(hflip, abs=0.3)

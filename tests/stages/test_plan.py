@@ -15,7 +15,7 @@ from flows.parameters import change
 from helixnas.config import RunConfig, load
 from helixnas.report import print_plan
 from helixnas.stages.plan import Plan, plan
-from helixnas.stages.workload import num_nodes
+from helixnas.stages.workload import START_S, num_nodes
 from tests.conftest import ROOT
 
 
@@ -66,6 +66,13 @@ def test_more_epochs_take_more_time(config: RunConfig, made: Plan) -> None:
     longer = config.model_copy(update={"distill": config.distill.model_copy(update={"epochs": 400})})
     times = {workload.stage: workload.time_s for workload in made.workloads}
     assert {w.stage: w.time_s for w in plan(longer).workloads}["distill@1"] > 2 * times["distill@1"]
+
+
+def test_the_first_block_of_a_group_bears_its_groups_time(config: RunConfig, made: Plan) -> None:
+    alone = config.model_copy(update={"distill": config.distill.model_copy(update={"groups": 3})})
+    times, times_alone = ({w.stage: w.time_s for w in each.workloads} for each in (made, plan(alone)))
+    assert times["distill@2"] == START_S < times_alone["distill@2"]
+    assert times["distill@0"] > START_S
 
 
 def test_every_operation_of_the_tree_is_counted_once() -> None:

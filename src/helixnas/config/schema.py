@@ -1,6 +1,6 @@
 """What params.yaml may say: one frozen section per stage, unknown keys forbidden, units in the names."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -24,6 +24,12 @@ class Augment(Section):
     hflip: Share
     rand_augment: str | None
     random_erasing: Share
+
+    @property
+    def beyond_flips(self) -> dict[str, Any]:
+        """What makes a view other than the image or its mirror, with the value that would not."""
+        plain = {"min_scale": 1, "rand_augment": None, "random_erasing": 0}
+        return {name: value for name, value in plain.items() if getattr(self, name) != value}
 
 
 class Recipe(Section):
@@ -75,6 +81,8 @@ class Teacher(Section):
     weights: str | None
     block_ids: list[int]
     blocks: Blocks
+    features: Literal["auto", "cache", "stream"]
+    cache_gb: Rate
     num_threads: Count
     recipe: Recipe
 
@@ -126,6 +134,8 @@ class Distill(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     sampler: Literal["fair", "uniform"]
     augment: Augment
+    groups: Count
+    compile: bool
     num_threads: Count
 
 
@@ -203,6 +213,17 @@ class RunConfig(Section):
     report: Report
     tracking: Tracking
     flow: Flow
+
+    @model_validator(mode="after")
+    def cached_features_are_of_fixed_views(self) -> "RunConfig":
+        if self.teacher.features == "cache":
+            for name, value in self.distill.augment.beyond_flips.items():
+                raise ValueError(
+                    f"teacher.features is cache, which knows an image and its mirror alone, so distill.augment.{name} "
+                    f"must be {'null' if value is None else value}, but is {getattr(self.distill.augment, name)!r}; "
+                    "or set teacher.features: stream"
+                )
+        return self
 
     @model_validator(mode="after")
     def a_latency_budget_is_measured(self) -> "RunConfig":

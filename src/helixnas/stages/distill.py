@@ -1,77 +1,125 @@
-"""distill: one block's supernet learns to imitate the teacher's block."""
+"""distill: one block's supernet learns to imitate the teacher's block, and others of its group beside it.
 
+What is trained for another block waits in that block's checkpoint, where its own stage finds it done. So DVC keeps one
+stage a block, which depends on no other block and writes its own outputs alone.
+"""
+
+import hashlib
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
+import helixnas
 from helixnas import artifacts
-from helixnas.artifacts import folder
+from helixnas.artifacts import CACHE, exclusive, folder
 from helixnas.config import RunConfig
-from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
-from helixnas.distill import Distillation, trainable_cells
-from helixnas.fit import Augmenter, Checkpoint, pinned
-from helixnas.stages.loading import (
-    aimed_batch,
-    load_feature_moments,
-    load_loss,
-    load_part,
-    load_space,
-    load_teacher,
-)
+from helixnas.data import derive_seed
+from helixnas.distill import Distillation, FeatureBatches, Member, may_cache, train_group, trainable_cells
+from helixnas.fit import Checkpoint, pinned
+from helixnas.stages.loading import load_feature_moments, load_loss, load_part, load_space, load_teacher
 from helixnas.stages.setting import Curve, Setting, begin, clear
 from helixnas.student import BlockSupernet
-from helixnas.teacher import BlockBatch, CutTeacher, block_batch
+from helixnas.teacher import block_batch, feature_bytes
 
 NUM_FIT_IMAGES = 256
 """At once, where the principal components of the teacher's output are taken."""
+FEATURES = CACHE / "features"
+TRAIN = folder("data") / "train.safetensors"
+TEACHER = folder("teacher") / "teacher.safetensors"
+CUT = folder("teacher") / "cut.json"
 
 
 def run(config: RunConfig, block_id: int) -> None:
     setting = begin(f"distill@{block_id}", config, config.distill.num_threads)
-    space = load_space(setting.root, config)
-    block = space.blocks[block_id]
-    teacher = load_teacher(setting.root, config, setting.device)
-    with pinned(derive_seed(setting.seed, "init")):
-        supernet = BlockSupernet(block, teacher.blocks[block_id])
-    for network in (teacher.network, supernet):  # on a CPU, depthwise layers train up to 2.5 times faster so
-        network.to(setting.device).to(memory_format=torch.channels_last)
-    train = load_part(setting.root, "train")
-    if supernet.target is not None:
-        chunks = train.normalized().split(NUM_FIT_IMAGES)
-        supernet.target.fit(block_batch(teacher, block_id, chunk.to(setting.device)).targets for chunk in chunks)
-    mean, variance = load_feature_moments(setting.root, block_id)
-    supernet.match_outputs(mean, variance.sqrt())
-    inputs = [
-        setting.root / folder("teacher") / "teacher.safetensors",
-        setting.root / folder("data") / "train.safetensors",
-    ]
-    resume = setting.resume_folder(["data", "teacher", "search_space", "distill"], inputs)
-    curve = Curve(resume / "curve.jsonl")
-    if trainable_cells(block):
-        distillation = Distillation(supernet, block, load_loss(setting.root, supernet), config.distill, setting.seed)
-        epochs = _Epochs(setting, teacher, supernet, train)
-        distillation.run(epochs, epochs.num_steps, Checkpoint(resume / "checkpoint.pt"), curve, setting.progress)
-    artifacts.save_tensors(
-        setting.out / "supernet.safetensors", "supernet", supernet.state_dict(), {"space": space.digest}
-    )
-    curve.save(setting.out / "curve.csv")
+    with ExitStack() as locks:
+        locks.enter_context(exclusive(_lock(setting)))  # a process of its group may be training this block
+        work = _Work(setting)
+        own = work.member(block_id)
+        if work.is_trainable(block_id):
+            batches = work.batches()  # from a cache there is no teacher's pass to share
+            others = () if batches.is_cached else work.others(block_id, locks)
+            train_group(own, [work.member(other) for other in others], batches, setting.progress)
+        _save(setting, own, work.space.digest)
+
+
+def _save(setting: Setting, own: Member, space: str) -> None:
+    resume = _resume(setting)
+    facts = {"space": space, "work": resume.name}
+    artifacts.save_tensors(_supernet(setting), "supernet", own.training.supernet.state_dict(), facts)
+    Curve(resume / "curve.jsonl").save(setting.out / "curve.csv")
     clear(resume)
 
 
-class _Epochs:
-    """Augmented images through the frozen teacher: the block's inputs and targets, the same for the same epoch."""
+def _supernet(setting: Setting) -> Path:
+    return setting.out / "supernet.safetensors"
 
-    def __init__(self, setting: Setting, teacher: CutTeacher, supernet: BlockSupernet, train: ImageSet) -> None:
-        self._setting, self._teacher, self._supernet, self._train = setting, teacher, supernet, train
-        settings = setting.config.distill
-        self._batch_size = settings.batch_size
-        self._augmenter = Augmenter(settings.augment, train.in_shape[1], train.mean, train.std)
-        self.num_steps = num_batches(len(train), self._batch_size)
 
-    def __call__(self, epoch: int) -> Iterator[BlockBatch]:
-        order_seed = derive_seed(self._setting.seed, "order", epoch)
-        for offset, rows in enumerate(epoch_batches(len(self._train), self._batch_size, order_seed)):
-            images = self._augmenter(
-                self._train.images[rows], derive_seed(self._setting.seed, "augment", epoch, offset)
-            )
-            yield aimed_batch(self._supernet, self._teacher, images.to(self._setting.device))
+def _lock(setting: Setting) -> Path:
+    return setting.root / CACHE / "resume" / f"{setting.name}.lock"
+
+
+def _resume(setting: Setting) -> Path:
+    inputs = [setting.root / TEACHER, setting.root / TRAIN]
+    return setting.resume_folder(["data", "teacher", "search_space", "distill"], inputs)
+
+
+class _Work:
+    """What the blocks of a group share, and each block's own training."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting, self._config = setting, setting.config.distill
+        self.space = load_space(setting.root, setting.config)
+        self._teacher = load_teacher(setting.root, setting.config, setting.device)
+        # on a CPU, depthwise layers train up to 2.5 times faster so
+        self._teacher.network.to(memory_format=torch.channels_last)
+        self._train = load_part(setting.root, "train")
+        seed = derive_seed(setting.config.seed, "distill")  # not the block's: its group sees the same batches
+        self._batches = FeatureBatches(
+            self._teacher, self._train, self._config.augment, self._config.batch_size, seed, setting.device
+        )
+
+    def is_trainable(self, block_id: int) -> bool:
+        return bool(trainable_cells(self.space.blocks[block_id]))
+
+    def others(self, block_id: int, locks: ExitStack) -> Iterator[int]:
+        """The blocks of the group that want training and that no other process trains; their locks go to ``locks``."""
+        for other in range(block_id % self._config.groups, len(self.space.blocks), self._config.groups):
+            setting = self._setting_of(other)
+            facts = artifacts.tensor_facts(_supernet(setting), "supernet") or {}
+            is_wanted = other != block_id and self.is_trainable(other) and facts.get("work") != _resume(setting).name
+            if is_wanted and locks.enter_context(exclusive(_lock(setting), wait=False)):
+                yield other
+
+    def member(self, block_id: int) -> Member:
+        """A block's training before its first step."""
+        setting, block = self._setting_of(block_id), self.space.blocks[block_id]
+        with pinned(derive_seed(setting.seed, "init")):
+            supernet = BlockSupernet(block, self._teacher.blocks[block_id])
+        supernet.to(setting.device).to(memory_format=torch.channels_last)
+        if supernet.target is not None:
+            chunks = (chunk.to(setting.device) for chunk in self._train.normalized().split(NUM_FIT_IMAGES))
+            supernet.target.fit(block_batch(self._teacher, block_id, chunk).targets for chunk in chunks)
+        mean, variance = load_feature_moments(setting.root, block_id)
+        supernet.match_outputs(mean, variance.sqrt())
+        loss, num_steps, resume = load_loss(setting.root, supernet), self._batches.num_steps, _resume(setting)
+        training = Distillation(supernet, block, loss, self._config, setting.seed, num_steps)
+        return Member(training, Checkpoint(resume / "checkpoint.pt"), Curve(resume / "curve.jsonl"))
+
+    def batches(self) -> FeatureBatches:
+        """What the blocks train on: from the cache of features, where there may be one."""
+        setting, settings = self._setting, self._setting.config.teacher
+        num_bytes = feature_bytes(self._teacher.specs, self._batches.num_views)
+        root = setting.root / FEATURES
+        if may_cache(settings, self._config.augment, num_bytes, root):
+            digest = hashlib.sha256(f"{helixnas.__version__}:{setting.device.type}".encode())
+            for path in (TRAIN, TEACHER, CUT):
+                digest.update((setting.root / path).read_bytes())
+            self._batches.fill(root, digest.hexdigest()[:16])
+        return self._batches
+
+    def _setting_of(self, block_id: int) -> Setting:
+        name = f"distill@{block_id}"
+        return replace(self._setting, name=name, seed=derive_seed(self._setting.config.seed, name))

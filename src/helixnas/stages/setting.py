@@ -19,6 +19,9 @@ from helixnas.data import derive_seed
 from helixnas.errors import ConfigError
 from helixnas.progress import Reporter
 
+SPEED = {"teacher": {"features", "cache_gb"}, "distill": {"groups"}}
+"""The keys that change how fast a stage is and nothing else: a half-done run goes on under others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -40,7 +43,7 @@ class Setting:
     def resume_folder(self, sections: Sequence[str], inputs: Sequence[Path]) -> Path:
         """Where a half-done run of exactly this work lies: the name is a digest of parameters, inputs and version."""
         digest = hashlib.sha256(f"{helixnas.__version__}:{self.name}:{self.config.seed}".encode())
-        dump = self.config.model_dump(mode="json")
+        dump = self.config.model_dump(mode="json", exclude=SPEED)
         digest.update(json.dumps([dump[section] for section in sections], sort_keys=True).encode())
         for path in inputs:
             digest.update(path.read_bytes())

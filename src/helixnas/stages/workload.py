@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -56,7 +56,7 @@ def workloads(config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: Searc
     return [
         estimate.data(),
         estimate.teacher(),
-        *(estimate.distill(block, supernet) for block, supernet in blocks),
+        *(estimate.distill(block_id) for block_id in range(len(blocks))),
         *(estimate.rating(block, supernet) for block, supernet in blocks),
         estimate.cost(blocks),
         estimate.search(),
@@ -88,16 +88,29 @@ class _Estimate:
         steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
         return self._training("teacher", network, step_s, saved, steps, recipe.batch_size)
 
-    def distill(self, block: BlockSpace, supernet: BlockSupernet) -> Workload:
-        settings, inputs = self._config.distill, self._features[block.block_id]
+    def distill(self, block_id: int) -> Workload:
+        """The first block of a group trains all of it, in one pass of the teacher; the others find their work done."""
+        settings, stage, supernet = self._config.distill, f"distill@{block_id}", self.supernets[block_id]
+        if block_id >= settings.groups:
+            return Workload(stage, START_S, BASE_BYTES + self._data_bytes(), _num_bytes(supernet))
+        group = range(block_id, len(self.supernets), settings.groups)
         with _threads(settings.num_threads):
-            measured = [_train_step(supernet, partial(supernet, inputs, path)) for path in self._paths[block.block_id]]
+            measured = [self._distill_step(member) for member in group]
             guide_s = _seconds(lambda: _features(self._teacher, self._probe))
-        share = (block.block_id + 2) / (len(self._paths) + 2)  # blocks behind this one are not run
-        step_s = guide_s * share + sum(step for step, _ in measured) / len(measured)
+        share = (group[-1] + 2) / (len(self._paths) + 2)  # blocks behind the last one are not run
+        step_s = guide_s * share + sum(step_s for step_s, _ in measured)
         steps = settings.epochs * num_batches(self._sizes.num_train, settings.batch_size)
         saved = max(saved for _, saved in measured)
-        return self._training(f"distill@{block.block_id}", supernet, step_s, saved, steps, settings.batch_size)
+        whole = self._training(
+            stage, nn.ModuleList(self.supernets[block_id :: settings.groups]), step_s, saved, steps, settings.batch_size
+        )
+        return replace(whole, disk_bytes=_num_bytes(supernet))
+
+    def _distill_step(self, block_id: int) -> tuple[float, int]:
+        """A training step of the probe through a path of a block: its seconds, and the most that autograd keeps."""
+        supernet, inputs = self.supernets[block_id], self._features[block_id]
+        measured = [_train_step(supernet, partial(supernet, inputs, path)) for path in self._paths[block_id]]
+        return sum(step_s for step_s, _ in measured) / len(measured), max(saved for _, saved in measured)
 
     def rating(self, block: BlockSpace, supernet: BlockSupernet) -> Workload:
         inputs, settings = self._features[block.block_id], self._config.rating

@@ -2,7 +2,15 @@
 
 from helixnas.teacher.boundaries import Boundaries
 from helixnas.teacher.cut import cut, recut
-from helixnas.teacher.features import BlockBatch, FeatureStatistics, block_batch, feature_statistics
+from helixnas.teacher.feature_cache import FeatureCache, feature_bytes
+from helixnas.teacher.features import (
+    BlockBatch,
+    FeatureStatistics,
+    block_batch,
+    block_batches,
+    cut_features,
+    feature_statistics,
+)
 from helixnas.teacher.load import check, create
 from helixnas.teacher.loss import DistillLoss
 from helixnas.teacher.measure import counting
@@ -15,13 +23,17 @@ __all__ = [
     "Boundaries",
     "CutTeacher",
     "DistillLoss",
+    "FeatureCache",
     "FeatureStatistics",
     "FromPixels",
     "block_batch",
+    "block_batches",
     "check",
     "counting",
     "create",
     "cut",
+    "cut_features",
+    "feature_bytes",
     "feature_statistics",
     "load_program",
     "load_weights",

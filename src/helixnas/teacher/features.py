@@ -1,6 +1,6 @@
 """What the teacher sees at each cut: a block's inputs and targets, and how much each channel of them varies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,12 +18,23 @@ class BlockBatch:
 
 
 @torch.no_grad()
+def cut_features(teacher: CutTeacher, images: Tensor, num_blocks: int) -> list[Tensor]:
+    """Y_0, behind the stem, to Y_num_blocks for normalised images [N, C, H, W]. Blocks behind are not run."""
+    features = [teacher.stem(images)]
+    for block in teacher.blocks[:num_blocks]:
+        features.append(block(features[-1]))
+    return features
+
+
+def block_batches(teacher: CutTeacher, block_ids: Sequence[int], images: Tensor) -> list[BlockBatch]:
+    """The teacher's features around several blocks, from one pass."""
+    features = cut_features(teacher, images, max(block_ids) + 1)
+    return [BlockBatch(features[block_id], features[block_id + 1]) for block_id in block_ids]
+
+
 def block_batch(teacher: CutTeacher, block_id: int, images: Tensor) -> BlockBatch:
-    """The teacher's features around a block for normalised images [N, C, H, W]. Blocks behind it are not run."""
-    x = teacher.stem(images)
-    for block in teacher.blocks[:block_id]:
-        x = block(x)
-    return BlockBatch(x, teacher.blocks[block_id](x))
+    """The teacher's features around a block."""
+    return block_batches(teacher, [block_id], images)[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

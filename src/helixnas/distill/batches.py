@@ -1,0 +1,96 @@
+"""What blocks train on: epochs of images through the frozen teacher, or through a cache of what it gave."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from helixnas.config.schema import Augment, Teacher
+from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
+from helixnas.errors import ConfigError
+from helixnas.fit import Augmenter
+from helixnas.teacher import BlockBatch, CutTeacher, FeatureCache, block_batches, cut_features
+
+
+class FeatureBatches:
+    """Batches of augmented images as blocks see them, the same for the same epoch, whichever blocks ask.
+
+    ``fill`` keeps the features of each image and its mirror on disk; the batches are then the same to the bit.
+    """
+
+    def __init__(
+        self, teacher: CutTeacher, train: ImageSet, augment: Augment, batch_size: int, seed: int, device: torch.device
+    ) -> None:
+        self._teacher, self._train, self._augment, self._device = teacher, train, augment, device
+        self._augmenter = Augmenter(augment, train.in_shape[1], train.mean, train.std)
+        self._batch_size, self._seed = batch_size, seed
+        self._cache: FeatureCache | None = None
+        self.num_steps = num_batches(len(train), batch_size)
+
+    def __call__(self, epoch: int, block_ids: Sequence[int]) -> Iterator[list[BlockBatch]]:
+        """The steps of an epoch: one batch for each of ``block_ids``, from one pass of the teacher."""
+        order_seed = derive_seed(self._seed, "order", epoch)
+        for offset, rows in enumerate(epoch_batches(len(self._train), self._batch_size, order_seed)):
+            seed = derive_seed(self._seed, "augment", epoch, offset)
+            if self._cache is not None:
+                mirrored = self._augmenter.flips(len(rows), seed)
+                yield self._cache.batches(block_ids, rows + len(self._train) * mirrored, self._device)
+            else:
+                images = self._augmenter(self._train.images[rows], seed).to(self._device)
+                yield block_batches(self._teacher, block_ids, images)
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether batches cost no pass of the teacher."""
+        return self._cache is not None
+
+    @property
+    def num_views(self) -> int:
+        """How many views of images there are, where augmentation does no more than flip."""
+        return len(self._train) * (2 if self._augment.hflip else 1)
+
+    def fill(self, root: Path, key: str) -> None:
+        """Take batches from the cache ``key`` in ``root`` from now on; it is made if it is not there.
+
+        ``key`` must name all that features depend on but the views: images, teacher, its cut, the kind of device.
+        """
+        views = f"{key}-{self._batch_size}-{self.num_views // len(self._train)}"
+        self._cache = FeatureCache.open(root, views, self.num_views, self._passes)
+
+    def _passes(self) -> Iterator[list[Tensor]]:
+        """All views in order, in batches as large as those of an epoch: a kernel may round otherwise for another size.
+
+        The last batch is filled up from the front, and what is there twice left out.
+        """
+        images, size = self._train.normalized(), min(self._batch_size, len(self._train))
+        for view in (images, images.flip(3))[: self.num_views // len(images)]:
+            for start in range(0, len(view), size):
+                rows = torch.arange(start, start + size) % len(view)
+                features = cut_features(self._teacher, view[rows].to(self._device), len(self._teacher.blocks))
+                yield [feature[: len(view) - start] for feature in features]
+
+
+def may_cache(settings: Teacher, augment: Augment, num_bytes: int, root: Path) -> bool:
+    """Whether features that take ``num_bytes`` are to be kept in ``root``.
+
+    ConfigError if ``teacher.features`` demands it and ``teacher.cache_gb`` forbids it.
+    """
+    if settings.features == "stream" or augment.beyond_flips:
+        return False
+    fits = num_bytes <= settings.cache_gb * 1e9
+    if settings.features == "cache":
+        if not fits:
+            raise ConfigError(
+                f"teacher.cache_gb must hold the teacher's features, {num_bytes / 1e9:.3g} GB, but is "
+                f"{settings.cache_gb:g}. Raise it, or set teacher.features: stream."
+            )
+        return True
+    return fits and num_bytes < _free_bytes(root)
+
+
+def _free_bytes(root: Path) -> int:
+    """On the disk where ``root`` is or will be."""
+    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free

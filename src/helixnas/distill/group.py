@@ -1,0 +1,67 @@
+"""Several blocks in one process: each batch passes the teacher once and trains every block of the group."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from helixnas.distill.train import Distillation
+from helixnas.errors import DivergenceError
+from helixnas.fit import Checkpoint
+from helixnas.progress import Log, Progress
+from helixnas.teacher import BlockBatch
+
+Batches = Callable[[int, Sequence[int]], Iterable[Sequence[BlockBatch]]]
+"""From the epoch, counted from 0, and block_ids to one batch for each of them, step by step; the same each time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """A block's training, with the place where its state lasts and its log."""
+
+    training: Distillation
+    checkpoint: Checkpoint
+    log: Log
+
+
+def train_group(own: Member, others: Sequence[Member], batches: Batches, progress: Progress) -> None:
+    """Train ``own`` to the end and, beside it, ``others``, all from their last checkpoints on.
+
+    A block trains to the same bits alone and in any group. One of ``others`` whose loss is no number is left as its
+    checkpoint has it: whoever trains it as its own will come to the same step and raise.
+    """
+    group = sorted([own, *others], key=lambda member: member.training.block_id)
+    for member in group:
+        member.training.restore(member.checkpoint)
+    while not own.training.is_done:
+        epoch = min(member.training.epoch for member in group)
+        at_work = [member for member in group if member.training.epoch == epoch]
+        lost = _train_epoch(own, at_work, batches(epoch, [member.training.block_id for member in at_work]), progress)
+        group = [member for member in group if member not in lost]
+
+
+def _train_epoch(
+    own: Member, at_work: Sequence[Member], batches: Iterable[Sequence[BlockBatch]], progress: Progress
+) -> list[Member]:
+    """One epoch of all ``at_work``, which are at the same one; those that were lost on the way."""
+    lost: list[Member] = []
+    for member in at_work:
+        member.training.begin_epoch()
+    for offset, each in enumerate(batches):
+        for member, batch in zip(at_work, each, strict=True):
+            if member not in lost and not _step(member, offset, batch, is_own=member is own):
+                lost.append(member)
+        progress(at_work[0].training.num_steps_before + offset + 1, own.training.num_steps)
+    for member in at_work:
+        if member not in lost:
+            member.training.end_epoch(member.checkpoint, member.log)
+    return lost
+
+
+def _step(member: Member, offset: int, batch: BlockBatch, *, is_own: bool) -> bool:
+    """Whether the step went well; a member that is not the process's own may fail."""
+    try:
+        member.training.step(offset, batch)
+    except DivergenceError:
+        if is_own:
+            raise
+        return False
+    return True

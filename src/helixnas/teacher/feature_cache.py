@@ -1,0 +1,136 @@
+"""The teacher's features at every cut, written once and memory-mapped by every process that trains a block.
+
+Pure speed, outside DVC: the files hold what the teacher would give, to the bit, and may be deleted at any time.
+"""
+
+import hashlib
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from helixnas import artifacts
+from helixnas.artifacts import exclusive
+from helixnas.errors import ArtifactError, EnvironmentFault
+from helixnas.search_space import BlockSpec
+from helixnas.teacher.features import BlockBatch
+
+INDEX, KIND = "index.json", "feature-cache"
+Passes = Callable[[], Iterator[Sequence[Tensor]]]
+"""To the features at each cut of one batch of images after another, in the order in which they are to lie."""
+
+
+def feature_bytes(specs: Sequence[BlockSpec], num_images: int) -> int:
+    """What the features of so many images take, in float32."""
+    shapes = [specs[0].in_shape, *(spec.out_shape for spec in specs)]
+    return 4 * num_images * sum(map(math.prod, shapes))
+
+
+class FeatureCache:
+    """Rows of features, one file a cut, as ``open`` finds or makes them."""
+
+    def __init__(self, folder: Path, is_channels_last: Sequence[bool]) -> None:
+        self._cuts = [np.load(_file(folder, cut), mmap_mode="r") for cut in range(len(is_channels_last))]
+        self._is_channels_last = is_channels_last
+
+    @classmethod
+    def open(cls, root: Path, key: str, num_rows: int, passes: Passes) -> "FeatureCache":
+        """The cache ``key`` in ``root``, checked; where it is missing or damaged, made of ``passes``.
+
+        Processes that ask at once wait for the one that writes. Caches under other keys are deleted before, so that
+        ``root`` never holds more than one.
+        """
+        with exclusive(root / "lock"):
+            formats = _checked(root / key)
+            if formats is None:
+                for path in root.iterdir():
+                    if path.is_dir():
+                        shutil.rmtree(path)
+                formats = _write(root / key, num_rows, passes())
+            return cls(root / key, formats)
+
+    def batches(self, block_ids: Sequence[int], rows: Tensor, device: torch.device) -> list[BlockBatch]:
+        """The features around blocks for some of the rows, int64 [B]."""
+        cuts = sorted({cut for block_id in block_ids for cut in (block_id, block_id + 1)})
+        features = {cut: self._read(cut, rows).to(device) for cut in cuts}
+        return [BlockBatch(features[block_id], features[block_id + 1]) for block_id in block_ids]
+
+    def _read(self, cut: int, rows: Tensor) -> Tensor:
+        feature = torch.from_numpy(self._cuts[cut][rows.numpy()])
+        return feature.permute(0, 3, 1, 2) if self._is_channels_last[cut] else feature
+
+
+def _file(folder: Path, cut: int) -> Path:
+    return folder / f"cut_{cut}.npy"
+
+
+def _checked(folder: Path) -> list[bool] | None:
+    """Which cuts lie with channels last; None if the cache is not there and whole."""
+    try:
+        index = artifacts.load_json(folder / INDEX, KIND)
+    except ArtifactError:
+        return None
+    for cut, digest in enumerate(index["sha256"]):
+        path = _file(folder, cut)
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                return None
+    return list(index["is_channels_last"])
+
+
+def _write(folder: Path, num_rows: int, passes: Iterator[Sequence[Tensor]]) -> list[bool]:
+    """Write every cut, then the index, without which the rest is nothing."""
+    folder.mkdir(parents=True)
+    files: list[_File] = []
+    try:
+        for features in passes:
+            files = files or [_File(_file(folder, cut), num_rows, feature) for cut, feature in enumerate(features)]
+            for file, feature in zip(files, features, strict=True):
+                file.add(feature)
+        digests = [file.finish() for file in files]
+    except OSError as error:
+        shutil.rmtree(folder)
+        raise EnvironmentFault(
+            f"{folder} must have room for the teacher's features, but: {error}. Free some space, or set "
+            "teacher.features: stream."
+        ) from error
+    finally:
+        for file in files:
+            file.close()
+    formats = [file.is_channels_last for file in files]
+    artifacts.save_json(folder / INDEX, KIND, {"sha256": digests, "is_channels_last": formats})
+    return formats
+
+
+class _File:
+    """One cut's .npy file, written front to back: a full disk is then an error, where a mapped page would be a kill."""
+
+    def __init__(self, path: Path, num_rows: int, first: Tensor) -> None:
+        self.is_channels_last = first.is_contiguous(memory_format=torch.channels_last) if first.dim() == 4 else False
+        self._path, self._file = path, path.open("wb")
+        values = self._stored(first)
+        header = {"descr": values.dtype.str, "fortran_order": False, "shape": (num_rows, *values.shape[1:])}
+        np.lib.format.write_array_header_2_0(self._file, header)
+
+    def _stored(self, feature: Tensor) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = (feature.permute(0, 2, 3, 1) if self.is_channels_last else feature).cpu().numpy()
+        return values
+
+    def add(self, feature: Tensor) -> None:
+        self._file.write(self._stored(feature).tobytes())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def finish(self) -> str:
+        """Close the file; its SHA-256."""
+        self.close()
+        with self._path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
