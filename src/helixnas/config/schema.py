@@ -157,6 +157,7 @@ class Search(Section):
     budget: BudgetSection
     num_best: Count
     num_trials: CountOrNone
+    time_limit_s: Rate
     num_threads: Count
 
 

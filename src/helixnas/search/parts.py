@@ -1,6 +1,6 @@
 """Architectures up to some block: what the searches carry from block to block."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,9 @@ from helixnas.search.frontier import layers
 from helixnas.search.options import BlockOptions
 
 Floats = NDArray[np.float64]
+Index = NDArray[np.int64] | NDArray[np.bool_]
+Pick = Callable[[Floats, NDArray[np.int64]], Index]
+_NONE = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,8 +23,12 @@ class Parts:
     sums: Floats
     width: NDArray[np.int64]
 
-    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "Parts":
+    def take(self, index: Index) -> "Parts":
         return Parts(self.rows[index], self.sums[index], self.width[index])
+
+
+def everything(sums: Floats, width: NDArray[np.int64]) -> Index:
+    return np.ones(len(sums), dtype=bool)
 
 
 def nothing(first: BlockOptions) -> Parts:
@@ -29,27 +36,26 @@ def nothing(first: BlockOptions) -> Parts:
     return Parts(np.zeros((1, 0), dtype=np.int64), np.zeros((1, first.values.shape[1])), first.in_width[:1])
 
 
-def extend(parts: Parts, block: BlockOptions, num_best: int) -> Parts:
-    """Every part followed by every row of the block that takes its width, but for those that k others beat."""
-    extended = []
+def extend(parts: Parts, block: BlockOptions, num_best: int, pick: Pick = everything) -> Parts:
+    """Every part followed by every row of the block that takes its width, but for those that k others beat.
+
+    ``pick`` says which of them to keep, before more is made of them than sums.
+    """
+    first, row = [], []
     for width in np.unique(parts.width):
-        front = parts.take(parts.width == width)
-        groups = block.rows(int(width))
-        rows = np.concatenate([np.zeros(0, dtype=np.int64), *(g[layers(block.values[g], num_best)] for g in groups)])
-        sums = front.sums[:, None] + block.values[rows]
-        first, row = np.repeat(np.arange(len(front.rows)), len(rows)), np.tile(rows, len(front.rows))
-        chosen = np.column_stack([front.rows[first], row])
-        extended.append(Parts(chosen, sums.reshape(-1, sums.shape[-1]), block.out_width[row]))
-    return _concatenate(extended)
+        groups = [group[layers(block.values[group], num_best)] for group in block.rows(int(width))]
+        rows, takers = np.concatenate([_NONE, *groups]), np.flatnonzero(parts.width == width)
+        first.append(np.repeat(takers, len(rows)))
+        row.append(np.tile(rows, len(takers)))
+    firsts, rows = np.concatenate([_NONE, *first]), np.concatenate([_NONE, *row])
+    sums = parts.sums[firsts] + block.values[rows]
+    kept = pick(sums, block.out_width[rows])
+    rows = rows[kept]
+    return Parts(np.column_stack([parts.rows[firsts[kept]], rows]), sums[kept], block.out_width[rows])
 
 
 def thin(parts: Parts, num_best: int) -> Parts:
     """Without those that k others of the same width are as good and as cheap as."""
     groups = [np.flatnonzero(parts.width == width) for width in np.unique(parts.width)]
     kept = [group[layers(parts.sums[group], num_best)] for group in groups]
-    return parts.take(np.concatenate([np.zeros(0, dtype=np.int64), *kept]))
-
-
-def _concatenate(parts: Sequence[Parts]) -> Parts:
-    rows, sums, width = zip(*((part.rows, part.sums, part.width) for part in parts), strict=True)
-    return Parts(np.concatenate(rows), np.concatenate(sums), np.concatenate(width))
+    return parts.take(np.concatenate([_NONE, *kept]))

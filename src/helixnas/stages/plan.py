@@ -10,7 +10,7 @@ from torch import nn
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
 from helixnas.data import Peek, peek
-from helixnas.errors import InfeasibleBudgetError
+from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.progress import silent
 from helixnas.search import extreme, solve
 from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, quantity
@@ -81,7 +81,7 @@ def plan(config: RunConfig) -> Plan:
         blocks=_blocks(teacher, space, costs["teacher"]),
         num_architectures=space.num_architectures,
         reach=_reach(costs, budget),
-        fault=_fault(space, tables, costs, budget),
+        fault=_fault(space, tables, costs, budget, config.search.time_limit_s),
         workloads=tuple(workloads(config, sizes, teacher, space)),
         num_workers=config.flow.num_workers,
         machine=machine(torch.device("cpu")),
@@ -155,7 +155,9 @@ def _reach(costs: dict[str, Cost], budget: Budget) -> dict[str, Reach]:
     }
 
 
-def _fault(space: SearchSpace, tables: list[CostTable], costs: dict[str, Cost], budget: Budget) -> str | None:
+def _fault(
+    space: SearchSpace, tables: list[CostTable], costs: dict[str, Cost], budget: Budget, time_limit_s: float
+) -> str | None:
     """Why no architecture fits; None where one does. Of latency, unlike madds and num_params, nothing is proven."""
     counted = Budget(budget.madds, budget.num_params)
     nothing = [
@@ -163,8 +165,8 @@ def _fault(space: SearchSpace, tables: list[CostTable], costs: dict[str, Cost], 
         for block, table in zip(space.blocks, tables, strict=True)
     ]
     try:
-        solve(space, nothing, tables, costs["fixed"], counted, 1)
-    except InfeasibleBudgetError as error:
+        solve(space, nothing, tables, costs["fixed"], counted, 1, time_limit_s)
+    except (InfeasibleBudgetError, OutOfTimeError) as error:
         return str(error)
     leanest = costs["least madds"].latency_ms
     if budget.latency_ms is None or leanest is None or leanest <= budget.ceiling("latency_ms"):
