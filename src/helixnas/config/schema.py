@@ -133,6 +133,7 @@ class Rating(Section):
     num_images: CountOrNone
     num_calibration_images: Annotated[int, Field(ge=2)]
     batch_size: Count
+    memory_mib: Count
     num_threads: Count
 
 
