@@ -23,13 +23,13 @@ from helixnas.student import BlockSupernet, recalibrate
 from helixnas.teacher import BlockBatch, DistillLoss
 
 WIDTH, SIZE, DEPTH = 8, 4, 4
-BATCH, NUM_BATCHES, NUM_ROUNDS = 16, 12, 2
+BATCH, NUM_BATCHES, NUM_ROUNDS = 16, 8, 2
 LOSS = DistillLoss(torch.ones(WIDTH))
 
 
 def new_block() -> tuple[BlockSpace, BlockSupernet]:
     torch.manual_seed(0)
-    candidates = tuple(mbconv(kernel, expansion, 0.25) for expansion in (3, 6) for kernel in (3, 5, 7))
+    candidates = tuple(mbconv(kernel, expansion, 0) for expansion in (3, 6) for kernel in (3, 5, 7))
     shape = (WIDTH, SIZE, SIZE)
     cell = Cell((WIDTH,) * DEPTH, (1,) * DEPTH, (candidates,) * DEPTH)
     block = BlockSpace(BlockSpec(0, shape, shape, "NCHW", ("block",)), (cell,))

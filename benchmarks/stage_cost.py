@@ -22,7 +22,18 @@ from helixnas.config import load
 from helixnas.stages import rating
 
 NUM_ROUNDS = 3
-COPIED = ("params.yaml", "dvc.yaml", ".dvcignore", "conf", "flows", "prefect.yaml", "pyproject.toml", "own")
+COPIED = (
+    "params.yaml",
+    "dvc.yaml",
+    ".dvcignore",
+    "conf",
+    "flows",
+    "prefect.yaml",
+    "pyproject.toml",
+    "own",
+    "datasets",
+    "src",
+)
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
