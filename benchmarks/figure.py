@@ -87,9 +87,10 @@ def where() -> str:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in PACKAGES)
+    threads = os.environ.get("OMP_NUM_THREADS", "unset")
     return (
         f"{names[0] if names else platform.machine()} ({os.cpu_count()} cores), "
-        f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}, Python {platform.python_version()}, {versions}, "
+        f"OMP_NUM_THREADS={threads}, Python {platform.python_version()}, {versions}, "
         f"commit {_commit()}"
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from figure import Figure
 
 HERE = Path(__file__).parent
-OTHERS = {"figure.py", "results.py", "cut_zoo.py", "distilling.py"}
+OTHERS = {"figure.py", "results.py", "tables.py", "distilling.py", "cut_zoo.py"}
 """Not figures of speed."""
 
 
@@ -46,8 +46,8 @@ def _page(rows: list[tuple[Path, Figure]], failed: list[str], wheres: list[str],
     lines = [
         "# What is measured",
         "",
-        f"Written by `make bench` in {minutes:.1f} minutes. Each figure is the median of n rounds in one run, both ways",
-        "taken in turns; x is how many times as fast as the rival. A missed goal is told as plainly as a met one.",
+        f"Written by `make bench` in {minutes:.1f} minutes. Each figure is the median of n rounds in one run, both",
+        "ways taken in turns; x is how many times as fast as the rival. A missed goal is told as plainly as a met one.",
         "",
         "| figure | against | measured | goal | |",
         "|---|---|---|---|---|",

@@ -6,6 +6,7 @@
     ├── CutError                teacher.blocks does not fit the teacher
     ├── SpaceMismatchError      an arch_id or a table belongs to another search space
     ├── InfeasibleBudgetError   no architecture fits: names the cheapest and the block that binds
+    ├── OutOfTimeError          a time limit was over before there was a result
     ├── DivergenceError         a loss became NaN or infinite
     ├── ArtifactError           a file is missing, truncated, tampered with, or from another version
     ├── PromotionError          the registry refuses: nothing to promote, or the gate stays shut
@@ -37,6 +38,10 @@ class SpaceMismatchError(HelixError):
 
 class InfeasibleBudgetError(HelixError):
     """No architecture fits the budget."""
+
+
+class OutOfTimeError(HelixError):
+    """A time limit was over before there was a result."""
 
 
 class DivergenceError(HelixError):

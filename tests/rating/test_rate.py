@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from helixnas.data import ImageSet
 from helixnas.progress import Progress, silent
 from helixnas.rating import rate
+from helixnas.rating.rate import Batches
 from helixnas.search_space import BlockSpace, Path, RatingTable, SearchSpace
 from helixnas.student import BlockSupernet, recalibrate
 from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss, block_batch
 
 LOSS = DistillLoss(torch.full((16,), 0.5))
 BLOCK_ID = 1
+PLENTY = 2**30
 Rate = Callable[..., RatingTable]
 
 
@@ -43,10 +45,16 @@ def split(batch: BlockBatch, *sizes: int) -> list[BlockBatch]:
     return [BlockBatch(*pair) for pair in zip(batch.inputs.split(sizes), batch.targets.split(sizes), strict=True)]
 
 
+def made(batches: list[BlockBatch]) -> Batches:
+    return [lambda batch=batch: batch for batch in batches]
+
+
 @pytest.fixture
 def rated(supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch) -> Rate:
-    def rated(*sizes: int, progress: Progress = silent) -> RatingTable:
-        return rate(supernet, block, LOSS, calibration, split(batch, *(sizes or (20, 20))), 7, progress)
+    def rated(*sizes: int, progress: Progress = silent, memory_bytes: int = PLENTY) -> RatingTable:
+        return rate(
+            supernet, block, LOSS, calibration, made(split(batch, *(sizes or (20, 20)))), 7, progress, memory_bytes
+        )
 
     return rated
 
@@ -56,8 +64,8 @@ def alone(supernet: BlockSupernet, path: Path, calibration: Tensor, batches: lis
     network = nn.Sequential(*supernet.operations(path))
     recalibrate(network, [calibration])
     with torch.no_grad():
-        losses = [LOSS.per_image(network(batch.inputs), batch.targets) for batch in batches]
-    return float(torch.cat(losses).numpy().mean())
+        losses = [LOSS.per_image(network(batch.inputs), batch.targets).numpy() for batch in batches]
+    return float(sum(loss.sum() for loss in losses)) / sum(map(len, losses))
 
 
 def test_each_node_once_gives_the_losses_of_each_path_alone(
@@ -119,15 +127,20 @@ def test_the_images_to_rate_do_not_calibrate(
     supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch
 ) -> None:
     one, two = split(batch, 20, 20)
-    both = rate(supernet, block, LOSS, calibration, [one, two], 0, silent)
-    each = [rate(supernet, block, LOSS, calibration, [half], 0, silent).distill_loss for half in (one, two)]
+    both = rate(supernet, block, LOSS, calibration, made([one, two]), 0, silent, PLENTY)
+    each = [
+        rate(supernet, block, LOSS, calibration, made([half]), 0, silent, PLENTY).distill_loss for half in (one, two)
+    ]
     assert both.distill_loss == pytest.approx([sum(pair) / 2 for pair in zip(*each, strict=True)], rel=1e-9)
 
 
 def test_other_calibration_images_give_other_ratings(
     supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch
 ) -> None:
-    losses = [rate(supernet, block, LOSS, x, [batch], 0, silent).distill_loss for x in (calibration, calibration * 2)]
+    losses = [
+        rate(supernet, block, LOSS, x, made([batch]), 0, silent, PLENTY).distill_loss
+        for x in (calibration, calibration * 2)
+    ]
     assert all(first != second for first, second in zip(losses[0][1:], losses[1][1:], strict=True))
 
 
@@ -155,6 +168,45 @@ def test_each_node_of_the_tree_is_run_once(rated: Rate, supernet: BlockSupernet)
     calls: list[int] = []
     for layer in (0, 1):
         for operation in supernet.layers(2)[layer]:
-            operation.register_forward_hook(lambda *_, layer=layer: calls.append(layer))
+            operation.register_forward_hook(lambda _, x, y, layer=layer: calls.extend([layer] * (len(y) > 1)))
     rated(40)
-    assert [calls.count(layer) for layer in (0, 1)] == [2 * 2, 2 * 4]  # to calibrate, and to rate
+    assert [calls.count(layer) for layer in (0, 1)] == [
+        2 * 2,
+        2 * 4,
+    ]  # to calibrate, and to rate; one image tells sizes
+
+
+def test_a_memory_bound_changes_no_bit_and_rates_some_batches_at_a_time(rated: Rate, block: BlockSpace) -> None:
+    calls: list[tuple[int, int]] = []
+    tight = rated(10, 10, 10, 10, progress=lambda *call: calls.append(call), memory_bytes=1)
+    assert tight == rated(10, 10, 10, 10)
+    assert calls[-1] == (4 * block.num_paths, 4 * block.num_paths)
+
+
+def test_what_is_held_stays_below_the_bound(
+    supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch
+) -> None:
+    held: list[int] = []
+
+    def spy(part: BlockBatch) -> BlockBatch:
+        held.append(len(part.inputs))
+        return part
+
+    image = batch.inputs[:1].nbytes + batch.targets[:1].nbytes
+    batches = [lambda part=part: spy(part) for part in split(batch, *[4] * 10)]
+    bound = 4 * 3 * 6 * image  # three batches: each layer's outputs are no larger than both features
+    calls: list[tuple[int, int]] = []
+    rate(supernet, block, LOSS, calibration, batches, 0, lambda *call: calls.append(call), bound)
+    num_walks = calls[-1][1] // block.num_paths
+    assert 10 / 3 / 6 <= num_walks < 10
+    assert sum(held) == 40 + 4  # each batch once, and the first to see how large it is
+
+
+def test_channels_last_changes_nothing_but_the_order_of_sums(
+    supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch
+) -> None:
+    plain = rate(supernet, block, LOSS, calibration, made([batch]), 0, silent, PLENTY)
+    last = {"memory_format": torch.channels_last}
+    turned = BlockBatch(batch.inputs.to(**last), batch.targets.to(**last))
+    other = rate(supernet.to(**last), block, LOSS, calibration.to(**last), made([turned]), 0, silent, PLENTY)
+    assert other.distill_loss == pytest.approx(plain.distill_loss, rel=1e-5, abs=1e-9)

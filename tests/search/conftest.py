@@ -45,8 +45,8 @@ class Instance:
         every = map(Architecture, product(*(list(block.paths()) for block in self.space.blocks)))
         return [price(architecture) for architecture in every if self.space.joins(architecture)]
 
-    def solve(self, budget: Budget, num_best: int = 1) -> ExactResult:
-        return solve(self.space, self.ratings, self.costs, self.fixed, budget, num_best)
+    def solve(self, budget: Budget, num_best: int = 1, time_limit_s: float = 60) -> ExactResult:
+        return solve(self.space, self.ratings, self.costs, self.fixed, budget, num_best, time_limit_s)
 
 
 def make_instance(

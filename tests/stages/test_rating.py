@@ -60,3 +60,8 @@ def test_a_supernet_that_gives_no_number_leaves_no_table(unrated: Path, run_conf
     with pytest.raises(ArtifactError, match=r"block 0 must hold finite losses, but path 1:\S+ has none"):
         run(unrated, run_config)
     assert litter(unrated) == []
+
+
+def test_the_teachers_own_block_is_rated_0_to_the_bit(finished: Path) -> None:
+    frame, _ = artifacts.load_table(finished / TABLE, "rating")
+    assert frame["distill_loss"][0] == 0.0

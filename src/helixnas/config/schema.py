@@ -143,6 +143,7 @@ class Rating(Section):
     num_images: CountOrNone
     num_calibration_images: Annotated[int, Field(ge=2)]
     batch_size: Count
+    memory_mib: Count
     num_threads: Count
 
 
@@ -167,6 +168,7 @@ class Search(Section):
     budget: BudgetSection
     num_best: Count
     num_trials: CountOrNone
+    time_limit_s: Rate
     num_threads: Count
 
 

@@ -1,9 +1,8 @@
 """Rate every path of a block by its distill_loss on held-out images (DNA, Eq. 6 and Alg. 1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,41 +11,77 @@ from helixnas.search_space import BlockSpace, RatingTable
 from helixnas.student import BlockSupernet, measuring
 from helixnas.teacher import BlockBatch, DistillLoss
 
+Batches = Sequence[Callable[[], BlockBatch]]
+"""Each is made where it is needed, and again if it is needed again."""
 
-@torch.no_grad()
+
+@torch.inference_mode()
 def rate(
     supernet: BlockSupernet,
     block: BlockSpace,
     loss: DistillLoss,
     calibration: Tensor,
-    batches: Sequence[BlockBatch],
+    batches: Batches,
     seed: int,
     progress: Progress,
+    memory_bytes: int,
 ) -> RatingTable:
     """The rating of every path, in float64, in the order of ``block.paths()``.
 
     A cell's paths form a tree, and each node of it is run once: a layer's BatchNorm statistics depend on the layers
-    before it alone, so the calibration inputs [N, ...] are carried down beside the batches to rate.
+    before it alone, so the calibration inputs [N, ...] are carried down beside the batches to rate. What is carried of
+    the batches stays below ``memory_bytes``, or is one batch: where all are more, they are rated some at a time, each
+    time with the calibration anew. The numbers are the same to the bit.
     """
-    walk = _Walk(loss, batches, block.num_paths, progress)
-    for index, cell in enumerate(block.cells):
-        # the teacher's own statistics are those of all its training: keep them
-        carried = None if cell.is_teacher else supernet.enter(index, calibration)
-        inputs = [supernet.enter(index, batch.inputs) for batch in batches]
-        walk.descend(supernet.layers(index), carried, inputs, partial(supernet.leave, index))
-    num_images = sum(len(batch.inputs) for batch in batches)
+    held = max(1, memory_bytes // _bytes_held(supernet, block, batches[0]()))
+    starts = range(0, len(batches), held)
+    walk = _Walk(loss, block.num_paths, len(starts), progress)
+    for start in starts:
+        walk.rate(supernet, block, calibration, [make() for make in batches[start : start + held]])
     keys = tuple(path.key for path in block.paths())
-    return RatingTable(block.block_id, keys, tuple(walk.losses), num_images, seed)
+    return RatingTable(block.block_id, keys, walk.losses(), walk.num_images, seed)
+
+
+def _bytes_held(supernet: BlockSupernet, block: BlockSpace, batch: BlockBatch) -> int:
+    """What is held of a batch at the end of the deepest path: its features, and each layer's outputs."""
+    image, num_images = batch.inputs[:1], len(batch.inputs)
+    deepest = 0
+    for index in range(len(block.cells)):
+        x = supernet.enter(index, image)
+        held = batch.inputs[:1].nbytes + batch.targets[:1].nbytes + x.nbytes
+        for layer in supernet.layers(index):
+            x = max((operation(x) for operation in layer), key=lambda output: output.nbytes)
+            held += x.nbytes
+        deepest = max(deepest, held)
+    return deepest * num_images
 
 
 class _Walk:
-    """Depth first through the cells' trees; losses come out in the order of the paths."""
+    """Depth first through the cells' trees; losses come out in the order of the paths, summed batch by batch."""
 
-    def __init__(self, loss: DistillLoss, batches: Sequence[BlockBatch], num_paths: int, progress: Progress) -> None:
-        self._loss, self._batches, self._num_paths, self._progress = loss, batches, num_paths, progress
-        self.losses: list[float] = []
+    def __init__(self, loss: DistillLoss, num_paths: int, num_walks: int, progress: Progress) -> None:
+        self._loss, self._progress = loss, progress
+        self._sums, self._num_steps = [0.0] * num_paths, num_paths * num_walks
+        self._targets: list[Tensor] = []
+        self._path, self._step = 0, 0
+        self.num_images = 0
 
-    def descend(
+    def rate(
+        self, supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batches: Sequence[BlockBatch]
+    ) -> None:
+        """Add what every path loses on some batches."""
+        self._path, self._targets = 0, [batch.targets for batch in batches]
+        self.num_images += sum(len(batch.inputs) for batch in batches)
+        for index, cell in enumerate(block.cells):
+            # the teacher's own statistics are those of all its training: keep them
+            carried = None if cell.is_teacher else supernet.enter(index, calibration)
+            inputs = [supernet.enter(index, batch.inputs) for batch in batches]
+            self._descend(supernet.layers(index), carried, inputs, partial(supernet.leave, index))
+
+    def losses(self) -> tuple[float, ...]:
+        return tuple(total / self.num_images for total in self._sums)
+
+    def _descend(
         self,
         layers: Sequence[nn.ModuleList],
         calibration: Tensor | None,
@@ -57,17 +92,16 @@ class _Walk:
         first, *rest = layers
         for operation in first:
             carried = None if calibration is None else _recalibrated(operation, calibration)
-            outputs = [operation(x) for x in inputs]
             if rest:
-                self.descend(rest, carried, outputs, leave)
+                self._descend(rest, carried, [operation(x) for x in inputs], leave)
             else:
-                self.losses.append(self._mean_loss([leave(output) for output in outputs]))
-                self._progress(len(self.losses), self._num_paths)
+                self._end(leave(operation(x)) for x in inputs)
 
-    def _mean_loss(self, outputs: list[Tensor]) -> float:
-        pairs = zip(outputs, self._batches, strict=True)
-        per_image = [self._loss.per_image(output, batch.targets).cpu().numpy() for output, batch in pairs]
-        return float(np.concatenate(per_image).mean())
+    def _end(self, outputs: Iterable[Tensor]) -> None:
+        for output, targets in zip(outputs, self._targets, strict=True):
+            self._sums[self._path] += float(self._loss.per_image(output, targets).cpu().numpy().sum())
+        self._path, self._step = self._path + 1, self._step + 1
+        self._progress(self._step, self._num_steps)
 
 
 def _recalibrated(operation: nn.Module, calibration: Tensor) -> Tensor:

@@ -4,24 +4,29 @@ A sum of block losses under sums of block costs has optimal substructure: if a p
 and in every cost by another part that takes in the same width, no completion can make it better. So fronts of partial
 sums are merged block by block (the exact replacement of DNA's traversal, arXiv 1911.13053, Alg. 2, which skips
 solutions), and the fronts then tell which parts can lead to one of the k best.
+
+Where the fronts of several costs explode, ``large`` finds the best without them, and states the gap that is left.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from helixnas.errors import OutOfTimeError
 from helixnas.search.best import best_rows
 from helixnas.search.infeasible import infeasible
-from helixnas.search.merge import merge
+from helixnas.search.large import TOLERANCE, Found, best_within
+from helixnas.search.merge import FrontsExplodeError, merge
 from helixnas.search.options import BlockOptions, block_options, ceilings, cost_value
-from helixnas.search.price import counted_names, pricer
+from helixnas.search.parts import Floats
+from helixnas.search.price import Pricer, counted_names, pricer
 from helixnas.search_space import Architecture, Budget, Choice, Cost, CostTable, RatingTable, SearchSpace
 
 
 @dataclass(frozen=True, slots=True)
 class ExactResult:
-    """The ``num_best`` best under the budget, best first; the frontier, cheapest first; what is proven of both."""
+    """The ``num_best`` best under the budget, best first; the frontier, cheapest first; what is proven of the best."""
 
     best: tuple[Choice, ...]
     frontier: tuple[Choice, ...]
@@ -35,6 +40,7 @@ def solve(
     fixed: Cost,
     budget: Budget,
     num_best: int,
+    time_limit_s: float,
 ) -> ExactResult:
     """The best architectures of summed ratings under ``budget``, and the frontier. ``fixed``: what stem and head cost.
 
@@ -42,27 +48,105 @@ def solve(
     the budget. Of equal losses the cheaper comes first, of equals in everything the lowest paths. Raises
     InfeasibleBudgetError if no architecture fits, ArtifactError if a table is incomplete or lacks a limited cost.
 
-    One limit takes milliseconds, whatever the space. With more limits the frontier itself grows, and the time with it.
-    Five blocks of 300 paths: 0.2 to 0.4 s with two limits and 1 s with three (16,000 points), as costs of real layers
-    go together; half a minute where three costs have nothing to do with each other (230,000 points).
+    One limit takes milliseconds, whatever the space. With more limits the frontier itself grows, and the time with it:
+    five blocks of 300 paths take 0.2 to 0.4 s with two limits and 1 s with three, as costs of real layers go together.
+    Where it grows too long, the frontiers of each limited cost alone are given, ties come in any order, and the best
+    are sought for ``time_limit_s``: ``optimality`` says what is proven then; OutOfTimeError if nothing was found.
     """
-    names = counted_names(budget)
-    options = block_options(space, ratings, costs, names)
-    fronts = merge(options, np.array([0.0, *(cost_value(fixed, name) for name in names)]))
+    problem = _Problem(space, block_options(space, ratings, costs, counted_names(budget)), budget, fixed)
     price = pricer(space, ratings, costs, fixed)
-    front = fronts[0][space.blocks[0].spec.in_width]
+    try:
+        return _by_fronts(problem, price, num_best)
+    except FrontsExplodeError:
+        return _by_floors(problem, price, num_best, time_limit_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Problem:
+    """The blocks' options with the costs that count, and what limits them."""
+
+    space: SearchSpace
+    options: Sequence[BlockOptions]
+    budget: Budget
+    fixed: Cost
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return counted_names(self.budget)
+
+    def outside(self) -> Floats:
+        """The costs [d] of stem and head."""
+        return np.array([cost_value(self.fixed, name) for name in self.names])
+
+    def columns(self, *indices: int) -> list[BlockOptions]:
+        """The options with these of their values: 0 is the loss."""
+        return [replace(option, values=option.values[:, indices]) for option in self.options]
+
+    def architectures(self, rows: Iterable[Sequence[int]]) -> list[Architecture]:
+        """From the row in each block."""
+        blocks = list(zip(self.space.blocks, self.options, strict=True))
+        return [
+            Architecture(tuple(b.path_at(int(o.path[i])) for (b, o), i in zip(blocks, row, strict=True)))
+            for row in rows
+        ]
+
+    def ranked(self, choices: Iterable[Choice]) -> list[Choice]:
+        """Those within the budget, the best first, of equals the cheaper."""
+        fitting = (choice for choice in choices if self.budget.admits(choice.cost))
+        return sorted(fitting, key=lambda c: (c.predicted_loss, *(cost_value(c.cost, name) for name in self.names)))
+
+
+def _by_fronts(problem: _Problem, price: Pricer, num_best: int) -> ExactResult:
+    fronts = merge(problem.options, np.concatenate([[0.0], problem.outside()]))
+    front = fronts[0][problem.space.blocks[0].spec.in_width]
     cheapest_first = front.rows[np.lexsort(front.sums.T[:0:-1])]
-    frontier = tuple(price(_architecture(space, options, rows)) for rows in cheapest_first)
-    if not any(budget.admits(choice.cost) for choice in frontier):
-        raise infeasible(frontier, budget, price)
-    rows_lowest_first = best_rows(options, fronts, ceilings(budget, names), num_best)
-    candidates = [price(_architecture(space, options, rows)) for rows in rows_lowest_first]
-    ranked = sorted(candidates, key=lambda c: (c.predicted_loss, *(cost_value(c.cost, name) for name in names)))
-    best = tuple(choice for choice in ranked if budget.admits(choice.cost))[:num_best]
-    return ExactResult(best, frontier, "proven")
+    frontier = tuple(map(price, problem.architectures(cheapest_first)))
+    if not any(problem.budget.admits(choice.cost) for choice in frontier):
+        raise infeasible(frontier, problem.budget, price)
+    rows = best_rows(problem.options, fronts, ceilings(problem.budget, problem.names), num_best)
+    best = problem.ranked(map(price, problem.architectures(rows)))[:num_best]
+    return ExactResult(tuple(best), frontier, "proven")
 
 
-def _architecture(space: SearchSpace, options: Sequence[BlockOptions], rows: Sequence[int]) -> Architecture:
-    """An architecture by its row in each block."""
-    columns = zip(space.blocks, options, rows, strict=True)
-    return Architecture(tuple(block.path_at(int(option.path[row])) for block, option, row in columns))
+def _by_floors(problem: _Problem, price: Pricer, num_best: int, time_limit_s: float) -> ExactResult:
+    frontier = _single_frontiers(problem, price)
+    limits = ceilings(problem.budget, problem.names) - problem.outside()
+    found = best_within(problem.options, limits, num_best, time_limit_s)
+    if found.floor == np.inf:
+        raise infeasible([*frontier, *_remedies(problem, price, limits, time_limit_s)], problem.budget, price)
+    best = problem.ranked(map(price, problem.architectures(found.rows)))[:num_best]
+    if not best:
+        raise OutOfTimeError(
+            f"An architecture within {problem.budget} must be found within search.time_limit_s = {time_limit_s:g}, but "
+            "none was, and that none exists is not proven either. Raise search.time_limit_s, or a limit of the budget."
+        )
+    return ExactResult(tuple(best), frontier, _optimality(best, found, time_limit_s))
+
+
+def _optimality(best: Sequence[Choice], found: Found, time_limit_s: float) -> str:
+    gap = 1 - found.floor / best[0].predicted_loss if best[0].predicted_loss else 0.0
+    if gap > TOLERANCE:
+        return f"within {gap:.2g} of its predicted_loss, when search.time_limit_s = {time_limit_s:g} was over"
+    if best[-1].predicted_loss <= found.floor_of_rest * (1 + TOLERANCE):
+        return "proven"
+    return f"proven for the best; of the next {len(best) - 1} it is not, better ones may be missing"
+
+
+def _single_frontiers(problem: _Problem, price: Pricer) -> tuple[Choice, ...]:
+    """Those over predicted_loss and each cost alone, in one."""
+    rows = []
+    for index in range(1, 1 + len(problem.names)):
+        front = merge(problem.columns(0, index), np.zeros(2))[0][problem.space.blocks[0].spec.in_width]
+        rows.append(front.rows)
+    choices = map(price, problem.architectures(np.unique(np.concatenate(rows), axis=0)))
+    return tuple(sorted(choices, key=lambda c: tuple(cost_value(c.cost, name) for name in problem.names)))
+
+
+def _remedies(problem: _Problem, price: Pricer, limits: Floats, time_limit_s: float) -> list[Choice]:
+    """For each cost the least that goes with the other limits, as far as it is found."""
+    rows: list[Sequence[int]] = []
+    for index in range(len(limits)):
+        others = [other for other in range(len(limits)) if other != index]
+        options = problem.columns(1 + index, *(1 + other for other in others))
+        rows.extend(best_within(options, limits[others], 1, time_limit_s).rows[:1])
+    return list(map(price, problem.architectures(rows)))

@@ -29,25 +29,41 @@ Fronts = dict[int, Front]
 """By the width that comes in."""
 
 
+_MOST_SUMS = 4_000_000
+"""For the last merge with two costs or more: seconds. Before it fewer by the square of the blocks left, as fronts grow.
+
+With one cost they are far shorter, and faster made.
+"""
+
+
+class FrontsExplodeError(Exception):
+    """The fronts grow so fast that the merge would take too long. For this room alone, which has another way."""
+
+
 def merge(options: Sequence[BlockOptions], fixed: NDArray[np.float64]) -> list[Fronts]:
     """For each block, the fronts of all completions from that block to the last; one more, ``fixed``, behind the last.
 
-    ``fixed`` [1 + d] is what stem and head add to every sum.
+    ``fixed`` [1 + d] is what stem and head add to every sum. Raises FrontsExplodeError when, with two costs or more,
+    a block has too many sums for what is still to come.
     """
     nothing = Front(fixed[None], np.zeros((1, 0), dtype=np.int64))
     fronts: list[Fronts] = [{int(width): nothing for width in np.unique(options[-1].out_width)}]
-    for block in reversed(options):
-        behind = fronts[0]
-        fronts.insert(0, {int(width): _front(block, int(width), behind) for width in np.unique(block.in_width)})
+    for num_left, block in zip(range(len(options), 0, -1), reversed(options), strict=True):
+        behind, most = fronts[0], _MOST_SUMS / num_left**2 if len(fixed) > 2 else np.inf
+        fronts.insert(0, {int(width): _front(block, int(width), behind, most) for width in np.unique(block.in_width)})
     return fronts
 
 
-def _front(block: BlockOptions, in_width: int, behind: Fronts) -> Front:
-    """What no other beats of a block's rows and the completions behind them."""
+def _front(block: BlockOptions, in_width: int, behind: Fronts, most: float) -> Front:
+    """What no other beats of a block's rows and the completions behind them, which are ``most`` sums at the most."""
     parts = []
     for rows in block.rows(in_width):
         contenders = rows[frontier(block.values[rows])]  # beaten inside the block is beaten everywhere
-        parts.append(_sums(block.values[contenders], contenders, behind[int(block.out_width[rows[0]])]))
+        completions = behind[int(block.out_width[rows[0]])]
+        most -= len(contenders) * len(completions.sums)
+        if most < 0:
+            raise FrontsExplodeError
+        parts.append(_sums(block.values[contenders], contenders, completions))
     return parts[0] if len(parts) == 1 else _join(parts)
 
 

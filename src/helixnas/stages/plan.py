@@ -10,7 +10,7 @@ from torch import nn
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
 from helixnas.data import Peek, peek
-from helixnas.errors import InfeasibleBudgetError
+from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.progress import silent
 from helixnas.search import extreme, solve
 from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, quantity
@@ -81,7 +81,7 @@ def plan(config: RunConfig) -> Plan:
     ]
     costs = _costs(config, teacher, space, tables, seen.in_shape)
     budget = Budget.resolve(config.search.budget.model_dump(), costs["teacher"])
-    impossible = _impossible(space, tables, costs["fixed"], budget)
+    impossible = _impossible(space, tables, costs["fixed"], budget, config.search.time_limit_s)
     sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
     return Plan(
         blocks=_blocks(teacher, space, costs["teacher"]),
@@ -161,16 +161,20 @@ def _reach(costs: dict[str, Cost], budget: Budget) -> dict[str, Reach]:
     }
 
 
-def _impossible(space: SearchSpace, tables: list[CostTable], fixed: Cost, budget: Budget) -> str | None:
-    """Why no architecture fits the madds and num_params; None where one does."""
+def _impossible(
+    space: SearchSpace, tables: list[CostTable], fixed: Cost, budget: Budget, time_limit_s: float
+) -> str | None:
+    """Why no architecture fits the madds and num_params; None where one does, or none is found in time."""
     nothing = [
         RatingTable(table.block_id, tuple(path.key for path in block.paths()), (0.0,) * block.num_paths, 0, 0)
         for block, table in zip(space.blocks, tables, strict=True)
     ]
     try:
-        solve(space, nothing, tables, fixed, Budget(budget.madds, budget.num_params), 1)
+        solve(space, nothing, tables, fixed, Budget(budget.madds, budget.num_params), 1, time_limit_s)
     except InfeasibleBudgetError as error:
         return str(error)
+    except OutOfTimeError:
+        pass
     return None
 
 

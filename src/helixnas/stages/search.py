@@ -43,7 +43,7 @@ def run(config: RunConfig) -> None:
     costs = load_costs(setting.root, space, is_measured=is_timed)
     fixed, teacher_cost = load_outer_costs(setting.root, is_measured=is_timed)
     budget = Budget.resolve(config.search.budget.model_dump(), teacher_cost)
-    exact = solve(space, ratings, costs, fixed, budget, config.search.num_best)
+    exact = solve(space, ratings, costs, fixed, budget, config.search.num_best, config.search.time_limit_s)
     trials: tuple[Choice, ...] = ()
     if config.search.num_trials and keeps_interface(space):
         affordable = [choice for choice in exact.frontier if budget.admits(choice.cost)]

@@ -115,8 +115,11 @@ class _Estimate:
     def rating(self, block: BlockSpace, supernet: BlockSupernet) -> Workload:
         inputs, settings = self._features[block.block_id], self._config.rating
         depth = sum(len(path.choices) for path in self._paths[block.block_id]) / len(self._paths[block.block_id])
-        num_images = (settings.num_images or self._sizes.num_rating) + settings.num_calibration_images
-        held = num_images * inputs[0].numel() * FLOAT * (max(cell.depth for cell in block.cells) + 2)
+        num_rated = settings.num_images or self._sizes.num_rating
+        image = inputs[0].numel() * FLOAT * (max(cell.depth for cell in block.cells) + 2)
+        carried = min(num_rated * image, max(settings.memory_mib * 2**20, settings.batch_size * image))
+        held = carried + settings.num_calibration_images * image
+        num_images = num_rated + settings.num_calibration_images
         operation_s = self._path_s(block, supernet) / depth / len(inputs)
         time_s = START_S + num_nodes(block) * operation_s * num_images
         return Workload(f"rating@{block.block_id}", time_s, BASE_BYTES + held, block.num_paths * 32)

@@ -1,0 +1,61 @@
+"""Architectures up to some block: what the searches carry from block to block."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helixnas.search.frontier import layers
+from helixnas.search.options import BlockOptions
+
+Floats = NDArray[np.float64]
+Index = NDArray[np.int64] | NDArray[np.bool_]
+Pick = Callable[[Floats, NDArray[np.int64]], Index]
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """Rows [n, blocks], sums [n, 1 + d] without stem and head, width [n] handed on."""
+
+    rows: NDArray[np.int64]
+    sums: Floats
+    width: NDArray[np.int64]
+
+    def take(self, index: Index) -> "Parts":
+        return Parts(self.rows[index], self.sums[index], self.width[index])
+
+
+def everything(sums: Floats, width: NDArray[np.int64]) -> Index:
+    return np.ones(len(sums), dtype=bool)
+
+
+def nothing(first: BlockOptions) -> Parts:
+    """The one part before the first block."""
+    return Parts(np.zeros((1, 0), dtype=np.int64), np.zeros((1, first.values.shape[1])), first.in_width[:1])
+
+
+def extend(parts: Parts, block: BlockOptions, num_best: int, pick: Pick = everything) -> Parts:
+    """Every part followed by every row of the block that takes its width, but for those that k others beat.
+
+    ``pick`` says which of them to keep, before more is made of them than sums.
+    """
+    first, row = [], []
+    for width in np.unique(parts.width):
+        groups = [group[layers(block.values[group], num_best)] for group in block.rows(int(width))]
+        rows, takers = np.concatenate([_NONE, *groups]), np.flatnonzero(parts.width == width)
+        first.append(np.repeat(takers, len(rows)))
+        row.append(np.tile(rows, len(takers)))
+    firsts, rows = np.concatenate([_NONE, *first]), np.concatenate([_NONE, *row])
+    sums = parts.sums[firsts] + block.values[rows]
+    kept = pick(sums, block.out_width[rows])
+    rows = rows[kept]
+    return Parts(np.column_stack([parts.rows[firsts[kept]], rows]), sums[kept], block.out_width[rows])
+
+
+def thin(parts: Parts, num_best: int) -> Parts:
+    """Without those that k others of the same width are as good and as cheap as."""
+    groups = [np.flatnonzero(parts.width == width) for width in np.unique(parts.width)]
+    kept = [group[layers(parts.sums[group], num_best)] for group in groups]
+    return parts.take(np.concatenate([_NONE, *kept]))
