@@ -1,5 +1,7 @@
 """Ratings where a space's widths are its own: decided by what a cell can do, not by the width that it ends with."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -47,14 +49,14 @@ def ratings(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict
     loss = DistillLoss(supernet.target.variance)
     train = [[BlockBatch(*pair)] for pair in zip(x[:NUM_TRAIN].split(50), y[:NUM_TRAIN].split(50), strict=True)]
     aimed = supernet.aim(y[NUM_TRAIN:])
-    held_out = [BlockBatch(*pair) for pair in zip(x[NUM_TRAIN:].split(50), aimed.split(50), strict=True)]
+    held_out = [partial(BlockBatch, *pair) for pair in zip(x[NUM_TRAIN:].split(50), aimed.split(50), strict=True)]
     settings = config.distill.model_copy(update={"epochs": 20, "lr": 0.01})
     distillation = Distillation(supernet, block, loss, settings, 3, len(train))
     checkpoint = Checkpoint(tmp_path_factory.mktemp("own") / "checkpoint.pt")
     before = [adapter.clone() for adapter in supernet.adapters.parameters()]
     train_group(Member(distillation, checkpoint, forget), [], lambda epoch, block_ids: train, silent)
     assert not any(map(torch.equal, before, supernet.adapters.parameters()))  # adapters learn too
-    table = rate(supernet, block, loss, x[:500], held_out, 0, silent)
+    table = rate(supernet, block, loss, x[:500], held_out, 0, silent, 2**30)
     return dict(zip(INNER_AND_END, table.distill_loss, strict=True))
 
 
