@@ -23,7 +23,7 @@ from helixnas.student import BlockSupernet, recalibrate
 from helixnas.teacher import BlockBatch, DistillLoss
 
 WIDTH, SIZE, DEPTH = 8, 4, 4
-BATCH, NUM_BATCHES, NUM_ROUNDS = 16, 8, 2
+BATCH, NUM_BATCHES, NUM_ROUNDS = 16, 12, 2
 LOSS = DistillLoss(torch.ones(WIDTH))
 
 

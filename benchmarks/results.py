@@ -28,7 +28,7 @@ def main() -> int:
         rows += [(script, figure) for figure in figures]
         wheres.add(where)
     minutes = (time.perf_counter() - start) / 60
-    (HERE / "RESULTS.md").write_text(_page(rows, failed, sorted(wheres), minutes), encoding="utf-8")
+    (HERE / "RESULTS.md").write_text(page(rows, failed, sorted(wheres), minutes), encoding="utf-8")
     print(f"\n{len(rows)} figures in {minutes:.1f} min: benchmarks/RESULTS.md")
     return 1 if failed else 0
 
@@ -42,7 +42,7 @@ def _run(script: Path) -> tuple[list[Figure], str] | None:
     return [Figure(**row) for row in saved["figures"]], saved["where"]
 
 
-def _page(rows: list[tuple[Path, Figure]], failed: list[str], wheres: list[str], minutes: float) -> str:
+def page(rows: list[tuple[Path, Figure]], failed: list[str], wheres: list[str], minutes: float) -> str:
     lines = [
         "# What is measured",
         "",

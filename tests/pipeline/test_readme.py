@@ -19,7 +19,10 @@ from tests.pipeline.conftest import call, set_up
 
 pytestmark = [pytest.mark.slow, pytest.mark.flow]
 
-ELSEWHERE = {"make test": "is what runs this, by .ci/run in an environment of its own"}
+ELSEWHERE = {
+    "make test": "is what runs this, by .ci/run in an environment of its own",
+    "make bench": "takes 20 minutes; tests/house/test_benchmarks.py runs a script of it",
+}
 SERVERS = {"make ui", "make schedule"}
 FITS_TINY = ("search.budget.madds=25%", "retrain.recipe.epochs=4")
 """The README's budget is for the default teacher; the tiny one has no student as small as that. This makes another."""
