@@ -104,7 +104,7 @@ def _open(root: Path, written: Path) -> None:
 
 
 def test_of_two_processes_one_writes(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_open, args=(tmp_path / "root", tmp_path / "written")) for _ in range(2)]
     for process in processes:
         process.start()
