@@ -18,6 +18,10 @@ def convolutions(operation: nn.Module) -> list[nn.Conv2d]:
     return [module for module in operation.modules() if isinstance(module, nn.Conv2d)]
 
 
+def gates(operation: nn.Module) -> list[nn.Linear]:
+    return [module for module in operation.modules() if isinstance(module, nn.Linear)]
+
+
 @pytest.mark.parametrize("kernel", [1, 3, 5, 7, 9])
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])
 @pytest.mark.parametrize("side", [1, 5, 8])
@@ -27,23 +31,28 @@ def test_a_map_shrinks_by_the_stride_rounded_up_whatever_the_kernel(kernel: int,
 
 
 def test_the_name_sets_kernel_expansion_and_squeeze() -> None:
-    expand, depthwise, squeeze, excite, project = convolutions(build_operation(layer(8, 16), mbconv(5, 6, 0.25)))
+    operation = build_operation(layer(8, 16), mbconv(5, 6, 0.25))
+    expand, depthwise, project = convolutions(operation)
+    squeeze, excite = gates(operation)
     assert (expand.in_channels, expand.out_channels, expand.kernel_size) == (8, 48, (1, 1))
     assert (depthwise.groups, depthwise.kernel_size, depthwise.out_channels) == (48, (5, 5), 48)
-    assert (squeeze.in_channels, squeeze.out_channels, excite.out_channels) == (48, 2, 48)  # 2: a quarter of the input
+    assert (squeeze.in_features, squeeze.out_features, excite.out_features) == (48, 2, 48)  # 2: a quarter of the input
     assert (project.in_channels, project.out_channels, project.kernel_size) == (48, 16, (1, 1))
 
 
 @pytest.mark.parametrize(
-    ("candidate", "num_convolutions"),
-    [(mbconv(3, 6, 0.25), 5), (mbconv(3, 6, 0), 3), (mbconv(3, 1, 0.25), 4), (mbconv(3, 1, 0), 2)],
+    ("candidate", "num_convolutions", "num_gates"),
+    [(mbconv(3, 6, 0.25), 3, 2), (mbconv(3, 6, 0), 3, 0), (mbconv(3, 1, 0.25), 2, 2), (mbconv(3, 1, 0), 2, 0)],
 )
-def test_expansion_1_and_squeeze_0_leave_their_parts_out(candidate: Candidate, num_convolutions: int) -> None:
-    assert len(convolutions(build_operation(layer(), candidate))) == num_convolutions
+def test_expansion_1_and_squeeze_0_leave_their_parts_out(
+    candidate: Candidate, num_convolutions: int, num_gates: int
+) -> None:
+    operation = build_operation(layer(), candidate)
+    assert (len(convolutions(operation)), len(gates(operation))) == (num_convolutions, num_gates)
 
 
 def test_a_squeeze_of_few_channels_keeps_one() -> None:
-    assert convolutions(build_operation(layer(2, 2), mbconv(3, 1, 0.1)))[1].out_channels == 1
+    assert gates(build_operation(layer(2, 2), mbconv(3, 1, 0.1)))[0].out_features == 1
 
 
 @pytest.mark.parametrize(

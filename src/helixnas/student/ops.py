@@ -18,17 +18,14 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, width: int, reduced: int) -> None:
         super().__init__()
+        # linear, not 1x1 convolutions: on maps of one pixel torch runs those by a slow path
         self.gate = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(width, reduced, 1),
-            nn.SiLU(inplace=True),
-            nn.Conv2d(reduced, width, 1),
-            nn.Sigmoid(),
+            nn.Linear(width, reduced), nn.SiLU(inplace=True), nn.Linear(reduced, width), nn.Sigmoid()
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to the same shape."""
-        gated: Tensor = x * self.gate(x)
+        gated: Tensor = x * self.gate(x.mean((2, 3)))[:, :, None, None]
         return gated
 
 
