@@ -4,27 +4,9 @@ Both take the same steps on the same images and end with the same supernets, to 
 images for each of six blocks. Run: python benchmarks/distill_streamed.py
 """
 
-from distilling import dna, same
-from figure import Figure, in_turns, publish
-
-NUM_ROUNDS = 3
-
-
-def main() -> None:
-    bench = dna(num_images=16, batch_size=16, epochs=2)
-    bench.make(NUM_ROUNDS)
-    rounds = in_turns([bench.naive, bench.together], NUM_ROUNDS)
-    assert all(same(naive, together) for (_, naive), (_, together) in rounds)
-    publish(
-        Figure(
-            "distil all blocks, streamed",
-            "blocks in turn, the teacher run from the image at every step",
-            tuple(naive_s / together_s for (naive_s, _), (together_s, _) in rounds),
-            goal=2.5,
-            note="EfficientNet-B7 and DNA's space at 64 pixels, one thread; equal supernets to the bit",
-        )
-    )
-
+from distilling import against_dna, dna
+from figure import publish
 
 if __name__ == "__main__":
-    main()
+    bench = dna(num_images=16, batch_size=16, epochs=2)
+    publish(against_dna(bench, bench.together, "distil all blocks, streamed", goal=2.5, num_rounds=3))

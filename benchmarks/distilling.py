@@ -5,11 +5,12 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch reads it
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from figure import Figure, in_turns
 from timm import create_model
 from torch import Tensor
 
@@ -100,6 +101,20 @@ def states(members: Sequence[Member]) -> list[State]:
 def same(first: Sequence[State], second: Sequence[State]) -> bool:
     """Whether supernets are equal to the bit."""
     return all(torch.equal(a[name], b[name]) for a, b in zip(first, second, strict=True) for name in a)
+
+
+def against_dna(bench: Bench, ours: Callable[[], list[State]], name: str, goal: float, num_rounds: int) -> Figure:
+    """How many times as fast as DNA's schedule ``ours`` is; both must end with the same supernets, to the bit."""
+    bench.make(num_rounds)
+    rounds = in_turns([bench.naive, ours], num_rounds)
+    assert all(same(first, second) for (_, first), (_, second) in rounds)
+    return Figure(
+        name,
+        "blocks in turn, the teacher run from the image at every step",
+        tuple(naive_s / ours_s for (naive_s, _), (ours_s, _) in rounds),
+        goal,
+        note="EfficientNet-B7 and DNA's space at 64 pixels, one thread; equal supernets to the bit",
+    )
 
 
 def random_images(num_images: int, size: int, channels: int = 3) -> ImageSet:
