@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from helixnas.errors import ConfigError, HelixError
+from helixnas.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from helixnas.config import RunConfig
@@ -200,6 +201,7 @@ def main() -> None:
     """Run a command; a fault that the user can mend ends with one message and exit code 2."""
     # before torch is loaded: idle threads must sleep, or two stages at once slow each other tenfold
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     try:
         app()
     except HelixError as error:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from helixnas.errors import ConfigError
 from helixnas.search_space import Candidate, LayerSpec
+from helixnas.student.depthwise import quicken
 from helixnas.student.hybrid import HybridLayer
 from helixnas.student.own import OWN, build_own
 from helixnas.student.size import size_layer, slimmable_layer
@@ -19,13 +20,12 @@ class SqueezeExcite(nn.Module):
     def __init__(self, width: int, reduced: int) -> None:
         super().__init__()
         # linear, not 1x1 convolutions: on maps of one pixel torch runs those by a slow path
-        self.gate = nn.Sequential(
-            nn.Linear(width, reduced), nn.SiLU(inplace=True), nn.Linear(reduced, width), nn.Sigmoid()
-        )
+        self.gate = nn.Sequential(nn.Linear(width, reduced), nn.SiLU(), nn.Linear(reduced, width), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to the same shape."""
-        gated: Tensor = x * self.gate(x.mean((2, 3)))[:, :, None, None]
+        # the sum, divided, not the mean, whose gradient would divide every pixel
+        gated: Tensor = x * self.gate(x.sum((2, 3)) / (x.shape[2] * x.shape[3]))[:, :, None, None]
         return gated
 
 
@@ -41,6 +41,7 @@ class MBConv(nn.Module):
         hidden = round(layer.in_width * expansion)
         self.expand = _conv_bn(layer.in_width, hidden, 1) if expansion != 1 else nn.Identity()
         self.depthwise = _conv_bn(hidden, hidden, kernel, layer.stride, groups=hidden)
+        quicken(self.depthwise)
         self.excite = SqueezeExcite(hidden, max(1, round(layer.in_width * se_ratio))) if se_ratio else nn.Identity()
         self.project = nn.Sequential(nn.Conv2d(hidden, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
         self.has_shortcut = layer.stride == 1 and layer.in_width == layer.out_width
@@ -59,7 +60,7 @@ class MBConv(nn.Module):
 
 def _conv_bn(in_width: int, out_width: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(in_width, out_width, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_width), nn.SiLU(inplace=True))
+    return nn.Sequential(conv, nn.BatchNorm2d(out_width), nn.SiLU())
 
 
 def _mbconv(layer: LayerSpec, candidate: Candidate) -> nn.Module:

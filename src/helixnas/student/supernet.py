@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from helixnas.search_space import BlockSpace, Candidate, Cell, LayerSpec, Path, target_shape
 from helixnas.student.adapter import Adapters, Target
+from helixnas.student.depthwise import quicken
 from helixnas.student.ops import build_layer, build_operation
 
 
@@ -161,6 +162,7 @@ def borrowed(teacher_block: nn.Module, block: BlockSpace, candidate: Candidate) 
     num_dropped = int(dict(candidate.numbers).get("d", 0))
     if num_dropped:  # what is left has to learn, where the whole block is the teacher's and fixed
         made.requires_grad_(True)
+        quicken(made)
     for name in block.spec.droppable[len(block.spec.droppable) - num_dropped :]:
         made.set_submodule(name, nn.Identity())
     return made
