@@ -46,6 +46,8 @@ class Processes:
         self._live: set[subprocess.Popen[bytes]] = set()
         self._guard: subprocess.Popen[str] | None = None
         self.is_stopped = False
+        self.settings: dict[str, str] = {}
+        """What is put into the environment of every child to come."""
 
     def __enter__(self) -> "Processes":
         return self
@@ -63,7 +65,7 @@ class Processes:
             process = subprocess.Popen(
                 command,
                 cwd=root,
-                env=environment(extra),
+                env=environment({**self.settings, **(extra or {})}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

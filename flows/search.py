@@ -17,6 +17,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
 from flows.estimate import expected_s
+from flows.forkserver import forkserver
 from flows.graph import Graph, downstream, read_changed, read_graph
 from flows.parameters import change
 from flows.processes import Processes
@@ -74,7 +75,8 @@ def run_pipeline(root: Path, *, register: bool) -> Published | None:
         opened = pool.submit(open_run, {"root": root, "config": config}) if register else None
         outcomes: dict[str, str] = {}
         try:
-            with Processes() as processes:  # ended before the pool's threads are waited for, which read from them
+            # ended before the pool's threads are waited for, which read from them
+            with Processes() as processes, forkserver(processes, root, is_wanted=bool(stale - {PUBLISH})):
                 _collect(_submit(pool, graph, root, processes, watch), outcomes)
         except BaseException:
             _close(opened, root, config, outcomes)

@@ -203,7 +203,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     try:
-        app()
+        app(prog_name="helixnas")
     except HelixError as error:
         _fail(str(error))
     except OSError as error:

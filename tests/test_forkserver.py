@@ -1,0 +1,133 @@
+"""A command that a fork server runs does what it would do by itself: output, folder, exit code, and its end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from helixnas.forkserver import ADDRESS
+from tests.flows.test_processes import is_alive, wait_until_dead
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a flow starts a fork server on Linux alone")
+
+SERVER = """
+import os, sys, time
+from helixnas import forkserver
+
+def run():
+    print("out", os.getpid(), os.getcwd(), os.environ["WORD"], sys.argv[1:], flush=True)
+    print("err", file=sys.stderr)
+    what = sys.argv[1]
+    if what == "wait":
+        time.sleep(600)
+    if what == "break":
+        raise ValueError("broken")
+    if what == "kill":
+        os.kill(os.getpid(), 9)
+    sys.exit({"seven": 7, "text": "in words"}.get(what))
+
+forkserver._preload = lambda: None
+if sys.argv[2:] == ["stale"]:
+    answers = iter([1, 2])
+    forkserver._newest_code = lambda: next(answers)
+forkserver.serve(sys.argv[1], run)
+"""
+CLIENT = """
+import os, sys
+from helixnas.forkserver import ask
+code = ask(os.environ["HELIXNAS_FORKSERVER"])
+print(code)
+sys.exit(code or 0)
+"""
+
+
+class Server:
+    """A fork server whose command is a few lines."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.address = str(folder / "socket")
+        self.process = subprocess.Popen([sys.executable, "-c", SERVER, self.address, *arguments])
+        deadline = time.monotonic() + 20
+        while not Path(self.address).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def client(self, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", CLIENT, *arguments],
+            cwd=folder,
+            env={**os.environ, ADDRESS: self.address, "WORD": "wörd"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def call(self, folder: Path, *arguments: str) -> tuple[int, str, str]:
+        client = self.client(folder, *arguments)
+        out, err = client.communicate(timeout=20)
+        return client.returncode, out, err
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path)
+    yield made
+    made.stop()
+
+
+def test_the_command_runs_in_the_callers_folder_and_environment(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    code, out, err = server.call(tmp_path / "there", "fine", "--block-id", "0")
+    first, last = out.splitlines()
+    assert (code, last, err) == (0, "0", "err\n")
+    assert first.split(" ", 2)[2] == f"{tmp_path / 'there'} wörd ['fine', '--block-id', '0']"
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "said"),
+    [("seven", 7, "err\n"), ("text", 1, "in words"), ("break", 1, "ValueError: broken"), ("kill", 137, "was killed")],
+)
+def test_the_exit_code_and_what_is_said_come_back(
+    server: Server, tmp_path: Path, what: str, code: int, said: str
+) -> None:
+    found, _, err = server.call(tmp_path, what)
+    assert found == code
+    assert said in err
+
+
+def test_one_command_after_another_and_at_once_each_in_its_own_process(server: Server, tmp_path: Path) -> None:
+    clients = [server.client(tmp_path, "fine") for _ in range(4)]
+    pids = {client.communicate(timeout=20)[0].split()[1] for client in clients}
+    assert len(pids) == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_command_dies_with_its_caller(server: Server, tmp_path: Path, number: signal.Signals) -> None:
+    client = server.client(tmp_path, "wait")
+    assert client.stdout is not None
+    pid = int(client.stdout.readline().split()[1])
+    assert is_alive(pid)
+    client.send_signal(number)
+    assert client.wait() == -number
+    wait_until_dead(pid)
+    client.communicate()
+
+
+def test_without_a_server_the_command_is_left_to_the_caller(server: Server, tmp_path: Path) -> None:
+    server.stop()
+    assert server.call(tmp_path, "seven") == (0, "None\n", "")
+
+
+def test_a_server_of_older_code_leaves_the_command_to_the_caller(tmp_path: Path) -> None:
+    server = Server(tmp_path, "stale")
+    assert server.call(tmp_path, "seven") == (0, "None\n", "")
+    server.stop()
