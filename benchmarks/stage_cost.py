@@ -1,23 +1,27 @@
-"""What a stage costs over its computing, by DVC and by the command line, and a whole run where nothing is to do.
+"""What a stage costs over its computing, in a flow and by itself, and a whole run where nothing is to do.
 
-The tiny preset in a temporary copy of the project. The same function is called in a loop in this process.
+The tiny preset in a temporary copy of the project. The same function is called in a loop in this process. In a flow,
+DVC runs a stage as a fork of a process that has torch loaded; `dvc repro` by itself starts one from scratch.
 Run: python benchmarks/stage_cost.py
 """
 
 import os
+import sys
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch reads it
+sys.path.append(str(Path(__file__).parent.parent))  # flows is no package that is installed
 
 import contextlib
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
-from pathlib import Path
 
 from figure import ROOT, Figure, in_turns, publish, timed
 
+from flows.forkserver import forkserver
+from flows.processes import Processes
 from helixnas.config import load
 from helixnas.stages import rating
 
@@ -44,8 +48,9 @@ ENVIRONMENT = {
 }
 
 
-def command(root: Path, *words: str) -> None:
-    done = subprocess.run(words, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+def command(root: Path, *words: str, **settings: str) -> None:
+    environment = {**ENVIRONMENT, **settings}
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
@@ -73,14 +78,17 @@ def main() -> None:
             with contextlib.chdir(root):
                 rating.run(load(root), 0)
 
-        def by_command() -> None:
-            command(root, sys.executable, "-m", "helixnas", "rating", "--block-id", "0")
+        def by_dvc(**settings: str) -> None:
+            command(root, "dvc", "repro", "--quiet", "--force", "--single-item", "rating@0", **settings)
 
-        def by_dvc() -> None:
-            command(root, "dvc", "repro", "--quiet", "--force", "--single-item", "rating@0")
+        with Processes() as processes, forkserver(processes, root, is_wanted=True):
 
-        by_function()  # torch's first call is slower
-        rounds = in_turns([by_function, by_command, by_dvc], NUM_ROUNDS)
+            def in_flow() -> None:
+                by_dvc(**processes.settings)
+
+            for warm_up in (by_function, in_flow):  # torch's first call is slower, and the server has to load it
+                warm_up()
+            rounds = in_turns([by_function, in_flow, by_dvc], NUM_ROUNDS)
     inside = statistics.median(done[0][0] for done in rounds)
     torch_s = min(timed(lambda: command(ROOT, sys.executable, "-c", "import torch"))[0] for _ in range(NUM_ROUNDS))
     publish(
@@ -94,7 +102,7 @@ def main() -> None:
                 is_more_better=False,
                 note=f"importing torch alone takes {torch_s:.1f} s",
             )
-            for position, name in ((1, "by helixnas rating"), (2, "by dvc repro"))
+            for position, name in ((1, "in a flow"), (2, "by dvc repro alone"))
         ),
         Figure(
             "a whole run where nothing is to do",
