@@ -9,7 +9,9 @@ from flows.graph import Graph
 from helixnas.artifacts import CACHE, save_text
 
 DURATIONS = CACHE / "durations.json"
-"""The seconds that each step took when it last ran here."""
+"""Of each step the seconds it took when it last ran here, and those that were planned for it then, if any."""
+PLANNED = CACHE / "planned.json"
+"""The seconds that the last plan gave each step."""
 
 FIRST_S = {
     "data": 4.0,
@@ -29,18 +31,38 @@ CURRENT_S = 1.0
 
 
 def expected_s(root: Path, steps: Collection[str], stale: Collection[str]) -> dict[str, float]:
-    """The seconds that each step will take; those that are not ``stale`` are only looked at."""
-    last_s = _read(root / DURATIONS)
+    """The seconds that each step will take; those that are not ``stale`` are only looked at.
+
+    As long as the last time, times what the plan for this one is longer: a plan knows of changed parameters, the last
+    time knows the machine.
+    """
+    durations, planned = _read(root / DURATIONS), _read(root / PLANNED)
     return {
-        step: last_s.get(step, FIRST_S.get(step.partition("@")[0], OTHER_S)) if step in stale else CURRENT_S
-        for step in steps
+        step: _step_s(step, durations.get(step), planned.get(step)) if step in stale else CURRENT_S for step in steps
     }
+
+
+def _step_s(step: str, last: list[float] | None, planned: list[float] | None) -> float:
+    if last is None:
+        return planned[0] if planned else FIRST_S.get(step.partition("@")[0], OTHER_S)
+    took_s, *planned_then = last
+    return took_s * planned[0] / planned_then[0] if planned and planned_then else took_s
 
 
 def remember(root: Path, took_s: Mapping[str, float]) -> None:
     """Keep what steps took, for the next run."""
-    durations = _read(root / DURATIONS) | {step: round(seconds, 1) for step, seconds in took_s.items()}
-    save_text(root / DURATIONS, json.dumps(durations, indent=1, sort_keys=True) + "\n")
+    planned = _read(root / PLANNED)
+    _save(root / DURATIONS, {step: [seconds, *planned.get(step, [])] for step, seconds in took_s.items()})
+
+
+def remember_plan(root: Path, planned_s: Mapping[str, float]) -> None:
+    """Keep what steps will take by a plan."""
+    _save(root / PLANNED, {step: [seconds] for step, seconds in planned_s.items()})
+
+
+def _save(path: Path, changed: Mapping[str, list[float]]) -> None:
+    steps = _read(path) | {step: [round(seconds, 1) for seconds in kept] for step, kept in changed.items()}
+    save_text(path, json.dumps(steps, sort_keys=True) + "\n")
 
 
 def time_left_s(graph: Graph, left_s: Mapping[str, float], num_workers: int) -> float:
@@ -58,8 +80,9 @@ def time_left_s(graph: Graph, left_s: Mapping[str, float], num_workers: int) -> 
     return max(end_s.values(), default=0.0)
 
 
-def _read(path: Path) -> dict[str, float]:
+def _read(path: Path) -> dict[str, list[float]]:
     try:
-        return {step: float(seconds) for step, seconds in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (OSError, ValueError, AttributeError):
-        return {}  # the first run, or a file that someone changed: the time left is told less well, no more
+        steps = json.loads(path.read_text(encoding="utf-8")).items()
+        return {step: [max(0.1, float(value)) for value in kept] for step, kept in steps}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # the first run, or a file of somebody else: the time left is told less well, no more

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from flows.estimate import remember
+from flows.estimate import remember_plan
 from flows.processes import environment
 from helixnas.errors import HelixError
 
@@ -45,4 +45,4 @@ def _judge(root: Path, code: int, out: str, err: str) -> None:
     if code == FAULT and plan.get("is_certain", True):
         raise HelixError(err.strip().removeprefix("error: "))
     if plan:
-        remember(root, {row["stage"]: row["time_s"] for row in plan["workloads"]})
+        remember_plan(root, {row["stage"]: row["time_s"] for row in plan["workloads"]})

@@ -33,8 +33,8 @@ def run():
 
 forkserver._preload = lambda: None
 if sys.argv[2:] == ["stale"]:
-    answers = iter([1, 2])
-    forkserver._newest_code = lambda: next(answers)
+    answers = iter(["older", "newer"])
+    forkserver.source.digest = lambda: next(answers)
 forkserver.serve(sys.argv[1], run)
 """
 CLIENT = """

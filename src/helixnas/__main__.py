@@ -181,7 +181,10 @@ def versions() -> None:
     from helixnas.search_space import quantity
     from helixnas.stages import promote as promoting
 
-    for version in promoting.versions(Path(), config):
+    registered = promoting.versions(Path(), config)
+    if not registered:
+        print("No student is registered yet. `make run` registers one.", file=sys.stderr)
+    for version in registered:
         aliases = " ".join(f"@{alias}" for alias in version.aliases)
         madds = quantity("madds", version.cost.madds)
         print(f"{version.version}\t{version.top1_acc:.2%}\t{madds} madds\t{version.arch_id}\t{aliases}")

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from helixnas import source
+
 ADDRESS = "HELIXNAS_FORKSERVER"
 """The environment's name for the socket; empty or unset, every stage is a process from scratch."""
 
@@ -25,7 +27,6 @@ _PRELOADED = ("torch", "torchvision", "timm", "pandas", "pyarrow.parquet")
 _STAGES = ("data", "teacher", "distill", "rating", "cost", "search", "retrain", "report")
 _STALE = b"stale"
 _KILLED = 137
-_PACKAGE = Path(__file__).parent
 
 
 def ask(address: str) -> int | None:
@@ -54,26 +55,20 @@ def serve(address: str, run: Callable[[], None]) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        code = _newest_code()
+        code = source.digest()
         _preload()
         while True:
             connection, _ = listener.accept()
             with connection:
                 if os.fork() == 0:
                     listener.close()
-                    _answer(connection, run, is_stale=_newest_code() != code)
+                    _answer(connection, run, is_stale=source.digest() != code)
 
 
 def _preload() -> None:
     for name in (*_PRELOADED, *(f"helixnas.stages.{stage}" for stage in _STAGES)):
         importlib.import_module(name)
     gc.freeze()  # a fork's collector would touch, and so copy, every page
-
-
-def _newest_code() -> tuple[int, int]:
-    """When our code was changed last, and how many files it has: a fork of older code must not run."""
-    times = [path.stat().st_mtime_ns for path in _PACKAGE.rglob("*.py")]
-    return max(times), len(times)
 
 
 def _answer(connection: socket.socket, run: Callable[[], None], *, is_stale: bool) -> None:

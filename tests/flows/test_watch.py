@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.estimate import CURRENT_S, DURATIONS, FIRST_S, expected_s, remember, time_left_s
+from flows.estimate import CURRENT_S, DURATIONS, FIRST_S, expected_s, remember, remember_plan, time_left_s
 from flows.graph import Graph
 from flows.watch import Watch, duration
 
@@ -33,8 +33,24 @@ def test_the_first_run_is_told_from_defaults_and_the_next_from_the_last(tmp_path
     remember(tmp_path, {"distill@1": 3.0})
     remember(tmp_path, {"search": 2.0})
     assert expected_s(tmp_path, ["distill@1"], {"distill@1"}) == {"distill@1": 3.0}
-    (tmp_path / DURATIONS).write_text("not json")
-    assert expected_s(tmp_path, ["data"], {"data"}) == {"data": FIRST_S["data"]}
+    for spoilt in ("not json", '{"data": 3.0}', '{"data": ["x"]}'):
+        (tmp_path / DURATIONS).write_text(spoilt)
+        assert expected_s(tmp_path, ["data"], {"data"}) == {"data": FIRST_S["data"]}
+
+
+def test_a_plan_corrects_the_last_time_by_what_it_grew_itself(tmp_path: Path) -> None:
+    def expected(step: str) -> float:
+        return expected_s(tmp_path, [step], {step})[step]
+
+    remember(tmp_path, {"cost": 5.0})
+    remember_plan(tmp_path, {"distill@0": 10.0, "cost": 99.0})
+    assert (expected("distill@0"), expected("cost")) == (10.0, 5.0), (
+        "a plan is all there is; nothing to compare it with"
+    )
+    remember(tmp_path, {"distill@0": 15.0})
+    assert expected("distill@0") == 15.0, "the last time counts, where nothing is planned otherwise"
+    remember_plan(tmp_path, {"distill@0": 40.0})
+    assert expected("distill@0") == 60.0, "four times the epochs"
 
 
 def test_the_line_tells_steps_done_and_what_runs_with_its_time_left(tmp_path: Path) -> None:

@@ -36,6 +36,13 @@ def test_markup_in_a_name_is_printed_as_it_is(data: ReportData) -> None:
     assert printed(figures)[-1].startswith("[red]student[/red]")
 
 
+def test_a_student_that_retraining_made_worse_is_told_of_with_a_remedy(data: ReportData) -> None:
+    assert not any("worse" in line for line in printed(data.figures))
+    figures = replace(data.figures, student_before=replace(data.figures.student, top1_acc=0.9912))
+    said = printed(figures)[-1]
+    assert said.startswith("Retraining made the student worse: 99.12 % before, 98.00 % after. Raise retrain.epochs")
+
+
 def test_an_unmeasured_latency_says_so() -> None:
     assert all(line.rstrip().endswith("not measured") for line in printed(make_data(is_measured=False).figures)[1:])
 

@@ -104,16 +104,19 @@ def test_other_work_resumes_elsewhere(tmp_path: Path, inputs: list[Path], change
     assert changed(tmp_path).resume_folder(SECTIONS, inputs) != wanted  # type: ignore[operator]
 
 
-def test_other_inputs_or_another_version_resume_elsewhere(
+def test_other_inputs_or_other_code_resume_elsewhere(
     tmp_path: Path, inputs: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = [setting(tmp_path).resume_folder(SECTIONS, inputs)]
     folders.append(setting(tmp_path).resume_folder(SECTIONS, inputs[:1]))
     inputs[1].write_bytes(b"image!")
     folders.append(setting(tmp_path).resume_folder(SECTIONS, inputs))
-    monkeypatch.setattr("helixnas.__version__", "99")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/net.py").write_text("# of the user's")
     folders.append(setting(tmp_path).resume_folder(SECTIONS, inputs))
-    assert len(set(folders)) == 4
+    monkeypatch.setattr("helixnas.source.PACKAGE", tmp_path / "own")
+    folders.append(setting(tmp_path).resume_folder(SECTIONS, inputs))
+    assert len(set(folders)) == 5
 
 
 def test_parameters_that_the_work_does_not_read_do_not_matter(tmp_path: Path, inputs: list[Path]) -> None:

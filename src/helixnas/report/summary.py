@@ -11,6 +11,7 @@ from helixnas.report.wording import (
     optimum_sentence,
     percent,
     points,
+    retraining_warning,
     share_of,
     space_sentence,
 )
@@ -62,7 +63,9 @@ def _cell(value: str, share: float | None = None, note: str = "") -> str:
 
 
 def losses_html(figures: Figures) -> str:
-    return escape(loss_sentence(figures))
+    """What was lost or gained, and a warning where retraining did harm."""
+    warning = retraining_warning(figures)
+    return escape(loss_sentence(figures)) + (f" <strong>{escape(warning)}</strong>" if warning else "")
 
 
 def decision_list(figures: Figures, result: SearchResult, space: SearchSpace) -> str:

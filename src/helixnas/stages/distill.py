@@ -12,8 +12,7 @@ from pathlib import Path
 
 import torch
 
-import helixnas
-from helixnas import artifacts
+from helixnas import artifacts, source
 from helixnas.artifacts import CACHE, exclusive, folder
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
@@ -114,7 +113,7 @@ class _Work:
         num_bytes = feature_bytes(self._teacher.specs, self._batches.num_views)
         root = setting.root / FEATURES
         if may_cache(settings, self._config.augment, num_bytes, root):
-            digest = hashlib.sha256(f"{helixnas.__version__}:{setting.device.type}".encode())
+            digest = hashlib.sha256(f"{source.digest(setting.root / 'own')}:{setting.device.type}".encode())
             for path in (TRAIN, TEACHER, CUT):
                 digest.update((setting.root / path).read_bytes())
             self._batches.fill(root, digest.hexdigest()[:16])

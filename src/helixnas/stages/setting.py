@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import helixnas
+from helixnas import source
 from helixnas.artifacts import CACHE, folder, save_text
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
@@ -41,8 +42,9 @@ class Setting:
         return self.root / folder(stage, int(block_id) if block_id else None)
 
     def resume_folder(self, sections: Sequence[str], inputs: Sequence[Path]) -> Path:
-        """Where a half-done run of exactly this work lies: the name is a digest of parameters, inputs and version."""
-        digest = hashlib.sha256(f"{helixnas.__version__}:{self.name}:{self.config.seed}".encode())
+        """Where a half-done run of exactly this work lies: the name is a digest of parameters, inputs and code."""
+        code = source.digest(self.root / "own")
+        digest = hashlib.sha256(f"{code}:{self.name}:{self.config.seed}".encode())
         dump = self.config.model_dump(mode="json", exclude=SPEED)
         digest.update(json.dumps([dump[section] for section in sections], sort_keys=True).encode())
         for path in inputs:
