@@ -67,6 +67,15 @@ def equal(first: State, second: State) -> bool:
     return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_loaders_change_no_batch(teacher: CutTeacher, parts: dict[str, ImageSet], config: RunConfig) -> None:
+    settings = config.distill.augment.model_copy(update={"min_scale": 0.5, "hflip": 0.5}), BATCH_SIZE, 0, CPU
+    here, there = (FeatureBatches(teacher, parts["train"].first(NUM_IMAGES), *settings, loaders) for loaders in (0, 2))
+    for first, second in zip(here(1, [0, 2]), there(1, [0, 2]), strict=True):
+        for a, b in zip(first, second, strict=True):
+            assert torch.equal(a.inputs, b.inputs)
+            assert torch.equal(a.targets, b.targets)
+
+
 def test_a_block_trains_to_the_same_bits_alone_and_in_any_group(new_group: Callable[[str], Group]) -> None:
     alone = [new_group("alone").train(block_id) for block_id in range(3)]
     for own, *others in ([0, 1, 2], [2, 0, 1], [1, 2]):

@@ -22,10 +22,12 @@ def recipe(**changes: object) -> Recipe:
     return Recipe(**(base | changes))
 
 
-def train(parts: dict[str, ImageSet], checkpoint: Path, settings: Recipe, kill_at: int | None = None) -> nn.Module:
+def train(
+    parts: dict[str, ImageSet], checkpoint: Path, settings: Recipe, kill_at: int | None = None, loaders: int = 0
+) -> nn.Module:
     torch.manual_seed(0)
     network = SmallNet()
-    fit = Fit(network, parts["train"], settings, "teacher.recipe", 5, CPU)
+    fit = Fit(network, parts["train"], settings, "teacher.recipe", 5, CPU, num_loaders=loaders)
 
     def progress(step: int, num_steps: int) -> None:
         if step == kill_at:
@@ -44,6 +46,11 @@ def test_a_network_learns_and_the_same_seed_learns_the_same(parts: dict[str, Ima
     first, second = (train(parts, tmp_path / name, recipe()) for name in "ab")
     assert accuracy(first, parts["rating"]) > 0.6
     assert same(first, second)
+
+
+def test_loaders_change_no_bit(parts: dict[str, ImageSet], tmp_path: Path) -> None:
+    parts = {"train": parts["train"].first(200)}
+    assert same(*(train(parts, tmp_path / f"{loaders}", recipe(), loaders=loaders) for loaders in (0, 2)))
 
 
 @pytest.mark.parametrize("kills", [[1], [8], [13], [16, 24]])

@@ -23,6 +23,7 @@ UNNAMED = {
     "errors": "only words",
     "own": "only finds the code of the user, whose folder each stage names that may run it",
     "progress": "only what a person watches",
+    "source": "only names what is half done",
     "tracking": "hands over a teacher from the registry byte for byte; params.yaml says which",
 }
 """Rooms that no stage names, though all import them: no result depends on them, and a change there would repeat all."""
@@ -98,7 +99,9 @@ def test_a_stage_needs_no_artifact_but_its_deps_and_writes_its_outs_alone(run: C
 UNUSED = {
     "data": {"device"},
     "cost": {"seed"},
-    "distill": {"teacher.features", "distill.groups"},
+    "teacher": {"num_loaders"},
+    "distill": {"num_loaders", "teacher.features", "distill.groups"},
+    "retrain": {"num_loaders"},
 }
 """What `begin` reads for every stage, but these make nothing of; and what changes a stage's speed alone."""
 

@@ -204,6 +204,7 @@ class RunConfig(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     device: Literal["auto", "cpu", "cuda"]
+    num_loaders: Annotated[int, Field(ge=0, le=64)] | Literal["auto"]
     data: Data
     teacher: Teacher
     search_space: Space

@@ -10,7 +10,7 @@ from torch import Tensor
 from helixnas.config.schema import Augment, Teacher
 from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
 from helixnas.errors import ConfigError
-from helixnas.fit import Augmenter
+from helixnas.fit import Augmenter, ahead
 from helixnas.teacher import BlockBatch, CutTeacher, FeatureCache, block_batches, cut_features
 
 
@@ -21,25 +21,36 @@ class FeatureBatches:
     """
 
     def __init__(
-        self, teacher: CutTeacher, train: ImageSet, augment: Augment, batch_size: int, seed: int, device: torch.device
+        self,
+        teacher: CutTeacher,
+        train: ImageSet,
+        augment: Augment,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        num_loaders: int = 0,
     ) -> None:
         self._teacher, self._train, self._augment, self._device = teacher, train, augment, device
         self._augmenter = Augmenter(augment, train.in_shape[1], train.mean, train.std)
-        self._batch_size, self._seed = batch_size, seed
+        self._batch_size, self._seed, self._num_loaders = batch_size, seed, num_loaders
         self._cache: FeatureCache | None = None
         self.num_steps = num_batches(len(train), batch_size)
 
     def __call__(self, epoch: int, block_ids: Sequence[int]) -> Iterator[list[BlockBatch]]:
         """The steps of an epoch: one batch for each of ``block_ids``, from one pass of the teacher."""
-        order_seed = derive_seed(self._seed, "order", epoch)
-        for offset, rows in enumerate(epoch_batches(len(self._train), self._batch_size, order_seed)):
-            seed = derive_seed(self._seed, "augment", epoch, offset)
-            if self._cache is not None:
+        order = list(epoch_batches(len(self._train), self._batch_size, derive_seed(self._seed, "order", epoch)))
+        seeds = [derive_seed(self._seed, "augment", epoch, offset) for offset in range(len(order))]
+        if self._cache is not None:
+            for rows, seed in zip(order, seeds, strict=True):
                 mirrored = self._augmenter.flips(len(rows), seed)
                 yield self._cache.batches(block_ids, rows + len(self._train) * mirrored, self._device)
-            else:
-                images = self._augmenter(self._train.images[rows], seed).to(self._device)
-                yield block_batches(self._teacher, block_ids, images)
+            return
+
+        def augmented(offset: int) -> Tensor:
+            return self._augmenter(self._train.images[order[offset]], seeds[offset])
+
+        for images in ahead(augmented, range(len(order)), self._num_loaders):
+            yield block_batches(self._teacher, block_ids, images.to(self._device))
 
     @property
     def is_cached(self) -> bool:

@@ -1,5 +1,6 @@
 """Train one network, resume it, and see how good it is. timm's recipe has its door here."""
 
+from helixnas.fit.ahead import ahead, resolve_loaders
 from helixnas.fit.augment import Augmenter, pinned
 from helixnas.fit.checkpoint import Checkpoint
 from helixnas.fit.guard import require_finite
@@ -11,8 +12,10 @@ __all__ = [
     "Fit",
     "LogitDistillation",
     "accuracy",
+    "ahead",
     "pinned",
     "predict",
     "require_finite",
+    "resolve_loaders",
     "validation_loss",
 ]

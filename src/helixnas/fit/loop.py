@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from helixnas.config.schema import Recipe
 from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
 from helixnas.errors import ConfigError
+from helixnas.fit.ahead import ahead
 from helixnas.fit.augment import Augmenter, pinned
 from helixnas.fit.checkpoint import Checkpoint
 from helixnas.fit.guard import require_finite
@@ -53,10 +54,11 @@ class Fit:
         seed: int,
         device: torch.device,
         distillation: LogitDistillation | None = None,
+        num_loaders: int = 0,
     ) -> None:
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self._train, self._recipe, self._key, self._seed, self._device = train, recipe, key, seed, device
-        self._distillation = distillation
+        self._distillation, self._num_loaders = distillation, num_loaders
         self._augmenter = Augmenter(recipe.augment, train.in_shape[1], train.mean, train.std)
         self._steps_per_epoch = num_batches(len(train), recipe.batch_size)
         self._optimizer = _optimizer(network, recipe, key)
@@ -78,19 +80,25 @@ class Fit:
     def _epoch(self, epoch: int, progress: Progress) -> float:
         self._network.train()
         total = 0.0
-        batches = epoch_batches(len(self._train), self._recipe.batch_size, derive_seed(self._seed, "order", epoch))
-        for offset, rows in enumerate(batches):
-            step = epoch * self._steps_per_epoch + offset
-            total += self._step(step, rows)
+        order_seed = derive_seed(self._seed, "order", epoch)
+        batches = list(epoch_batches(len(self._train), self._recipe.batch_size, order_seed))
+        first = epoch * self._steps_per_epoch
+
+        def augmented(offset: int) -> Tensor:
+            return self._augmenter(self._train.images[batches[offset]], self._seed_of(first + offset))
+
+        images = ahead(augmented, range(len(batches)), self._num_loaders)
+        for step, (rows, inputs) in enumerate(zip(batches, images, strict=True), start=first):
+            total += self._step(step, inputs.to(self._device), self._train.labels[rows].to(self._device))
             progress(step + 1, self._recipe.epochs * self._steps_per_epoch)
         return total / self._steps_per_epoch
 
-    def _step(self, step: int, rows: Tensor) -> float:
-        seed = derive_seed(self._seed, "step", step)
-        inputs = self._augmenter(self._train.images[rows], seed).to(self._device)
-        labels = self._train.labels[rows].to(self._device)
+    def _seed_of(self, step: int) -> int:
+        return derive_seed(self._seed, "step", step)
+
+    def _step(self, step: int, inputs: Tensor, labels: Tensor) -> float:
         self._scheduler.step_update(step)
-        with pinned(seed), torch.autocast(self._device.type, enabled=self._device.type == "cuda"):
+        with pinned(self._seed_of(step)), torch.autocast(self._device.type, enabled=self._device.type == "cuda"):
             loss = self._loss(inputs, labels)
         lr = self._optimizer.param_groups[0]["lr"]
         value = require_finite(loss, f"loss of {self._key}", step, f"{self._key}.lr", lr, {"inputs": inputs})

@@ -20,6 +20,7 @@ def retrain(
     checkpoint: Checkpoint,
     log: Log,
     progress: Progress,
+    num_loaders: int = 0,
 ) -> None:
     """Train ``student`` in place on ``train``; it ends in eval mode with averaged weights.
 
@@ -27,5 +28,5 @@ def retrain(
     """
     kd = settings.distillation
     distillation = LogitDistillation(teacher.to(device).eval(), kd.weight, kd.temperature) if kd.weight else None
-    fit = Fit(student, train, settings.recipe, "retrain.recipe", seed, device, distillation)
+    fit = Fit(student, train, settings.recipe, "retrain.recipe", seed, device, distillation, num_loaders)
     fit.run(checkpoint, lambda network: accuracy(network, validation), log, progress)

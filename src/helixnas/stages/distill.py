@@ -17,7 +17,7 @@ from helixnas.artifacts import CACHE, exclusive, folder
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
 from helixnas.distill import Distillation, FeatureBatches, Member, may_cache, train_group, trainable_cells
-from helixnas.fit import Checkpoint, pinned
+from helixnas.fit import Checkpoint, pinned, resolve_loaders
 from helixnas.stages.loading import load_feature_moments, load_loss, load_part, load_space, load_teacher
 from helixnas.stages.setting import Curve, Setting, begin, clear
 from helixnas.student import BlockSupernet
@@ -76,9 +76,9 @@ class _Work:
         self._teacher.network.to(memory_format=torch.channels_last)
         self._train = load_part(setting.root, "train")
         seed = derive_seed(setting.config.seed, "distill")  # not the block's: its group sees the same batches
-        self._batches = FeatureBatches(
-            self._teacher, self._train, self._config.augment, self._config.batch_size, seed, setting.device
-        )
+        settings = self._config.augment, self._config.batch_size
+        loaders = resolve_loaders(setting.config.num_loaders, setting.device)
+        self._batches = FeatureBatches(self._teacher, self._train, *settings, seed, setting.device, loaders)
 
     def is_trainable(self, block_id: int) -> bool:
         return bool(trainable_cells(self.space.blocks[block_id]))

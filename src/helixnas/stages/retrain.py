@@ -9,7 +9,7 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
-from helixnas.fit import Checkpoint, pinned
+from helixnas.fit import Checkpoint, pinned, resolve_loaders
 from helixnas.retrain import retrain
 from helixnas.search_space import Architecture, SearchSpace
 from helixnas.stages.loading import load_chosen, load_part, load_space, load_supernet, load_teacher
@@ -64,6 +64,7 @@ def _train(setting: Setting, student: StudentNetwork, teacher: CutTeacher) -> No
         Checkpoint(resume / "checkpoint.pt"),
         curve,
         setting.progress,
+        resolve_loaders(setting.config.num_loaders, setting.device),
     )
     curve.save(setting.out / "curve.csv")
     clear(resume)

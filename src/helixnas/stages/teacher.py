@@ -8,7 +8,7 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet, derive_seed
-from helixnas.fit import Checkpoint, Fit, accuracy, pinned
+from helixnas.fit import Checkpoint, Fit, accuracy, pinned, resolve_loaders
 from helixnas.stages.loading import NUM_PROOF_IMAGES, load_part
 from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
 from helixnas.stages.setting import Curve, Setting, begin, clear
@@ -35,7 +35,9 @@ def _train(setting: Setting, network: nn.Module, train: ImageSet) -> None:
     checkpoint, curve = Checkpoint(resume / "checkpoint.pt"), Curve(resume / "curve.jsonl")
     if setting.config.teacher.recipe.epochs:
         rating = load_part(setting.root, "rating")
-        fit = Fit(network, train, setting.config.teacher.recipe, "teacher.recipe", setting.seed, setting.device)
+        recipe = setting.config.teacher.recipe
+        loaders = resolve_loaders(setting.config.num_loaders, setting.device)
+        fit = Fit(network, train, recipe, "teacher.recipe", setting.seed, setting.device, num_loaders=loaders)
         fit.run(checkpoint, lambda net: accuracy(net, rating), curve, setting.progress)
     curve.save(setting.out / "curve.csv")
     artifacts.save_tensors(setting.out / "teacher.safetensors", "teacher", network.state_dict())
