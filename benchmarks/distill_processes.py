@@ -18,7 +18,7 @@ from figure import Figure, in_turns, publish
 from helixnas.distill import FeatureBatches, train_group
 from helixnas.progress import silent
 
-NUM_ROUNDS, NUM_IMAGES, BATCH_SIZE, EPOCHS = 3, 256, 64, 3
+NUM_ROUNDS, NUM_IMAGES, BATCH_SIZE, EPOCHS = 7, 256, 64, 3
 _ready: list[tuple[Bench, FeatureBatches]] = []
 
 
