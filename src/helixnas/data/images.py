@@ -1,5 +1,6 @@
 """Labelled images of one size, as bytes: what the data stage makes and every later stage reads."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from helixnas import artifacts
 from helixnas.errors import DataError
 
 KIND = "images"
+BATCH_PIXELS, MIN_BATCH = 2**18, 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +47,12 @@ class ImageSet:
     def normalized(self) -> Tensor:
         """The images as a network takes them: float32 [N, C, H, W], mean 0 and deviation 1 by channel."""
         return normalize(self.images, self.mean, self.std)
+
+    def normalized_batches(self) -> Iterator[Tensor]:
+        """The same some at a time, as many as a forward pass has room for: 256 of 32 pixels, 16 of 128 and more."""
+        _, height, width = self.in_shape
+        for images in self.images.split(max(MIN_BATCH, BATCH_PIXELS // (height * width))):
+            yield normalize(images, self.mean, self.std)
 
     def save(self, path: Path) -> None:
         facts = {"class_names": list(self.class_names), "mean": list(self.mean), "std": list(self.std)}

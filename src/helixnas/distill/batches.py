@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from helixnas.config.schema import Augment, Teacher
-from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
+from helixnas.data import ImageSet, derive_seed, epoch_batches, normalize, num_batches
 from helixnas.errors import ConfigError
 from helixnas.fit import Augmenter, ahead
 from helixnas.teacher import BlockBatch, CutTeacher, FeatureCache, block_batches, cut_features
@@ -75,12 +75,14 @@ class FeatureBatches:
 
         The last batch is filled up from the front, and what is there twice left out.
         """
-        images, size = self._train.normalized(), min(self._batch_size, len(self._train))
-        for view in (images, images.flip(3))[: self.num_views // len(images)]:
-            for start in range(0, len(view), size):
-                rows = torch.arange(start, start + size) % len(view)
-                features = cut_features(self._teacher, view[rows].to(self._device), len(self._teacher.blocks))
-                yield [feature[: len(view) - start] for feature in features]
+        num_images, size = len(self._train), min(self._batch_size, len(self._train))
+        for is_mirrored in (False, True)[: self.num_views // num_images]:
+            for start in range(0, num_images, size):
+                rows = torch.arange(start, start + size) % num_images
+                images = normalize(self._train.images[rows], self._train.mean, self._train.std)
+                images = (images.flip(3) if is_mirrored else images).to(self._device)
+                features = cut_features(self._teacher, images, len(self._teacher.blocks))
+                yield [feature[: num_images - start] for feature in features]
 
 
 def may_cache(settings: Teacher, augment: Augment, num_bytes: int, root: Path) -> bool:

@@ -1,6 +1,5 @@
 """Train one network: the loop is ours, the optimizer, scheduler, augmentation and EMA are timm's."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -163,19 +162,18 @@ def _scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, inputs: Tensor, batch_size: int = 512) -> Tensor:
-    """The logits [N, classes] of normalised inputs [N, C, H, W], on the CPU, in eval mode."""
+def predict(network: nn.Module, part: ImageSet) -> Tensor:
+    """The logits [N, classes] of a part's images, on the CPU, in eval mode."""
     network.eval()
     device = next(network.parameters()).device
-    chunks = math.ceil(len(inputs) / batch_size)
-    return torch.cat([network(chunk.to(device)).float().cpu() for chunk in inputs.chunk(max(1, chunks))])
+    return torch.cat([network(images.to(device)).float().cpu() for images in part.normalized_batches()])
 
 
 def accuracy(network: nn.Module, part: ImageSet) -> float:
     """Top-1 accuracy (0 to 1) on a part."""
-    return float((predict(network, part.normalized()).argmax(dim=1) == part.labels).double().mean())
+    return float((predict(network, part).argmax(dim=1) == part.labels).double().mean())
 
 
 def validation_loss(network: nn.Module, part: ImageSet) -> float:
     """Mean cross-entropy (natural log) on a part, summed in float64."""
-    return float(cross_entropy(predict(network, part.normalized()).double(), part.labels))
+    return float(cross_entropy(predict(network, part).double(), part.labels))

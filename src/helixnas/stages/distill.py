@@ -23,7 +23,6 @@ from helixnas.stages.setting import Curve, Setting, begin, clear
 from helixnas.student import BlockSupernet
 from helixnas.teacher import block_batch, feature_bytes
 
-NUM_FIT_IMAGES = 256
 """At once, where the principal components of the teacher's output are taken."""
 FEATURES = CACHE / "features"
 TRAIN = folder("data") / "train.safetensors"
@@ -99,8 +98,8 @@ class _Work:
             supernet = BlockSupernet(block, self._teacher.blocks[block_id])
         supernet.to(setting.device).to(memory_format=torch.channels_last)
         if supernet.target is not None:
-            chunks = (chunk.to(setting.device) for chunk in self._train.normalized().split(NUM_FIT_IMAGES))
-            supernet.target.fit(block_batch(self._teacher, block_id, chunk).targets for chunk in chunks)
+            batches = (images.to(setting.device) for images in self._train.normalized_batches())
+            supernet.target.fit(block_batch(self._teacher, block_id, images).targets for images in batches)
         mean, variance = load_feature_moments(setting.root, block_id)
         supernet.match_outputs(mean, variance.sqrt())
         loss, num_steps, resume = load_loss(setting.root, supernet), self._batches.num_steps, _resume(setting)

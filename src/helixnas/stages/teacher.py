@@ -45,7 +45,7 @@ def _train(setting: Setting, network: nn.Module, train: ImageSet) -> None:
 
 
 def _save(setting: Setting, teacher: CutTeacher, train: ImageSet) -> None:
-    statistics = feature_statistics(teacher, train.normalized().split(256))
+    statistics = feature_statistics(teacher, train.normalized_batches())
     specs = [
         replace(spec, is_nonnegative=float(block.minimum.min()) >= 0)
         for spec, block in zip(teacher.specs, statistics, strict=True)
