@@ -1,5 +1,6 @@
 """A command that a fork server runs does what it would do by itself: output, folder, exit code, and its end."""
 
+import json
 import os
 import signal
 import subprocess
@@ -131,3 +132,27 @@ def test_a_server_of_older_code_leaves_the_command_to_the_caller(tmp_path: Path)
     server = Server(tmp_path, "stale")
     assert server.call(tmp_path, "seven") == (0, "None\n", "")
     server.stop()
+
+
+PRELOADED = """
+import json
+from pathlib import Path
+import torch
+from helixnas import forkserver
+
+asked = []
+torch._C._cuda_getDeviceCount = lambda: asked.append("the driver") or 0
+forkserver._preload()
+threads = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+print(json.dumps([asked, threads[1:]]))
+"""
+
+
+def test_what_is_preloaded_starts_no_thread_and_asks_nothing_of_cuda() -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", PRELOADED], env=environment, capture_output=True, text=True, check=True
+    )
+    asked, threads = json.loads(done.stdout)
+    assert asked == []
+    assert set(threads) <= {"jemalloc_bg_thd"}
