@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 GRACE_S = 5.0
 """What a process may take to end after SIGTERM, before SIGKILL."""
@@ -21,12 +22,16 @@ def main() -> None:
     end_groups(groups, GRACE_S)
 
 
-def end_groups(groups: set[int], grace_s: float) -> None:
-    """SIGTERM, and SIGKILL for what is still there after ``grace_s`` seconds."""
+def end_groups(groups: set[int], grace_s: float, reap: Callable[[], object] = lambda: None) -> None:
+    """SIGTERM, and SIGKILL for what is still there after ``grace_s`` seconds.
+
+    A parent's ``reap`` collects its children's exit codes; until then a dead one still counts as there.
+    """
     left = {group for group in groups if signal_group(group, signal.SIGTERM)}
     deadline = time.monotonic() + grace_s
     while left and time.monotonic() < deadline:
         time.sleep(0.05)
+        reap()
         left = {group for group in left if signal_group(group, 0)}
     for group in left:
         signal_group(group, signal.SIGKILL)

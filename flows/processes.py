@@ -96,7 +96,7 @@ class Processes:
         with self._lock:
             self.is_stopped = True
             live = list(self._live)
-        end_groups({process.pid for process in live}, GRACE_S)
+        end_groups({process.pid for process in live}, GRACE_S, reap=lambda: [process.poll() for process in live])
         for process in live:
             process.wait()
             self._forget(process)
