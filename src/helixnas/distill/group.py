@@ -1,5 +1,6 @@
 """Several blocks in one process: each batch passes the teacher once and trains every block of the group."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -7,10 +8,26 @@ from helixnas.distill.train import Distillation
 from helixnas.errors import DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, Progress
+from helixnas.search_space import BlockSpec
 from helixnas.teacher import BlockBatch
 
 Batches = Callable[[int, Sequence[int]], Iterable[Sequence[BlockBatch]]]
 """From the epoch, counted from 0, and block_ids to one batch for each of them, step by step; the same each time."""
+
+
+def partition(specs: Sequence[BlockSpec], num_groups: int) -> list[list[int]]:
+    """The blocks of each group, so that groups take about as long: block k leads group k, the others fill up.
+
+    Blocks of a network have about as many multiply-adds, as widths grow where maps shrink; beside that, time goes with
+    the values that a block takes and gives. Each counts half.
+    """
+    values = [math.prod(spec.in_shape) + math.prod(spec.out_shape) for spec in specs]
+    work = [1 / len(specs) + value / sum(values) for value in values]
+    groups = [[block_id] for block_id in range(min(num_groups, len(specs)))]
+    for block_id in range(len(groups), len(specs)):
+        least = min(groups, key=lambda group: sum(work[member] for member in group))
+        least.append(block_id)
+    return groups
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ from helixnas import artifacts, source
 from helixnas.artifacts import CACHE, exclusive, folder
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
-from helixnas.distill import Distillation, FeatureBatches, Member, may_cache, train_group, trainable_cells
+from helixnas.distill import Distillation, FeatureBatches, Member, may_cache, partition, train_group, trainable_cells
 from helixnas.fit import Checkpoint, pinned, resolve_loaders
 from helixnas.stages.loading import load_feature_moments, load_loss, load_part, load_space, load_teacher
 from helixnas.stages.setting import Curve, Setting, begin, clear
@@ -84,7 +84,8 @@ class _Work:
 
     def others(self, block_id: int, locks: ExitStack) -> Iterator[int]:
         """The blocks of the group that want training and that no other process trains; their locks go to ``locks``."""
-        for other in range(block_id % self._config.groups, len(self.space.blocks), self._config.groups):
+        groups = partition(self._teacher.specs, self._config.groups)
+        for other in next(group for group in groups if block_id in group):
             setting = self._setting_of(other)
             facts = artifacts.tensor_facts(_supernet(setting), "supernet") or {}
             is_wanted = other != block_id and self.is_trainable(other) and facts.get("work") != _resume(setting).name

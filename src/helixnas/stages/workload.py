@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from helixnas.config import RunConfig
 from helixnas.data import num_batches
+from helixnas.distill import partition
 from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace, keeps_interface
 from helixnas.student import BlockSupernet, StudentNetwork, assemble
 from helixnas.teacher import CutTeacher
@@ -93,7 +94,7 @@ class _Estimate:
         settings, stage, supernet = self._config.distill, f"distill@{block_id}", self.supernets[block_id]
         if block_id >= settings.groups:
             return Workload(stage, START_S, BASE_BYTES + self._data_bytes(), _num_bytes(supernet))
-        group = range(block_id, len(self.supernets), settings.groups)
+        group = partition(self._teacher.specs, settings.groups)[block_id]
         with _threads(settings.num_threads):
             measured = [self._distill_step(member) for member in group]
             guide_s = _seconds(lambda: _features(self._teacher, self._probe))
@@ -101,9 +102,8 @@ class _Estimate:
         step_s = guide_s * share + sum(step_s for step_s, _ in measured)
         steps = settings.epochs * num_batches(self._sizes.num_train, settings.batch_size)
         saved = max(saved for _, saved in measured)
-        whole = self._training(
-            stage, nn.ModuleList(self.supernets[block_id :: settings.groups]), step_s, saved, steps, settings.batch_size
-        )
+        supernets = nn.ModuleList(self.supernets[member] for member in group)
+        whole = self._training(stage, supernets, step_s, saved, steps, settings.batch_size)
         return replace(whole, disk_bytes=_num_bytes(supernet))
 
     def _distill_step(self, block_id: int) -> tuple[float, int]:

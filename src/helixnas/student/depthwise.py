@@ -5,6 +5,7 @@ pass. Here that gradient is a forward convolution with the roles changed, which 
 input, the output's gradient the kernel (the correlation that defines it, so equal but for the order of sums).
 """
 
+import itertools
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,8 @@ FAST_KERNEL = 3
 """The largest kernel that oneDNN is fast at."""
 CACHED_VALUES = 2**18
 """About what a core's second cache holds, in float32: so many values are correlated at once."""
+FEW_PIXELS = 4
+"""Up to so many output pixels are gone through one by one: oneDNN is slow where a map is as small as a kernel's tap."""
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -63,10 +66,27 @@ class _Depthwise(torch.autograd.Function):
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
-    """The gradient of a depthwise kernel, [C, 1, kernel, kernel], from its input and its output's gradient.
+    """The gradient of a depthwise kernel, [C, 1, kernel, kernel], from its input and its output's gradient."""
+    correlate = _pixel_by_pixel if gradient[0, 0].numel() <= FEW_PIXELS else _by_convolution
+    return correlate(x, gradient, kernel, stride, padding)[:, None]
 
-    The sum over images of each channel's map with its gradient, at every offset; a stride keeps the gradient's rows and
-    columns apart.
+
+def _pixel_by_pixel(x: Tensor, gradient: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    """The sum over images and output pixels of the input's window there, as far as it lies on the map."""
+    total = x.new_zeros(x.shape[1], kernel, kernel)
+    for row, column in itertools.product(*map(range, gradient.shape[2:])):
+        rows, columns = (position * stride - padding for position in (row, column))
+        ends = max(0, rows + kernel), max(0, columns + kernel)
+        windows = x[:, :, max(0, rows) : ends[0], max(0, columns) : ends[1]]
+        found = (windows * gradient[:, :, row, column, None, None]).sum(0)
+        total[:, max(0, -rows) :, max(0, -columns) :][:, : found.shape[1], : found.shape[2]] += found
+    return total
+
+
+def _by_convolution(x: Tensor, gradient: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    """The sum over images of each channel's map with its gradient, at every offset.
+
+    A stride keeps the gradient's rows and columns apart.
     """
     num_channels = x.shape[1]
     num_at_once = max(1, CACHED_VALUES // x[0].numel())
@@ -75,7 +95,7 @@ def weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int, paddi
         kernels = _as_channels(gradients).transpose(0, 1)
         found = conv2d(_as_channels(some), kernels, None, 1, padding, dilation=stride, groups=len(kernels))
         total += found[0, :, :kernel, :kernel].unflatten(0, (len(some), num_channels)).sum(0)
-    return total[:, None]
+    return total
 
 
 def _as_channels(maps: Tensor) -> Tensor:
