@@ -1,7 +1,7 @@
 """Images in, parts and batches out."""
 
 from helixnas.data.batches import derive_seed, epoch_batches, num_batches
-from helixnas.data.images import ImageSet, normalize
+from helixnas.data.images import ImageSet, normalize, room_for
 from helixnas.data.prepare import Peek, Prepared, peek, prepare
 from helixnas.data.read import read_images
 
@@ -16,4 +16,5 @@ __all__ = [
     "peek",
     "prepare",
     "read_images",
+    "room_for",
 ]

@@ -50,8 +50,7 @@ class ImageSet:
 
     def normalized_batches(self) -> Iterator[Tensor]:
         """The same some at a time, as many as a forward pass has room for: 256 of 32 pixels, 16 of 128 and more."""
-        _, height, width = self.in_shape
-        for images in self.images.split(max(MIN_BATCH, BATCH_PIXELS // (height * width))):
+        for images in self.images.split(room_for(self.in_shape)):
             yield normalize(images, self.mean, self.std)
 
     def save(self, path: Path) -> None:
@@ -64,6 +63,12 @@ class ImageSet:
         tensors, facts = artifacts.load_tensors(path, KIND)
         names = tuple(facts["class_names"])
         return cls(tensors["images"], tensors["labels"], names, tuple(facts["mean"]), tuple(facts["std"]))
+
+
+def room_for(in_shape: tuple[int, int, int]) -> int:
+    """How many images of a shape a forward pass has room for."""
+    _, height, width = in_shape
+    return max(MIN_BATCH, BATCH_PIXELS // (height * width))
 
 
 def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -83,13 +83,15 @@ def plan(config: RunConfig) -> Plan:
     budget = Budget.resolve(config.search.budget.model_dump(), costs["teacher"])
     impossible = _impossible(space, tables, costs["fixed"], budget, config.search.time_limit_s)
     sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
+    reach = _reach(costs, budget)
+    largest, share = extreme(space, tables, "madds", largest=True), _budget_share(reach)
     return Plan(
         blocks=_blocks(teacher, space, costs["teacher"]),
         num_architectures=space.num_architectures,
-        reach=_reach(costs, budget),
+        reach=reach,
         fault=impossible or _slow(costs, budget),
         is_certain=impossible is not None,
-        workloads=tuple(workloads(config, sizes, teacher, space)),
+        workloads=tuple(workloads(config, sizes, teacher, space, largest, share)),
         num_workers=config.flow.num_workers,
         machine=machine(torch.device("cpu")),
     )
@@ -159,6 +161,11 @@ def _reach(costs: dict[str, Cost], budget: Budget) -> dict[str, Reach]:
         )
         for name in names
     }
+
+
+def _budget_share(reach: dict[str, Reach]) -> float:
+    """How large a student of the budget may be, where 1 is the largest of all."""
+    return min([1.0, *(each.limit / each.most for each in reach.values() if each.limit is not None)])
 
 
 def _impossible(

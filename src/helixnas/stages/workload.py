@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.config import RunConfig
-from helixnas.data import num_batches
+from helixnas.data import num_batches, room_for
 from helixnas.distill import partition
 from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace, keeps_interface
 from helixnas.student import BlockSupernet, StudentNetwork, assemble
 from helixnas.teacher import CutTeacher
 
-START_S = 5.0
-"""What a stage takes before it works: Python, torch, DVC."""
+START_S = 1.5
+"""What a stage takes before it works, in a flow: DVC, and files. By itself it imports torch and timm, for 4 s more."""
 BASE_BYTES = 450 * 2**20
 """What a process holds before it works."""
 NUM_SAMPLED = 3
@@ -50,9 +50,19 @@ class Sizes:
         return math.prod(self.in_shape)
 
 
-def workloads(config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace) -> list[Workload]:
-    """The workload of each stage, in the order of dvc.yaml."""
-    estimate = _Estimate(config, sizes, teacher, space)
+def workloads(
+    config: RunConfig,
+    sizes: Sizes,
+    teacher: CutTeacher,
+    space: SearchSpace,
+    largest: Architecture,
+    budget_share: float,
+) -> list[Workload]:
+    """The workload of each stage, in the order of dvc.yaml.
+
+    A student is taken to be as large as the budget lets it: ``budget_share`` (0 to 1) of ``largest``.
+    """
+    estimate = _Estimate(config, sizes, teacher, space, largest, budget_share)
     blocks = list(zip(space.blocks, estimate.supernets, strict=True))
     return [
         estimate.data(),
@@ -67,13 +77,21 @@ def workloads(config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: Searc
 
 
 class _Estimate:
-    def __init__(self, config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        sizes: Sizes,
+        teacher: CutTeacher,
+        space: SearchSpace,
+        largest: Architecture,
+        budget_share: float,
+    ) -> None:
         self._config, self._sizes, self._teacher = config, sizes, teacher
         self.supernets = [BlockSupernet(b, t) for b, t in zip(space.blocks, teacher.blocks, strict=True)]
         self._paths = [_sampled(block) for block in space.blocks]
-        self._architecture = _last_of_all(space)
+        self._largest, self._budget_share = largest, budget_share
         self._num_trials = config.search.num_trials if keeps_interface(space) else 0
-        self._probe = torch.rand(min(16, config.distill.batch_size), *sizes.in_shape)
+        self._probe = torch.rand(min(room_for(sizes.in_shape), config.distill.batch_size), *sizes.in_shape)
         self._features = _features(teacher, self._probe)
 
     def data(self) -> Workload:
@@ -167,13 +185,13 @@ class _Estimate:
             return sum(_seconds(partial(supernet, inputs, path)) for path in paths) / len(paths)
 
     def _student_s(self) -> float:
-        """The forward pass of one image through a student of sampled paths."""
+        """The forward pass of one image through a student."""
         network = self._student().eval()
         with torch.no_grad():
-            return _seconds(lambda: network(self._probe)) / len(self._probe)
+            return self._budget_share * _seconds(lambda: network(self._probe)) / len(self._probe)
 
     def _student(self) -> StudentNetwork:
-        return assemble(self._teacher.stem, self.supernets, self._teacher.head, self._architecture)
+        return assemble(self._teacher.stem, self.supernets, self._teacher.head, self._largest)
 
     @torch.no_grad()
     def _run_teacher(self) -> Tensor:
@@ -204,16 +222,6 @@ def _sampled(block: BlockSpace) -> list[Path]:
     """A few paths, evenly over the block's list."""
     rows = torch.linspace(0, block.num_paths - 1, min(NUM_SAMPLED, block.num_paths)).long()
     return [block.path_at(int(row)) for row in rows]
-
-
-def _last_of_all(space: SearchSpace) -> Architecture:
-    """The last path of each block that the one before it leads to."""
-    width, paths = space.blocks[0].spec.in_width, []
-    for block in space.blocks:
-        *_, path = block.paths_after(width)
-        paths.append(path)
-        width = block.out_width(path)
-    return Architecture(tuple(paths))
 
 
 @torch.no_grad()
