@@ -7,6 +7,7 @@ from helixnas.config.schema import Retrain
 from helixnas.data import ImageSet
 from helixnas.fit import Checkpoint, Fit, LogitDistillation, accuracy
 from helixnas.progress import Log, Progress
+from helixnas.student import quicken
 
 
 def retrain(
@@ -26,6 +27,7 @@ def retrain(
 
     ``validation`` draws the curve ``val_acc`` and decides nothing: the last epoch is the result.
     """
+    quicken(student)  # the blocks that are the teacher's own
     kd = settings.distillation
     distillation = LogitDistillation(teacher.to(device).eval(), kd.weight, kd.temperature) if kd.weight else None
     fit = Fit(student, train, settings.recipe, "retrain.recipe", seed, device, distillation, num_loaders)

@@ -1,6 +1,7 @@
 """Networks made of candidates: one block's supernet, a whole student, its BatchNorm statistics."""
 
 from helixnas.student.adapter import has_tail, new_tail
+from helixnas.student.depthwise import quicken
 from helixnas.student.network import Deployed, StudentNetwork, assemble, reset
 from helixnas.student.ops import build_operation
 from helixnas.student.own import operation, register_own
@@ -19,6 +20,7 @@ __all__ = [
     "new_operation",
     "new_tail",
     "operation",
+    "quicken",
     "recalibrate",
     "register_own",
     "reset",
