@@ -68,7 +68,7 @@ def retraining_warning(figures: Figures) -> str | None:
         return None
     return (
         f"Retraining made the student worse: {percent(before, 2)} before, {percent(after, 2)} after. "
-        "Raise retrain.epochs, or lower retrain.lr."
+        "Raise retrain.recipe.epochs, or lower retrain.recipe.lr."
     )
 
 
