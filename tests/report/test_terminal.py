@@ -40,7 +40,9 @@ def test_a_student_that_retraining_made_worse_is_told_of_with_a_remedy(data: Rep
     assert not any("worse" in line for line in printed(data.figures))
     figures = replace(data.figures, student_before=replace(data.figures.student, top1_acc=0.9912))
     said = printed(figures)[-1]
-    assert said.startswith("Retraining made the student worse: 99.12 % before, 98.00 % after. Raise retrain.recipe.epochs")
+    assert said.startswith(
+        "Retraining made the student worse: 99.12 % before, 98.00 % after. Raise retrain.recipe.epochs"
+    )
 
 
 def test_an_unmeasured_latency_says_so() -> None:
