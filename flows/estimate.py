@@ -14,15 +14,15 @@ PLANNED = CACHE / "planned.json"
 """The seconds that the last plan gave each step."""
 
 FIRST_S = {
-    "data": 4.0,
-    "teacher": 40.0,
-    "distill": 27.0,
-    "rating": 12.0,
-    "cost": 12.0,
-    "search": 20.0,
-    "retrain": 40.0,
-    "report": 10.0,
-    "publish": 8.0,
+    "data": 5.0,
+    "teacher": 32.0,
+    "distill": 25.0,
+    "rating": 4.0,
+    "cost": 6.0,
+    "search": 9.0,
+    "retrain": 23.0,
+    "report": 3.0,
+    "publish": 6.0,
 }
 """The same before anything ran: the embedded default on two cores."""
 OTHER_S = 15.0

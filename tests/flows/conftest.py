@@ -12,6 +12,7 @@ import pytest
 from flows.parameters import change
 from flows.processes import dvc_command, environment
 from flows.servers import API_URL, start_temporary_prefect
+from helixnas.forkserver import ADDRESS
 from tests.conftest import ROOT
 
 DVC_YAML = """\
@@ -75,6 +76,7 @@ def project(fresh_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     root = tmp_path / "project"
     shutil.copytree(fresh_project, root)
     monkeypatch.chdir(root)
+    monkeypatch.setenv(ADDRESS, "")  # step.py has nothing to import
     return root
 
 
