@@ -16,7 +16,7 @@ from helixnas.search import extreme, solve
 from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, quantity
 from helixnas.stages.loading import new_space
 from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
-from helixnas.stages.workload import Sizes, Workload, workloads
+from helixnas.stages.workload import Likely, Sizes, Workload, workloads
 from helixnas.student import BlockSupernet, assemble
 from helixnas.teacher import CutTeacher, cut
 
@@ -84,14 +84,14 @@ def plan(config: RunConfig) -> Plan:
     impossible = _impossible(space, tables, costs["fixed"], budget, config.search.time_limit_s)
     sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
     reach = _reach(costs, budget)
-    largest, share = extreme(space, tables, "madds", largest=True), _budget_share(reach)
+    likely = Likely(extreme(space, tables, "madds", largest=True), _budget_share(reach))
     return Plan(
         blocks=_blocks(teacher, space, costs["teacher"]),
         num_architectures=space.num_architectures,
         reach=reach,
         fault=impossible or _slow(costs, budget),
         is_certain=impossible is not None,
-        workloads=tuple(workloads(config, sizes, teacher, space, largest, share)),
+        workloads=tuple(workloads(config, sizes, teacher, space, likely)),
         num_workers=config.flow.num_workers,
         machine=machine(torch.device("cpu")),
     )

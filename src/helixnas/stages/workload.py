@@ -50,19 +50,19 @@ class Sizes:
         return math.prod(self.in_shape)
 
 
-def workloads(
-    config: RunConfig,
-    sizes: Sizes,
-    teacher: CutTeacher,
-    space: SearchSpace,
-    largest: Architecture,
-    budget_share: float,
-) -> list[Workload]:
-    """The workload of each stage, in the order of dvc.yaml.
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """The student that a run may well end with, as large as the budget lets it: ``share`` (0 to 1) of ``largest``."""
 
-    A student is taken to be as large as the budget lets it: ``budget_share`` (0 to 1) of ``largest``.
-    """
-    estimate = _Estimate(config, sizes, teacher, space, largest, budget_share)
+    largest: Architecture
+    share: float
+
+
+def workloads(
+    config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace, likely: Likely
+) -> list[Workload]:
+    """The workload of each stage, in the order of dvc.yaml."""
+    estimate = _Estimate(config, sizes, teacher, space, likely)
     blocks = list(zip(space.blocks, estimate.supernets, strict=True))
     return [
         estimate.data(),
@@ -78,18 +78,12 @@ def workloads(
 
 class _Estimate:
     def __init__(
-        self,
-        config: RunConfig,
-        sizes: Sizes,
-        teacher: CutTeacher,
-        space: SearchSpace,
-        largest: Architecture,
-        budget_share: float,
+        self, config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace, likely: Likely
     ) -> None:
         self._config, self._sizes, self._teacher = config, sizes, teacher
         self.supernets = [BlockSupernet(b, t) for b, t in zip(space.blocks, teacher.blocks, strict=True)]
         self._paths = [_sampled(block) for block in space.blocks]
-        self._largest, self._budget_share = largest, budget_share
+        self._likely = likely
         self._num_trials = config.search.num_trials if keeps_interface(space) else 0
         self._probe = torch.rand(min(room_for(sizes.in_shape), config.distill.batch_size), *sizes.in_shape)
         self._features = _features(teacher, self._probe)
@@ -188,10 +182,10 @@ class _Estimate:
         """The forward pass of one image through a student."""
         network = self._student().eval()
         with torch.no_grad():
-            return self._budget_share * _seconds(lambda: network(self._probe)) / len(self._probe)
+            return self._likely.share * _seconds(lambda: network(self._probe)) / len(self._probe)
 
     def _student(self) -> StudentNetwork:
-        return assemble(self._teacher.stem, self.supernets, self._teacher.head, self._largest)
+        return assemble(self._teacher.stem, self.supernets, self._teacher.head, self._likely.largest)
 
     @torch.no_grad()
     def _run_teacher(self) -> Tensor:
