@@ -1,11 +1,13 @@
-"""A teacher of your own: any function that returns a torch.nn.Module.
+"""A teacher of your own: any function that returns a torch.nn.Module. The default run trains this one.
 
 teacher:
   source: factory:examples.cifar_resnet:resnet
-  model_args: {num_blocks: 3}
+  model_args: {depths: [3, 3, 3]}
   weights: ../shared/data/resnet20.safetensors
   recipe: {epochs: 0}            # it is trained already
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,28 +32,38 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """CIFAR's ResNet (He et al. 2016, section 4.2): 6 * num_blocks + 2 layers."""
+    """CIFAR's ResNet (He et al. 2016, section 4.2): a stage ``layer1``, ``layer2`` ... for each of ``depths``."""
 
-    def __init__(self, num_blocks: int, num_classes: int) -> None:
+    def __init__(self, depths: Sequence[int], width: int, stem_stride: int, in_channels: int, num_classes: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = _stage(16, 16, 1, num_blocks)
-        self.layer2 = _stage(16, 32, 2, num_blocks)
-        self.layer3 = _stage(32, 64, 2, num_blocks)
-        self.linear = nn.Linear(64, num_classes)
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stem_stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.num_stages = len(depths)
+        in_width = width
+        for index, depth in enumerate(depths):
+            out_width = width * 2**index
+            self.add_module(f"layer{index + 1}", _stage(in_width, out_width, 2 if index else 1, depth))
+            in_width = out_width
+        self.linear = nn.Linear(in_width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
+        for index in range(self.num_stages):
+            x = self.get_submodule(f"layer{index + 1}")(x)
         logits: Tensor = self.linear(torch.mean(x, dim=(2, 3)))
         return logits
 
 
-def _stage(in_width: int, width: int, stride: int, num_blocks: int) -> nn.Sequential:
+def _stage(in_width: int, width: int, stride: int, depth: int) -> nn.Sequential:
     first = BasicBlock(in_width, width, stride)
-    return nn.Sequential(first, *(BasicBlock(width, width, 1) for _ in range(num_blocks - 1)))
+    return nn.Sequential(first, *(BasicBlock(width, width, 1) for _ in range(depth - 1)))
 
 
-def resnet(num_blocks: int = 3, num_classes: int = 10) -> nn.Module:
-    return ResNet(num_blocks, num_classes)
+def resnet(
+    depths: Sequence[int] = (3, 3, 3),
+    width: int = 16,
+    stem_stride: int = 1,
+    in_channels: int = 3,
+    num_classes: int = 10,
+) -> nn.Module:
+    return ResNet(depths, width, stem_stride, in_channels, num_classes)

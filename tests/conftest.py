@@ -16,13 +16,14 @@ ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
 
 SMALL = [
+    "data.source=digits",
     "data.image_size=8",
     "search_space.kernels=[3,5]",
     "search_space.expansions=[2]",
     "search_space.cells=[{depth:1,width:1.0},{depth:2,width:0.5}]",
     "search_space.allow_skip=false",
     "search_space.fewer_layers=false",
-    "distill.epochs=3",
+    "distill.updates=3",
     "distill.batch_size=32",
 ]
 """Overrides that make every stage a matter of seconds."""

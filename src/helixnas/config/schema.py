@@ -128,11 +128,11 @@ class Space(Section):
 
 
 class Distill(Section):
-    epochs: Count
+    updates: Count
     batch_size: Count
     lr: Rate
     weight_decay: Annotated[float, Field(ge=0)]
-    sampler: Literal["fair", "uniform"]
+    sampler: Literal["stratified", "fair", "uniform"]
     augment: Augment
     groups: Count
     compile: bool
@@ -141,7 +141,7 @@ class Distill(Section):
 
 class Rating(Section):
     num_images: CountOrNone
-    num_calibration_images: Annotated[int, Field(ge=2)]
+    num_calibration_images: Annotated[int, Field(ge=2)] | Literal["auto"]
     batch_size: Count
     memory_mib: Count
     num_threads: Count

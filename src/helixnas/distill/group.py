@@ -49,8 +49,9 @@ def train_group(own: Member, others: Sequence[Member], batches: Batches, progres
     for member in group:
         member.training.restore(member.checkpoint)
     while not own.training.is_done:
-        epoch = min(member.training.epoch for member in group)
-        at_work = [member for member in group if member.training.epoch == epoch]
+        waiting = [member for member in group if not member.training.is_done]
+        epoch = min(member.training.epoch for member in waiting)
+        at_work = [member for member in waiting if member.training.epoch == epoch]
         lost = _train_epoch(own, at_work, batches(epoch, [member.training.block_id for member in at_work]), progress)
         group = [member for member in group if member not in lost]
 
@@ -58,15 +59,20 @@ def train_group(own: Member, others: Sequence[Member], batches: Batches, progres
 def _train_epoch(
     own: Member, at_work: Sequence[Member], batches: Iterable[Sequence[BlockBatch]], progress: Progress
 ) -> list[Member]:
-    """One epoch of all ``at_work``, which are at the same one; those that were lost on the way."""
+    """One epoch of all ``at_work``, which are at the same one; those that were lost on the way.
+
+    In a member's last epoch it may take fewer steps than there are batches.
+    """
     lost: list[Member] = []
     for member in at_work:
         member.training.begin_epoch()
-    for offset, each in enumerate(batches):
+    num_steps = max(member.training.num_steps_in_epoch for member in at_work)
+    for offset, each in zip(range(num_steps), batches, strict=False):
         for member, batch in zip(at_work, each, strict=True):
-            if member not in lost and not _step(member, offset, batch, is_own=member is own):
+            is_needed = member not in lost and offset < member.training.num_steps_in_epoch
+            if is_needed and not _step(member, offset, batch, is_own=member is own):
                 lost.append(member)
-        progress(at_work[0].training.num_steps_before + offset + 1, own.training.num_steps)
+        progress(min(at_work[0].training.num_steps_before + offset + 1, own.training.num_steps), own.training.num_steps)
     for member in at_work:
         if member not in lost:
             member.training.end_epoch(member.checkpoint, member.log)

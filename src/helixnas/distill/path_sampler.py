@@ -1,13 +1,11 @@
-"""Which path of a block the next step trains. A sampler is a function of the step alone, so resuming is exact."""
+"""Which paths of a block the next step trains. A sampler is a function of the step alone, so resuming is exact."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from helixnas.search_space import BlockSpace, Cell, Path
-
-Sampler = Callable[[int], Path]
-"""From the step, counted from 0, to the path that it trains."""
+from helixnas.search_space import BlockSpace, Path
 
 
 def trainable_cells(block: BlockSpace) -> list[int]:
@@ -15,41 +13,95 @@ def trainable_cells(block: BlockSpace) -> list[int]:
     return [index for index, cell in enumerate(block.cells) if cell.is_trainable]
 
 
-class UniformSampler:
-    """Each step draws a cell, the deeper the likelier, then each layer's candidate uniformly (SPOS, DNA)."""
+def round_length(block: BlockSpace) -> int:
+    """How many paths train each candidate of each layer of every cell once."""
+    return sum(max(map(len, block.cells[cell].candidates)) for cell in trainable_cells(block))
 
-    def __init__(self, block: BlockSpace, seed: int) -> None:
-        self._block, self._seed = block, seed
-        self._cells = trainable_cells(block)
 
-    def __call__(self, step: int) -> Path:
-        generator = np.random.default_rng([self._seed, step])
-        index = _draw_cell(self._block.cells, self._cells, generator)
-        choices = (int(generator.integers(len(candidates))) for candidates in self._block.cells[index].candidates)
-        return Path(self._block.block_id, index, tuple(choices))
+class Sampler(Protocol):
+    """The paths of each step, counted from 0. A step runs each of its paths and then moves the weights once."""
+
+    num_steps: int
+    """How many steps give each candidate the updates that were asked for."""
+
+    def __call__(self, step: int) -> Sequence[Path]: ...
+
+
+class StratifiedSampler:
+    """One path a step. A round of steps trains each candidate of each layer of every cell once.
+
+    So candidates have had the same number of updates after each round, whatever their cell, and the learning rate falls
+    for all cells alike. A layer with fewer candidates than another layer of its cell repeats some of them.
+    """
+
+    def __init__(self, block: BlockSpace, updates: int, seed: int) -> None:
+        self._rounds = _Rounds(block, seed)
+        self._length = round_length(block)
+        self.num_steps = updates * self._length
+
+    def __call__(self, step: int) -> Sequence[Path]:
+        index, offset = divmod(step, self._length)
+        return [[path for run in self._rounds(index) for path in run][offset]]
 
 
 class FairSampler:
-    """Runs of steps in which each candidate of each layer of one cell is trained once (FairNAS, arXiv 1907.01845)."""
+    """FairNAS (arXiv 1907.01845): a step runs each candidate of each layer of one cell once, and then moves them all.
+
+    Cells take turns in a new order each round.
+    """
+
+    def __init__(self, block: BlockSpace, updates: int, seed: int) -> None:
+        self._rounds = _Rounds(block, seed)
+        self.num_steps = updates * len(self._rounds.lengths)
+
+    def __call__(self, step: int) -> Sequence[Path]:
+        index, offset = divmod(step, len(self._rounds.lengths))
+        return self._rounds(index)[offset]
+
+
+class UniformSampler:
+    """One path a step, each layer's candidate drawn uniformly (SPOS, arXiv 1904.00420; DNA, arXiv 1911.13053).
+
+    A cell is drawn in proportion to the candidates of its longest layer, so that candidates of all cells may expect the
+    same number of updates.
+    """
+
+    def __init__(self, block: BlockSpace, updates: int, seed: int) -> None:
+        self._block, self._seed = block, seed
+        self._lengths = _Rounds(block, seed).lengths
+        self.num_steps = updates * round_length(block)
+
+    def __call__(self, step: int) -> Sequence[Path]:
+        generator = np.random.default_rng([self._seed, step])
+        weights = np.array(list(self._lengths.values()))
+        cell = int(generator.choice(list(self._lengths), p=weights / weights.sum()))
+        choices = (int(generator.integers(len(candidates))) for candidates in self._block.cells[cell].candidates)
+        return [Path(self._block.block_id, cell, tuple(choices))]
+
+
+class _Rounds:
+    """Rounds of a run for each cell: as many paths as its longest layer has candidates, each of which is in one."""
 
     def __init__(self, block: BlockSpace, seed: int) -> None:
         self._block, self._seed = block, seed
-        self._cells = trainable_cells(block)
-        sizes = (len(candidates) for index in self._cells for candidates in block.cells[index].candidates)
-        self._run_length = max(sizes, default=1)
+        self.lengths = {cell: max(map(len, block.cells[cell].candidates)) for cell in trainable_cells(block)}
 
-    def __call__(self, step: int) -> Path:
-        run, offset = divmod(step, self._run_length)
-        generator = np.random.default_rng([self._seed, run])
-        index = _draw_cell(self._block.cells, self._cells, generator)
-        orders = [generator.permutation(len(candidates)) for candidates in self._block.cells[index].candidates]
-        return Path(self._block.block_id, index, tuple(int(order[offset % len(order)]) for order in orders))
+    def __call__(self, index: int) -> list[list[Path]]:
+        """The runs of a round, the cells in a new order each time."""
+        generator = np.random.default_rng([self._seed, index])
+        return [self._run(int(cell), generator) for cell in generator.permutation(list(self.lengths))]
 
-
-def _draw_cell(cells: Sequence[Cell], indices: Sequence[int], generator: np.random.Generator) -> int:
-    """A cell, with a chance in proportion to its depth: a deeper one has more to learn."""
-    depths = np.array([cells[index].depth for index in indices])
-    return int(generator.choice(indices, p=depths / depths.sum()))
+    def _run(self, cell: int, generator: np.random.Generator) -> list[Path]:
+        orders = [generator.permutation(len(candidates)) for candidates in self._block.cells[cell].candidates]
+        return [
+            Path(self._block.block_id, cell, tuple(int(order[offset % len(order)]) for order in orders))
+            for offset in range(self.lengths[cell])
+        ]
 
 
-SAMPLERS: dict[str, Callable[[BlockSpace, int], Sampler]] = {"fair": FairSampler, "uniform": UniformSampler}
+SAMPLERS: dict[str, Callable[[BlockSpace, int, int], Sampler]] = {
+    "stratified": StratifiedSampler,
+    "fair": FairSampler,
+    "uniform": UniformSampler,
+}
+"""By the name that ``distill.sampler`` gives; made of a block, the updates of each candidate, and a seed."""

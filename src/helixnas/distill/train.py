@@ -11,16 +11,28 @@ from helixnas.distill.compiling import compile_operations
 from helixnas.distill.path_sampler import SAMPLERS, Sampler, trainable_cells
 from helixnas.fit import Checkpoint, pinned, require_finite
 from helixnas.progress import Log
-from helixnas.search_space import BlockSpace
+from helixnas.search_space import BlockSpace, Path
 from helixnas.student import BlockSupernet
 from helixnas.teacher import BlockBatch, DistillLoss
+
+
+TEACHER_LR_SCALE = 0.1
+"""Layers of the teacher are trained already: they learn at this share of the rate of fresh candidates."""
 
 
 class Distillation:
     """The training of one supernet, resumable after each epoch and repeatable to the bit.
 
-    One path a step. Candidates that the step does not run get no gradient and no decay, so nothing moves unseen.
-    Nothing here depends on what else the process does between two steps: blocks may take turns.
+    Candidates that a step does not run get no gradient and no decay, so nothing moves unseen. Nothing here depends on
+    what else the process does between two steps: blocks may take turns.
+
+    Args:
+        supernet: Trained in place; it ends in eval mode.
+        block: The space of the supernet.
+        loss: Of the outputs and targets of a batch.
+        settings: The section ``distill`` of params.yaml.
+        seed: Of the paths and of dropout.
+        steps_per_epoch: Batches in one pass over the train part. The last epoch ends when all steps are done.
     """
 
     def __init__(
@@ -35,32 +47,36 @@ class Distillation:
         self.block_id = block.block_id
         self.epoch = 0
         """How many epochs are done."""
-        self.supernet, self._num_epochs, self._steps_per_epoch = supernet, settings.epochs, steps_per_epoch
+        self.supernet, self._steps_per_epoch = supernet, steps_per_epoch
         self._loss, self._seed = loss, seed
-        self._sampler: Sampler = SAMPLERS[settings.sampler](block, seed)
-        parameters = [p for index in trainable_cells(block) for p in supernet.cells[index].parameters()]
-        parameters += supernet.adapters.parameters()
-        self._optimizer = torch.optim.AdamW(parameters, settings.lr, weight_decay=settings.weight_decay, fused=True)
+        self._sampler: Sampler = SAMPLERS[settings.sampler](block, settings.updates, seed)
+        groups = _parameter_groups(supernet, block, settings.lr)
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
         if settings.compile:
             compile_operations(supernet, block)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, settings.lr, self.num_steps + 1, pct_start=0.1
+            self._optimizer, [group["lr"] for group in groups], self.num_steps + 1, pct_start=0.1
         )
         self._total = 0.0
 
     @property
     def is_done(self) -> bool:
-        return self.epoch >= self._num_epochs
+        return self.num_steps_before >= self.num_steps
 
     @property
     def num_steps(self) -> int:
         """Of all epochs."""
-        return self._num_epochs * self._steps_per_epoch
+        return self._sampler.num_steps
 
     @property
     def num_steps_before(self) -> int:
         """Of the epochs that are done."""
         return self.epoch * self._steps_per_epoch
+
+    @property
+    def num_steps_in_epoch(self) -> int:
+        """Of the epoch that comes next."""
+        return min(self._steps_per_epoch, self.num_steps - self.num_steps_before)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from where ``checkpoint`` was saved, if it was."""
@@ -76,29 +92,38 @@ class Distillation:
         self._total = 0.0
 
     def step(self, offset: int, batch: BlockBatch) -> None:
-        """The step ``offset`` of this epoch; DivergenceError, and no step, if the loss is no number."""
+        """Take the step ``offset`` of this epoch.
+
+        Raises:
+            DivergenceError: The loss is no number. Then no weight has moved.
+        """
         step = self.num_steps_before + offset
-        with pinned(derive_seed(self._seed, "step", step)):  # for dropout
-            loss = self._loss_of(step, batch)
-        name = f"distill_loss of block {self.block_id}"
-        lr = self._optimizer.param_groups[0]["lr"]
-        tensors = {"inputs": batch.inputs, "targets": batch.targets}
-        self._total += require_finite(loss, name, step, "distill.lr", lr, tensors)
-        if loss.requires_grad:  # a path without a weight, such as a block with all its layers dropped, learns nothing
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self._optimizer.step()
+        paths = self._sampler(step)
+        self._optimizer.zero_grad(set_to_none=True)
+        for index, path in enumerate(paths):
+            with pinned(derive_seed(self._seed, "step", step, index)):  # for dropout
+                loss = self._loss_of(path, batch)
+            self._total += self._require_finite(loss, step, batch) / len(paths)
+            if loss.requires_grad:  # a path without a weight, such as a block with all its layers dropped, learns nothing
+                loss.backward()
+        self._optimizer.step()
         self._schedule.step()
 
-    def _loss_of(self, step: int, batch: BlockBatch) -> Tensor:
+    def _require_finite(self, loss: Tensor, step: int, batch: BlockBatch) -> float:
+        name, lr = f"distill_loss of block {self.block_id}", self._optimizer.param_groups[0]["lr"]
+        return require_finite(
+            loss, name, step, "distill.lr", lr, {"inputs": batch.inputs, "targets": batch.targets}
+        )
+
+    def _loss_of(self, path: Path, batch: BlockBatch) -> Tensor:
         device = batch.inputs.device.type
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            outputs = self.supernet(batch.inputs, self._sampler(step))
+            outputs = self.supernet(batch.inputs, path)
         return self._loss(outputs.float(), self.supernet.aim(batch.targets))
 
     def end_epoch(self, checkpoint: Checkpoint, log: Log) -> None:
         """Log ``distill_loss``, the mean of the epoch, and save the state."""
-        log("distill_loss", self._total / self._steps_per_epoch, self.epoch)
+        log("distill_loss", self._total / self.num_steps_in_epoch, self.epoch)
         self.epoch += 1
         self.supernet.eval()
         checkpoint.save(self._state())
@@ -110,3 +135,13 @@ class Distillation:
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
         }
+
+
+def _parameter_groups(supernet: BlockSupernet, block: BlockSpace, lr: float) -> list[dict[str, Any]]:
+    """The fresh candidates and adapters at ``lr``, and what is left of the teacher's own layers at a share of it."""
+    fresh, inherited = list(supernet.adapters.parameters()), []
+    for index in trainable_cells(block):
+        members = inherited if block.cells[index].is_of_teacher else fresh
+        members.extend(supernet.cells[index].parameters())
+    groups = [{"params": fresh, "lr": lr}, {"params": inherited, "lr": TEACHER_LR_SCALE * lr}]
+    return [group for group in groups if group["params"]]

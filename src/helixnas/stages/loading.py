@@ -25,7 +25,7 @@ from helixnas.search_space import (
     search_result_from_json,
 )
 from helixnas.stages.network import PROGRAM, new_network
-from helixnas.student import BlockSupernet, register_own
+from helixnas.student import BlockSupernet, num_calibration_images, register_own
 from helixnas.teacher import BlockBatch, Boundaries, CutTeacher, DistillLoss, block_batch, recut
 
 NUM_PROOF_IMAGES = 8
@@ -34,6 +34,12 @@ NUM_PROOF_IMAGES = 8
 def load_part(root: Path, name: str) -> ImageSet:
     """The part ``train``, ``rating`` or ``test``."""
     return ImageSet.load(root / folder("data") / f"{name}.safetensors")
+
+
+def load_calibration(root: Path, config: RunConfig, space: SearchSpace) -> ImageSet:
+    """The train images on which the BatchNorm statistics of whole students are measured."""
+    train, asked = load_part(root, "train"), config.rating.num_calibration_images
+    return train.first(num_calibration_images(asked, len(train), [block.spec for block in space.blocks]))
 
 
 def load_specs(root: Path) -> tuple[BlockSpec, ...]:

@@ -12,6 +12,7 @@ from helixnas.data import normalize
 from helixnas.rating import rate
 from helixnas.stages.loading import aimed_batch, load_loss, load_part, load_space, load_supernet, load_teacher
 from helixnas.stages.setting import begin
+from helixnas.student import num_calibration_images
 from helixnas.teacher import BlockBatch
 
 
@@ -32,7 +33,9 @@ def run(config: RunConfig, block_id: int) -> None:
         images = normalize(rows, part.mean, part.std).to(setting.device, memory_format=torch.channels_last)
         return aimed_batch(supernet, teacher, images)
 
-    calibration = batch(train.first(settings.num_calibration_images).images).inputs
+    num_calibration = num_calibration_images(settings.num_calibration_images, len(train), [block.spec])
+    chunks = train.first(num_calibration).images.split(settings.batch_size)
+    calibration = torch.cat([batch(rows).inputs for rows in chunks])
     table = rate(
         supernet,
         block,

@@ -12,7 +12,7 @@ from helixnas.data import derive_seed
 from helixnas.fit import Checkpoint, pinned, resolve_loaders
 from helixnas.retrain import retrain
 from helixnas.search_space import Architecture, SearchSpace
-from helixnas.stages.loading import load_chosen, load_part, load_space, load_supernet, load_teacher
+from helixnas.stages.loading import load_calibration, load_chosen, load_part, load_space, load_supernet, load_teacher
 from helixnas.stages.setting import Curve, Setting, begin, clear
 from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble, recalibrate, reset
 from helixnas.teacher import CutTeacher
@@ -39,8 +39,7 @@ def _initial_student(
         student = assemble(teacher.stem, supernets, teacher.head, architecture)
         if setting.config.retrain.init == "scratch":
             reset(student)
-    calibration = load_part(setting.root, "train").first(setting.config.rating.num_calibration_images)
-    recalibrate(student, [calibration.normalized()])
+    recalibrate(student, load_calibration(setting.root, setting.config, space).normalized_batches())
     return student.requires_grad_(True)
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from helixnas import artifacts
 from helixnas.artifacts import CACHE, folder, save_text
@@ -23,6 +22,7 @@ from helixnas.search_space import (
     search_result_to_json,
 )
 from helixnas.stages.loading import (
+    load_calibration,
     load_costs,
     load_outer_costs,
     load_part,
@@ -87,13 +87,13 @@ class _Objective:
             load_supernet(setting.root, space, self._teacher, block.block_id).to(setting.device)
             for block in space.blocks
         ]
-        train = load_part(setting.root, "train")
-        self._calibration: Tensor = train.first(config.rating.num_calibration_images).normalized().to(setting.device)
+        calibration = load_calibration(setting.root, config, space)
+        self._calibration = [images.to(setting.device) for images in calibration.normalized_batches()]
         self._part: ImageSet = load_part(setting.root, "rating")
 
     def __call__(self, architecture: Architecture) -> Measurement:
         student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
-        recalibrate(student, [self._calibration])
+        recalibrate(student, self._calibration)
         val_loss = validation_loss(student, self._part)
         return Measurement(val_loss, self._latency_ms(student) if self._is_timed else None)
 

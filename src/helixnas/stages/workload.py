@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from helixnas.artifacts import CACHE
 from helixnas.config import RunConfig
 from helixnas.data import num_batches, room_for
-from helixnas.distill import partition
+from helixnas.distill import may_cache, partition, round_length
 from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace, keeps_interface
-from helixnas.student import BlockSupernet, StudentNetwork, assemble
-from helixnas.teacher import CutTeacher
+from helixnas.student import BlockSupernet, StudentNetwork, assemble, num_calibration_images
+from helixnas.teacher import CutTeacher, feature_bytes
 
 START_S = 1.5
 """What a stage takes before it works, in a flow: DVC, and files. By itself it imports torch and timm, for 4 s more."""
@@ -82,6 +83,7 @@ class _Estimate:
     ) -> None:
         self._config, self._sizes, self._teacher = config, sizes, teacher
         self.supernets = [BlockSupernet(b, t) for b, t in zip(space.blocks, teacher.blocks, strict=True)]
+        self._blocks = space.blocks
         self._paths = [_sampled(block) for block in space.blocks]
         self._likely = likely
         self._num_trials = config.search.num_trials if keeps_interface(space) else 0
@@ -111,12 +113,24 @@ class _Estimate:
             measured = [self._distill_step(member) for member in group]
             guide_s = _seconds(lambda: _features(self._teacher, self._probe))
         share = (group[-1] + 2) / (len(self._paths) + 2)  # blocks behind the last one are not run
-        step_s = guide_s * share + sum(step_s for step_s, _ in measured)
-        steps = settings.epochs * num_batches(self._sizes.num_train, settings.batch_size)
+        passes = [settings.updates * round_length(self._blocks[member]) for member in group]
+        steps = max(passes)
+        num_guided = self._num_cached_batches() or steps
+        time_s = num_guided * guide_s * share
+        time_s += sum(num * step_s for num, (step_s, _) in zip(passes, measured, strict=True))
         saved = max(saved for _, saved in measured)
         supernets = nn.ModuleList(self.supernets[member] for member in group)
-        whole = self._training(stage, supernets, step_s, saved, steps, settings.batch_size)
+        whole = self._training(stage, supernets, time_s / max(1, steps), saved, steps, settings.batch_size)
         return replace(whole, disk_bytes=_num_bytes(supernet))
+
+    def _num_cached_batches(self) -> int:
+        """How many passes of the teacher fill the cache of features; 0 where each batch is a pass."""
+        teacher, distill = self._config.teacher, self._config.distill
+        num_views = self._sizes.num_train * (2 if distill.augment.hflip else 1)
+        num_bytes = feature_bytes(self._teacher.specs, num_views)
+        if not may_cache(teacher, distill.augment, num_bytes, CACHE):
+            return 0
+        return num_batches(num_views, distill.batch_size)
 
     def _distill_step(self, block_id: int) -> tuple[float, int]:
         """A training step of the probe through a path of a block: its seconds, and the most that autograd keeps."""
@@ -130,8 +144,11 @@ class _Estimate:
         num_rated = settings.num_images or self._sizes.num_rating
         image = inputs[0].numel() * FLOAT * (max(cell.depth for cell in block.cells) + 2)
         carried = min(num_rated * image, max(settings.memory_mib * 2**20, settings.batch_size * image))
-        held = carried + settings.num_calibration_images * image
-        num_images = num_rated + settings.num_calibration_images
+        num_calibration = num_calibration_images(
+            settings.num_calibration_images, self._sizes.num_train, [block.spec]
+        )
+        held = carried + num_calibration * image
+        num_images = num_rated + num_calibration
         operation_s = self._path_s(block, supernet) / depth / len(inputs)
         time_s = START_S + num_nodes(block) * operation_s * num_images
         return Workload(f"rating@{block.block_id}", time_s, BASE_BYTES + held, block.num_paths * 32)
@@ -145,7 +162,10 @@ class _Estimate:
 
     def search(self) -> Workload:
         config = self._config
-        num_images = config.rating.num_calibration_images + self._sizes.num_rating
+        num_calibration = num_calibration_images(
+            config.rating.num_calibration_images, self._sizes.num_train, self._teacher.specs
+        )
+        num_images = num_calibration + self._sizes.num_rating
         time_s = 2 * START_S + self._num_trials * num_images * self._student_s()
         weights = sum(_num_bytes(supernet) for supernet in self.supernets)
         return Workload("search", time_s, BASE_BYTES + 2 * weights + self._data_bytes(), 10**5)

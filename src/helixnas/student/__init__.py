@@ -5,7 +5,7 @@ from helixnas.student.depthwise import quicken
 from helixnas.student.network import Deployed, StudentNetwork, assemble, reset
 from helixnas.student.ops import build_operation
 from helixnas.student.own import operation, register_own
-from helixnas.student.recalibrate import measuring, recalibrate
+from helixnas.student.recalibrate import measuring, num_calibration_images, recalibrate
 from helixnas.student.supernet import BlockSupernet, borrowed, new_operation
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "measuring",
     "new_operation",
     "new_tail",
+    "num_calibration_images",
     "operation",
     "quicken",
     "recalibrate",

@@ -32,8 +32,9 @@ class SqueezeExcite(nn.Module):
 class MBConv(nn.Module):
     """Inverted residual: expand, depthwise, squeeze-excite, project (Sandler et al. 2018; Tan & Le 2019).
 
-    The shortcut is there where it can be: stride 1 and equal widths. Squeeze-excite is sized by the input width, as
-    in EfficientNet and DNA.
+    The shortcut is there where it can be: stride 1 and equal widths. There the layer starts as the identity, since the
+    last BatchNorm of the branch starts at zero (Goyal et al. 2017, arXiv 1706.02677). Squeeze-excite is sized by the
+    input width, as in EfficientNet and DNA.
     """
 
     def __init__(self, layer: LayerSpec, kernel: int, expansion: float, se_ratio: float) -> None:
@@ -45,6 +46,8 @@ class MBConv(nn.Module):
         self.excite = SqueezeExcite(hidden, max(1, round(layer.in_width * se_ratio))) if se_ratio else nn.Identity()
         self.project = nn.Sequential(nn.Conv2d(hidden, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
         self.has_shortcut = layer.stride == 1 and layer.in_width == layer.out_width
+        if self.has_shortcut:
+            nn.init.zeros_(self.project[1].weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
@@ -69,7 +72,10 @@ def _mbconv(layer: LayerSpec, candidate: Candidate) -> nn.Module:
 
 
 class Bottleneck(nn.Module):
-    """Narrow, convolve with the stride, widen, with a shortcut (He et al. 2016). The end is linear, as MBConv's."""
+    """Narrow, convolve with the stride, widen, with a shortcut (He et al. 2016).
+
+    The end is linear, as MBConv's. A layer with a shortcut starts as the identity, as MBConv does.
+    """
 
     def __init__(self, layer: LayerSpec, kernel: int, ratio: float) -> None:
         super().__init__()
@@ -78,6 +84,8 @@ class Bottleneck(nn.Module):
         self.convolve = _conv_bn(inner, inner, kernel, layer.stride)
         self.widen = nn.Sequential(nn.Conv2d(inner, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
         self.has_shortcut = layer.stride == 1 and layer.in_width == layer.out_width
+        if self.has_shortcut:
+            nn.init.zeros_(self.widen[1].weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""

@@ -60,17 +60,36 @@ class BlockSupernet(nn.Module):
 
     @torch.no_grad()
     def match_outputs(self, mean: Tensor, std: Tensor) -> None:
-        """Start every path near the teacher: its last BatchNorm gives the teacher's mean and deviation, [C] each.
+        """Start every path near the teacher, before distilling.
 
-        Where the target is another than the teacher's output, the adapters give the target's deviation instead.
+        A layer with a shortcut starts as the identity. So in each cell the last layer without one is given the
+        teacher's moments, by its last BatchNorm, and the layers behind it change nothing yet. Where the target is
+        another than the teacher's output, the adapters are scaled to the target's deviation instead.
+
+        Args:
+            mean: Of the teacher's output by channel, [C].
+            std: Its deviation by channel, [C].
         """
         if self.target is not None:
             self.adapters.scale_exits(self.target.variance.sqrt())
             return
-        for index in range(len(self.cells)):
-            for operation in self.layers(index)[-1]:
-                if isinstance(operation, _Last):
-                    operation.match_outputs(mean, std)
+        for index, cell in enumerate(self.block.cells):
+            if cell.is_of_teacher:
+                continue
+            for layer in reversed(list(self.layers(index))):
+                without_shortcut = [op for op in layer if not getattr(bare(op), "has_shortcut", False)]
+                for operation in without_shortcut:
+                    _match(bare(operation), mean, std)
+                if without_shortcut:
+                    break
+
+
+def _match(operation: nn.Module, mean: Tensor, std: Tensor) -> None:
+    """Let an operation's last BatchNorm give these moments; one that ends otherwise has to learn them."""
+    norms = [module for module in operation.modules() if isinstance(module, _NormBase) and module.affine]
+    if norms and norms[-1].weight.shape == std.shape:
+        norms[-1].weight.copy_(std)
+        norms[-1].bias.copy_(mean)
 
 
 class _Last(nn.Module):
@@ -84,13 +103,6 @@ class _Last(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.activation(self.operation(x))
         return y
-
-    @torch.no_grad()
-    def match_outputs(self, mean: Tensor, std: Tensor) -> None:
-        norms = [module for module in self.operation.modules() if isinstance(module, _NormBase) and module.affine]
-        if norms and norms[-1].weight.shape == std.shape:  # an operation may end otherwise, and learns it then
-            norms[-1].weight.copy_(std)
-            norms[-1].bias.copy_(mean)
 
 
 class _ChannelsFirst(nn.Module):

@@ -12,7 +12,8 @@ class TransformerLayer(nn.Module):
     """Attention and MLP, each behind a LayerNorm and with a shortcut (ViT, arXiv 2010.11929).
 
     ``attention`` is the inner width of attention as a share of the tokens' width, in heads of about 32. Where the layer
-    changes the width, a linear map of each token comes first.
+    changes the width, a linear map of each token comes first. Both branches start at zero, so that a layer that keeps
+    the width starts as the identity.
     """
 
     def __init__(self, layer: LayerSpec, attention: float, mlp_ratio: float) -> None:
@@ -24,6 +25,10 @@ class TransformerLayer(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.project = nn.Linear(width, 3 * inner), nn.Linear(inner, width)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.has_shortcut = layer.in_width == width
+        for last in (self.project, self.mlp[2]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, L, in_width] to [N, L, out_width]."""
