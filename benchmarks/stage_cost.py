@@ -34,6 +34,7 @@ COPIED = (
     "flows",
     "prefect.yaml",
     "pyproject.toml",
+    "examples",
     "own",
     "datasets",
     "src",

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 def test_the_repositorys_own_parameters_load_and_are_frozen() -> None:
     config = load(ROOT)
-    assert config.search.budget.madds == "30%"
+    assert config.search.budget.madds == "18%"
     with pytest.raises(ValueError, match="frozen"):
         config.seed = 1  # type: ignore[misc]
 
@@ -37,18 +37,20 @@ def test_the_repositorys_own_parameters_load_and_are_frozen() -> None:
         ("search_space.cells=[{depth:1,widht:1}]", "Did you mean 'width'"),
         ("~seed", "seed must be set"),
         ("tracking.model_name=a/b", "tracking.model_name"),
+        ("distill.updates=0", r"distill\.updates: .*greater than or equal to 1.*0"),
+        ("rating.num_calibration_images=all", r"rating\.num_calibration_images: .*'auto'.*'all'"),
         ("distill.groups=0", r"distill\.groups: .*greater than or equal to 1.*0"),
         ("distill.groups=[0,1]", r"distill\.groups: .*valid integer.*\[0, 1\]"),
         ("teacher.features=disk", r"teacher\.features: .*'auto', 'cache' or 'stream'.*'disk'"),
         (
-            "teacher.features=cache",
+            "distill.augment={min_scale:0.8,hflip:0,rand_augment:null,random_erasing:0}",
             r"features is cache, .*augment\.min_scale must be 1, but is 0\.8; or set teacher\.features: stream",
         ),
     ],
 )
 def test_a_value_that_cannot_work_is_named_with_its_key(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        load(ROOT, [override])
+        load(ROOT, ["teacher.features=cache", override])
 
 
 def test_a_latency_budget_needs_measuring() -> None:

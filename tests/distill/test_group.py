@@ -19,6 +19,8 @@ from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss
 
 CPU = torch.device("cpu")
 NUM_IMAGES, BATCH_SIZE = 80, 32
+NUM_STEPS = 12
+"""Three updates of two candidates in each of two cells, in every block: 6 epochs of 2 steps."""
 State = dict[str, Tensor]
 
 
@@ -84,7 +86,7 @@ def test_a_block_trains_to_the_same_bits_alone_and_in_any_group(new_group: Calla
         before = len(group.passes)
         for other in others:  # what was trained beside waits, done, in its checkpoint
             assert equal(group.train(other), alone[other])
-        assert len(group.passes) == before == 3 * group.batches.num_steps
+        assert len(group.passes) == before == NUM_STEPS
 
 
 def test_features_from_disk_train_to_the_same_bits(new_group: Callable[[str], Group], tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def ratings(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict
     train = [[BlockBatch(*pair)] for pair in zip(x[:NUM_TRAIN].split(50), y[:NUM_TRAIN].split(50), strict=True)]
     aimed = supernet.aim(y[NUM_TRAIN:])
     held_out = [partial(BlockBatch, *pair) for pair in zip(x[NUM_TRAIN:].split(50), aimed.split(50), strict=True)]
-    settings = config.distill.model_copy(update={"epochs": 20, "lr": 0.01})
+    settings = config.distill.model_copy(update={"updates": 100, "lr": 0.01})
     distillation = Distillation(supernet, block, loss, settings, 3, len(train))
     checkpoint = Checkpoint(tmp_path_factory.mktemp("own") / "checkpoint.pt")
     before = [adapter.clone() for adapter in supernet.adapters.parameters()]

@@ -1,6 +1,7 @@
 """Samplers: which path a step trains depends on block, seed and step alone, and on the promise of fairness."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise, product
 
 import pytest
@@ -19,9 +20,24 @@ def block(*depths: int, num_candidates: int = len(CANDIDATES), block_id: int = 0
     return BlockSpace(BlockSpec(block_id, (8, 4, 4), (8, 4, 4), "NCHW", ("a",)), (KEPT, *cells))
 
 
+UPDATES = 40
+
+
 def draw(name: str, space: BlockSpace, num_steps: int, seed: int = 0) -> list[Path]:
-    sampler = SAMPLERS[name](space, seed)
-    return [sampler(step) for step in range(num_steps)]
+    """The paths of so many steps, one after another."""
+    sampler = SAMPLERS[name](space, UPDATES, seed)
+    return [path for step in range(num_steps) for path in sampler(step)]
+
+
+def num_updates(name: str, space: BlockSpace, updates: int = UPDATES) -> Counter[tuple[int, int, int]]:
+    """How often each (cell, layer, candidate) is trained by all the steps of a sampler."""
+    sampler = SAMPLERS[name](space, updates, 0)
+    return Counter(
+        (path.cell, layer, choice)
+        for step in range(sampler.num_steps)
+        for path in sampler(step)
+        for layer, choice in enumerate(path.choices)
+    )
 
 
 def z_score(count: int, num_draws: int, chance: float) -> float:
@@ -37,16 +53,18 @@ def test_every_sampler_stays_in_the_space_and_reaches_all_of_it(name: str, space
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_sampler_restarted_at_any_step_goes_on_as_if_never_stopped(name: str) -> None:
-    paths = draw(name, block(1, 2), 100)
+    sampler, steps = SAMPLERS[name](block(1, 2), UPDATES, 0), range(100)
+    paths = [list(sampler(step)) for step in steps]
     for start in (1, 7, 50, 99):
-        restarted = SAMPLERS[name](block(1, 2), 0)
-        assert [restarted(step) for step in range(start, 100)] == paths[start:]
+        restarted = SAMPLERS[name](block(1, 2), UPDATES, 0)
+        assert [list(restarted(step)) for step in steps[start:]] == paths[start:]
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_order_of_asking_does_not_matter(name: str) -> None:
-    sampler = SAMPLERS[name](block(1, 2), 0)
-    assert [sampler(step) for step in reversed(range(100))][::-1] == draw(name, block(1, 2), 100)
+    sampler = SAMPLERS[name](block(1, 2), UPDATES, 0)
+    forwards = [list(sampler(step)) for step in range(100)]
+    assert [list(sampler(step)) for step in reversed(range(100))][::-1] == forwards
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -54,18 +72,33 @@ def test_another_seed_draws_other_paths(name: str) -> None:
     assert draw(name, block(1, 2), 100, seed=1) != draw(name, block(1, 2), 100, seed=2)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_a_cell_is_drawn_in_proportion_to_its_depth(name: str) -> None:
-    paths = draw(name, block(1, 3, num_candidates=1), 4000)  # one candidate, so that fair's runs are single steps
-    assert z_score(sum(path.cell == 2 for path in paths), 4000, 0.75) < 4
+@pytest.mark.parametrize("name", ["stratified", "fair"])
+def test_each_candidate_of_each_cell_gets_exactly_the_updates_that_are_asked_for(name: str) -> None:
+    counts = num_updates(name, block(1, 2, 3))
+    assert len(counts) == 6 + 12 + 18
+    assert set(counts.values()) == {UPDATES}
+
+
+def test_candidates_drawn_uniformly_may_expect_the_updates_that_are_asked_for() -> None:
+    counts = num_updates("uniform", block(1, 2), updates=600)
+    assert len(counts) == 18
+    assert max(abs(count - 600) for count in counts.values()) < 5 * 600**0.5
+
+
+def test_a_cell_of_one_candidate_is_trained_no_more_than_the_others() -> None:
+    space = block(2)
+    single = Cell((8,), (1,), (CANDIDATES[:1],))
+    counts = num_updates("stratified", replace(space, cells=(*space.cells, single)))
+    assert set(counts.values()) == {UPDATES}
+    assert (2, 0, 0) in counts
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_path_of_a_cell_is_drawn_as_often_as_the_next(name: str) -> None:
-    num_draws = 60 * 36
-    counts = Counter(draw(name, block(2), num_draws))
+    paths = draw(name, block(2), 60 * 36 // (6 if name == "fair" else 1))
+    counts = Counter(paths)
     assert len(counts) == 36
-    assert max(z_score(count, num_draws, 1 / 36) for count in counts.values()) < 4.5
+    assert max(z_score(count, len(paths), 1 / 36) for count in counts.values()) < 4.5
 
 
 def test_uniform_steps_are_independent_of_each_other() -> None:
@@ -76,35 +109,30 @@ def test_uniform_steps_are_independent_of_each_other() -> None:
 
 @pytest.mark.parametrize("num_candidates", [1, 2, 6])
 @pytest.mark.parametrize("depth", [1, 3])
-def test_a_fair_run_trains_each_candidate_of_each_layer_once(num_candidates: int, depth: int) -> None:
-    paths = draw("fair", block(depth, num_candidates=num_candidates), 20 * num_candidates)
-    for start in range(0, len(paths), num_candidates):
-        for choices in zip(*(path.choices for path in paths[start : start + num_candidates]), strict=True):
+def test_a_fair_step_trains_each_candidate_of_each_layer_of_one_cell_once(num_candidates: int, depth: int) -> None:
+    sampler = SAMPLERS["fair"](block(depth, 1, num_candidates=num_candidates), UPDATES, 0)
+    for step in range(20):
+        paths = sampler(step)
+        assert len({path.cell for path in paths}) == 1
+        for choices in zip(*(path.choices for path in paths), strict=True):
             assert sorted(choices) == list(range(num_candidates))
 
 
-def test_a_fair_run_stays_in_one_cell() -> None:
-    paths = draw("fair", block(1, 2), 600)
-    cells = [{path.cell for path in paths[start : start + 6]} for start in range(0, 600, 6)]
-    assert all(len(run) == 1 for run in cells)
-    assert set.union(*cells) == {1, 2}
-
-
-def test_fair_layers_are_shuffled_each_for_itself() -> None:
-    pairs = Counter(path.choices for path in draw("fair", block(2, num_candidates=3), 300))
+def test_the_layers_of_a_run_are_shuffled_each_for_itself() -> None:
+    pairs = Counter(path.choices for path in draw("stratified", block(2, num_candidates=3), 300))
     assert len(pairs) == 9  # not the diagonal alone
 
 
-def test_each_fair_run_is_shuffled_anew() -> None:
-    paths = draw("fair", block(1), 6 * 20)
+def test_each_run_is_shuffled_anew() -> None:
+    paths = draw("stratified", block(1), 6 * 20)
     runs = [tuple(paths[start : start + 6]) for start in range(0, len(paths), 6)]
     assert all(first != second for first, second in pairwise(runs))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_block_without_a_cell_to_train_has_a_sampler_that_nobody_calls(name: str) -> None:
+def test_a_block_without_a_cell_to_train_has_a_sampler_without_a_step(name: str) -> None:
     assert trainable_cells(block()) == []
-    SAMPLERS[name](block(), 0)
+    assert SAMPLERS[name](block(), UPDATES, 0).num_steps == 0
 
 
 def test_all_cells_but_the_teachers_own_are_trained() -> None:

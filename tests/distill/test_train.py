@@ -1,5 +1,6 @@
 """Distilling: a loss that falls, steps that move their path alone, a kill that costs nothing but an epoch."""
 
+import copy
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +17,20 @@ from helixnas.config import RunConfig
 from helixnas.data import ImageSet
 from helixnas.distill import SAMPLERS, Distillation, Member, train_group
 from helixnas.distill.compiling import COMPILERS
+from helixnas.distill.train import _parameter_groups
 from helixnas.errors import ConfigError, DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, forget, silent
-from helixnas.search_space import SearchSpace
+from helixnas.rating import rate
+from helixnas.search_space import SKIP, BlockSpace, BlockSpec, Cell, SearchSpace, mbconv
+from helixnas.search_space.candidate import fewer_layers
 from helixnas.student import BlockSupernet
 from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss, block_batch
 
 NUM_STEPS = 4
 NUM_EPOCHS = 3
+UPDATES = {"stratified": 3, "uniform": 3, "fair": 6}
+"""Of two candidates in each layer of two cells: 12 steps, which are 3 epochs."""
 Watch = Callable[[int], None]
 
 
@@ -83,11 +89,11 @@ def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 def test_a_distillation_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not_been(
     new_training: Callable[..., Training], tmp_path: Path, sampler: str, kills: list[int]
 ) -> None:
-    whole = new_training(sampler=sampler).run(tmp_path / "whole")
+    whole = new_training(sampler=sampler, updates=UPDATES[sampler]).run(tmp_path / "whole")
     for step in kills:
         with pytest.raises(KeyboardInterrupt):
-            new_training(sampler=sampler).run(tmp_path / "cut", before_step=kill_at(step))
-    assert equal(new_training(sampler=sampler).run(tmp_path / "cut"), whole)
+            new_training(sampler=sampler, updates=UPDATES[sampler]).run(tmp_path / "cut", before_step=kill_at(step))
+    assert equal(new_training(sampler=sampler, updates=UPDATES[sampler]).run(tmp_path / "cut"), whole)
 
 
 def test_a_kill_between_log_and_checkpoint_logs_the_same_point_again(
@@ -116,6 +122,18 @@ def test_a_resumed_run_repeats_no_epoch_that_was_saved(new_training: Callable[..
     assert steps == [8, 9, 10, 11]
 
 
+def test_the_last_epoch_ends_when_all_steps_are_done(new_training: Callable[..., Training], tmp_path: Path) -> None:
+    steps: list[int] = []
+    points: list[tuple[str, float, int]] = []
+    training = new_training(sampler="fair", updates=3)
+    training.run(tmp_path / "c", lambda *point: points.append(point), steps.append)
+    assert training.distillation.num_steps == 6
+    (moved,) = {int(state["step"]) for state in training.distillation._optimizer.state.values()}
+    assert moved == 3  # of each of two cells
+    assert [epoch for _, _, epoch in points] == [0, 1]
+    assert training.distillation.is_done
+
+
 def test_a_finished_run_trains_no_further(new_training: Callable[..., Training], tmp_path: Path) -> None:
     steps: list[int] = []
     finished = new_training().run(tmp_path / "c")
@@ -130,15 +148,72 @@ def test_each_step_moves_the_candidates_on_its_path_and_nothing_else(
     weights = [name for name, _ in training.supernet.named_parameters()]
     states: list[dict[str, Tensor]] = []
     states.append(training.run(tmp_path / "c", before_step=lambda step: states.append(training.state())))
-    sampler = SAMPLERS["fair"](space.blocks[0], 0)
-    assert len(states) == NUM_STEPS * NUM_EPOCHS + 1
+    sampler = SAMPLERS["stratified"](space.blocks[0], UPDATES["stratified"], 0)
+    assert len(states) == sampler.num_steps + 1
     for step, (before, after) in enumerate(pairwise(states)):
-        path = sampler(step)
+        (path,) = sampler(step)
         wanted = {f"cells.{path.cell}.{layer}.{choice}" for layer, choice in enumerate(path.choices)}
         moved = [name for name in before if not torch.equal(before[name], after[name])]
         statistics = [name for name in moved if name.endswith("running_mean")]
         for names in (moved, statistics, [name for name in moved if name in weights]):
             assert {".".join(name.split(".")[:4]) for name in names} == wanted
+
+
+def test_a_fair_step_is_one_step_along_the_gradients_of_all_its_paths(
+    new_training: Callable[..., Training], space: SearchSpace, tmp_path: Path
+) -> None:
+    training = new_training(sampler="fair")
+    paths = SAMPLERS["fair"](space.blocks[0], UPDATES["fair"], 0)(0)
+    assert len(paths) == 2
+    twin = copy.deepcopy(training.supernet).train()
+    batch, loss = training.batches[0], DistillLoss(torch.ones(8))
+    for path in paths:
+        loss(twin(batch.inputs, path), batch.targets).backward()
+    training.distillation.begin_epoch()
+    training.distillation.step(0, batch)
+    pairs = zip(training.supernet.named_parameters(), twin.parameters(), strict=True)
+    gradients = [(parameter.grad, other.grad) for (_, parameter), other in pairs]
+    assert all((got is None) == (wanted is None) for got, wanted in gradients)
+    assert all(torch.allclose(got, wanted) for got, wanted in gradients if got is not None and wanted is not None)
+    (steps,) = {int(state["step"]) for state in training.distillation._optimizer.state.values()}
+    assert steps == 1
+
+
+def test_a_cell_that_contains_the_identity_ends_no_worse_than_it(config: RunConfig, tmp_path: Path) -> None:
+    """The house rule. The teacher's block is a residual layer that adds little, as in many trained networks."""
+    torch.manual_seed(0)
+    candidates = tuple(mbconv(kernel, 2, 0.25) for kernel in (3, 5))
+    cells = (
+        Cell((8,), (1,), ((SKIP,),)),
+        *(Cell((8,) * depth, (1,) * depth, (candidates,) * depth) for depth in (1, 2)),
+    )
+    block = BlockSpace(BlockSpec(0, (8, 6, 6), (8, 6, 6), "NCHW", ("b",), is_nonnegative=True), cells)
+    branch = torch.nn.Conv2d(8, 8, 3, padding=1)
+    x = torch.rand(320, 8, 6, 6)
+    y = (x + 0.3 * branch(x)).relu().detach()
+    supernet = BlockSupernet(block, torch.nn.Identity())
+    supernet.match_outputs(y.mean((0, 2, 3)), y.std((0, 2, 3)))
+    loss = DistillLoss(y.var((0, 2, 3)))
+    train = [[BlockBatch(*pair)] for pair in zip(x[:256].split(32), y[:256].split(32), strict=True)]
+    settings = config.distill.model_copy(update={"updates": 20})
+    training = Distillation(supernet, block, loss, settings, 0, len(train))
+    train_group(Member(training, Checkpoint(tmp_path / "c"), forget), [], lambda epoch, block_ids: train, silent)
+    table = rate(supernet, block, loss, x[:256], [lambda: BlockBatch(x[256:], y[256:])], 0, silent, 2**30)
+    identity, *others = table.distill_loss
+    assert len(others) == 6
+    assert 0.01 < identity < 1
+    assert max(others) < identity
+
+
+def test_layers_of_the_teacher_learn_at_a_tenth_of_the_rate() -> None:
+    kept, fresh = fewer_layers(1), mbconv(3, 2, 0)
+    cells = tuple(Cell((8,), (1,), ((candidate,),)) for candidate in (kept, fresh))
+    block = BlockSpace(BlockSpec(0, (8, 4, 4), (8, 4, 4), "NCHW", ("b",), droppable=("1",)), cells)
+    supernet = BlockSupernet(block, torch.nn.Sequential(torch.nn.Conv2d(8, 8, 1), torch.nn.Conv2d(8, 8, 1)))
+    first, second = _parameter_groups(supernet, block, 0.5)
+    assert (first["lr"], second["lr"]) == (0.5, 0.05)
+    assert second["params"] == list(supernet.cells[0].parameters())
+    assert first["params"] == list(supernet.cells[1].parameters())
 
 
 def test_the_curve_holds_each_epochs_mean_loss_and_falls(new_training: Callable[..., Training], tmp_path: Path) -> None:
@@ -218,8 +293,8 @@ def test_compiling_without_a_compiler_is_told_with_the_remedy(
 def test_compiled_operations_train_alike_and_keep_their_names(
     new_training: Callable[..., Training], tmp_path: Path
 ) -> None:
-    plain = new_training(epochs=1).run(tmp_path / "plain")
-    compiled = new_training(epochs=1, compile=True).run(tmp_path / "compiled")
+    plain = new_training(updates=1).run(tmp_path / "plain")
+    compiled = new_training(updates=1, compile=True).run(tmp_path / "compiled")
     assert list(compiled) == list(plain)
     for name, tensor in plain.items():
         torch.testing.assert_close(compiled[name], tensor, rtol=1e-2, atol=1e-3)

@@ -25,7 +25,7 @@ CHECKED_OUT = (
     ".dvcignore",
     ".gitignore",
 )
-FOLDERS = (".dvc/config", "conf", "datasets", "flows", "own", "src")
+FOLDERS = (".dvc/config", "conf", "datasets", "examples", "flows", "own", "src")
 FOREIGN = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "DVC_ROOT", "HELIXNAS_WATCHED")
 TIMEOUT_S = 600
 

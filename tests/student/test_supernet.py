@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from helixnas.config import RunConfig
-from helixnas.search_space import BlockSpace, BlockSpec, Path, SearchSpace, build
+from helixnas.config.schema import CellShape
+from helixnas.search_space import BlockSpace, BlockSpec, Cell, Path, SearchSpace, build
 from helixnas.student import BlockSupernet
 from helixnas.teacher import CutTeacher
 
@@ -18,12 +19,6 @@ def supernet(block: BlockSpace, teacher: CutTeacher) -> BlockSupernet:
 def substitutes(config: RunConfig, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> BlockSpace:
     (block,) = build([BlockSpec(0, in_shape, out_shape, "NCHW", ("a",), True)], config.search_space).blocks
     return block
-
-
-def last_norms(network: BlockSupernet) -> list[nn.BatchNorm2d]:
-    """The BatchNorm that each path ends with, the teacher's own left out."""
-    ends = [end for cell in range(1, len(network.cells)) for end in network.layers(cell)[-1]]
-    return [[module for module in end.modules() if isinstance(module, nn.BatchNorm2d)][-1] for end in ends]
 
 
 @pytest.mark.parametrize("block_id", [0, 1, 2])
@@ -98,18 +93,43 @@ def test_only_the_last_layer_ends_as_the_teachers_block_does(config: RunConfig, 
     assert all((inner(x) < 0).any() for inner in network.layers(2)[0])
 
 
-def test_every_path_can_start_with_the_teachers_mean_and_deviation(space: SearchSpace, teacher: CutTeacher) -> None:
-    network = supernet(space.blocks[1], teacher)
+def contains_identity(cell: Cell, in_width: int) -> bool:
+    return all(layer.stride == 1 and layer.in_width == layer.out_width for layer in cell.layers(in_width))
+
+
+@pytest.mark.parametrize("kind", ["mb", "bottle"])
+def test_a_cell_that_contains_the_identity_starts_as_the_identity(config: RunConfig, kind: str) -> None:
+    cells = [CellShape(depth=1, width=1), CellShape(depth=3, width=1), CellShape(depth=2, width=0.5)]
+    changes = {"cells": cells, "allow_skip": True, "bottlenecks": [0.5] if kind == "bottle" else []}
+    spec = BlockSpec(0, (16, 6, 6), (16, 6, 6), "NCHW", ("a",), is_nonnegative=True)
+    (block,) = build([spec], config.search_space.model_copy(update=changes)).blocks
+    network = BlockSupernet(block, nn.Identity())
+    network.match_outputs(torch.randn(16), torch.rand(16) + 1)
+    x = torch.rand(8, 16, 6, 6)
+    number = 0
+    for path in block.paths():
+        if block.cells[path.cell].is_trainable and contains_identity(block.cells[path.cell], 16):
+            assert torch.equal(network.train()(x, path), x)
+            number += 1
+    assert number == sum(cell.num_paths for cell in block.cells[2:4])
+
+
+@pytest.mark.parametrize(("in_width", "width"), [(8, 1.0), (8, 0.5), (16, 0.5)])
+def test_every_path_starts_with_the_teachers_mean_and_deviation(config: RunConfig, in_width: int, width: float) -> None:
+    changes = {"cells": [CellShape(depth=1, width=1), CellShape(depth=2, width=width)], "allow_skip": False}
+    spec = BlockSpec(0, (in_width, 6, 6), (16, 3, 3), "NCHW", ("a",))
+    (block,) = build([spec], config.search_space.model_copy(update=changes)).blocks
+    network = BlockSupernet(block, nn.Identity()).train()
     mean, std = torch.randn(16), torch.rand(16) + 0.5
-    before = {name: tensor.clone() for name, tensor in network.cells[0].state_dict().items()}
     network.match_outputs(mean.double(), std.double())
-    assert all(torch.equal(norm.bias, mean) and torch.equal(norm.weight, std) for norm in last_norms(network))
-    outputs = _end_before_activation(network, torch.randn(64, *space.blocks[1].spec.in_shape))
-    assert torch.allclose(outputs.mean(dim=(0, 2, 3)), mean, atol=1e-4)
-    assert torch.allclose(outputs.std(dim=(0, 2, 3)), std, rtol=0.01)
+    for path in list(block.paths())[1:]:
+        outputs = network(torch.randn(64, *spec.in_shape), path).detach()
+        torch.testing.assert_close(outputs.mean((0, 2, 3)), mean, rtol=0, atol=1e-3)
+        torch.testing.assert_close(outputs.std((0, 2, 3)), std, rtol=0.02, atol=0)
+
+
+def test_matching_leaves_the_teachers_own_layers_alone(space: SearchSpace, teacher: CutTeacher) -> None:
+    network = supernet(space.blocks[1], teacher)
+    before = {name: tensor.clone() for name, tensor in network.cells[0].state_dict().items()}
+    network.match_outputs(torch.randn(16).double(), torch.rand(16).double())
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.cells[0].state_dict().items())
-
-
-def _end_before_activation(network: BlockSupernet, x: Tensor) -> Tensor:
-    outputs: Tensor = network.layers(1)[0][0].operation.train()(x)
-    return outputs.detach()

@@ -15,7 +15,6 @@ from helixnas.search_space import BlockSpace, Path
 from helixnas.student import BlockSupernet
 from helixnas.teacher import BlockBatch, DistillLoss
 
-
 TEACHER_LR_SCALE = 0.1
 """Layers of the teacher are trained already: they learn at this share of the rate of fresh candidates."""
 
@@ -104,16 +103,16 @@ class Distillation:
             with pinned(derive_seed(self._seed, "step", step, index)):  # for dropout
                 loss = self._loss_of(path, batch)
             self._total += self._require_finite(loss, step, batch) / len(paths)
-            if loss.requires_grad:  # a path without a weight, such as a block with all its layers dropped, learns nothing
+            if (
+                loss.requires_grad
+            ):  # a path without a weight, such as a block with all its layers dropped, learns nothing
                 loss.backward()
         self._optimizer.step()
         self._schedule.step()
 
     def _require_finite(self, loss: Tensor, step: int, batch: BlockBatch) -> float:
         name, lr = f"distill_loss of block {self.block_id}", self._optimizer.param_groups[0]["lr"]
-        return require_finite(
-            loss, name, step, "distill.lr", lr, {"inputs": batch.inputs, "targets": batch.targets}
-        )
+        return require_finite(loss, name, step, "distill.lr", lr, {"inputs": batch.inputs, "targets": batch.targets})
 
     def _loss_of(self, path: Path, batch: BlockBatch) -> Tensor:
         device = batch.inputs.device.type

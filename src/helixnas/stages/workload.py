@@ -144,9 +144,7 @@ class _Estimate:
         num_rated = settings.num_images or self._sizes.num_rating
         image = inputs[0].numel() * FLOAT * (max(cell.depth for cell in block.cells) + 2)
         carried = min(num_rated * image, max(settings.memory_mib * 2**20, settings.batch_size * image))
-        num_calibration = num_calibration_images(
-            settings.num_calibration_images, self._sizes.num_train, [block.spec]
-        )
+        num_calibration = num_calibration_images(settings.num_calibration_images, self._sizes.num_train, [block.spec])
         held = carried + num_calibration * image
         num_images = num_rated + num_calibration
         operation_s = self._path_s(block, supernet) / depth / len(inputs)
