@@ -32,6 +32,16 @@ class Figure:
     unit: str = "x"
     is_more_better: bool = True
     note: str = ""
+    interval: tuple[float, float] | None = None
+    """The 95 % interval of a figure that is taken once, over ``num`` things; else the rounds tell the spread."""
+    num: int = 0
+
+    @property
+    def spread(self) -> str:
+        """How sure the value is."""
+        if self.interval is not None:
+            return f"95 %: {self.interval[0]:.3g} to {self.interval[1]:.3g}, n = {self.num}"
+        return f"{min(self.values):.3g} to {max(self.values):.3g}, n = {len(self.values)}"
 
     @property
     def value(self) -> float:
@@ -44,10 +54,9 @@ class Figure:
 
     def __str__(self) -> str:
         sign, space = (">=" if self.is_more_better else "<="), "" if self.unit in "x%" else " "
-        spread = f"{min(self.values):.3g} to {max(self.values):.3g}, n = {len(self.values)}"
         verdict = "met" if self.is_met else "MISSED"
         return (
-            f"{self.name}: {self.value:.3g}{space}{self.unit} ({spread}; goal {sign} {self.goal:g}{space}{self.unit}: "
+            f"{self.name}: {self.value:.3g}{space}{self.unit} ({self.spread}; goal {sign} {self.goal:g}{space}{self.unit}: "
             f"{verdict}) against {self.rival}{f'. {self.note}' if self.note else ''}"
         )
 

@@ -11,12 +11,16 @@ from pathlib import Path
 from figure import Figure
 
 HERE = Path(__file__).parent
-OTHERS = {"figure.py", "results.py", "tables.py", "distilling.py", "cut_zoo.py"}
+OTHERS = {"figure.py", "results.py", "tables.py", "distilling.py", "cut_zoo.py", "agreement.py"}
 """Not figures of speed."""
+AGREEMENT = "agreement_"
+"""The scripts that start so look at a finished run, for some ten minutes each: `make agreement`."""
 
 
 def main() -> int:
-    scripts = sorted(path for path in HERE.glob("*.py") if path.name not in OTHERS)
+    scripts = sorted(
+        path for path in HERE.glob("*.py") if path.name not in OTHERS and not path.name.startswith(AGREEMENT)
+    )
     start, rows, failed, wheres = time.perf_counter(), [], [], set()
     for script in scripts:
         print(f"\n{script.name}", flush=True)
@@ -62,8 +66,7 @@ def page(rows: list[tuple[Path, Figure]], failed: list[str], wheres: list[str], 
 
 def _row(script: Path, figure: Figure) -> str:
     unit = figure.unit if figure.unit in "x%" else f" {figure.unit}"
-    spread = f"{min(figure.values):.3g} to {max(figure.values):.3g}, n = {len(figure.values)}"
-    measured = f"**{figure.value:.3g}{unit}** ({spread})"
+    measured = f"**{figure.value:.3g}{unit}** ({figure.spread})"
     goal = f"{'≥' if figure.is_more_better else '≤'} {figure.goal:g}{unit}"
     verdict = "met" if figure.is_met else "**missed**"
     return f"| [{figure.name}]({script.name}) | {figure.rival} | {measured} | {goal} | {verdict} |"

@@ -1,0 +1,161 @@
+"""Do the tables order students as training does? Random architectures in the budget band, each retrained for 3 epochs.
+
+Truth is the cross-entropy (natural log) on the rating and the test part together, after retraining; top-1 accuracy, which is
+coarser, stands beside it. Agreement is Kendall's tau-b with a bootstrap interval over architectures. Beside the tables
+stand what a table must beat: multiply-adds, parameters, and the loss of the assembled student before it is retrained.
+Nothing here chooses anything. Run in a folder where `make run` has ended: python benchmarks/agreement_students.py
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import random
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from agreement import bootstrapped, finished_run, interval, tau
+from figure import Figure, publish
+from torch import nn
+
+from helixnas.config import load
+from helixnas.fit import Checkpoint, accuracy, validation_losses
+from helixnas.progress import Reporter, forget, silent
+from helixnas.retrain import retrain
+from helixnas.search import pricer
+from helixnas.search_space import Architecture, Budget
+from helixnas.stages.loading import (
+    load_calibration,
+    load_costs,
+    load_feature_moments,
+    load_outer_costs,
+    load_part,
+    load_ratings,
+    load_space,
+    load_supernet,
+    load_teacher,
+)
+from helixnas.student import assemble, recalibrate
+
+BAND = 0.83
+"""The least madds of a student, as a share of the budget's."""
+NUM_EPOCHS, LR = 3, 0.002
+GOAL = 0.45
+TRUTHS = {"loss": 1, "acc": -1}
+"""What is measured after retraining, with the sign that makes low good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One student: what the tables say (low is good, but for costs), and what it did before and after retraining."""
+
+    arch_id: str
+    predicted_loss: float
+    madds: int
+    num_params: int
+    loss_before: float
+    acc_before: float
+    loss: float
+    acc: float
+
+
+class Students:
+    """Makes, prices and trains students of a finished run."""
+
+    def __init__(self, root: Path) -> None:
+        self._config, self._device = load(root), torch.device("cpu")
+        self.space = load_space(root, self._config)
+        tables = load_ratings(root, self.space), load_costs(root, self.space, is_measured=False)
+        fixed, teacher_cost = load_outer_costs(root, is_measured=False)
+        self._price = pricer(self.space, *tables, fixed)
+        self.budget = Budget.resolve(self._config.search.budget.model_dump(), teacher_cost).ceiling("madds")
+        self._teacher = load_teacher(root, self._config, self._device)
+        self._supernets = [load_supernet(root, self.space, self._teacher, b.block_id) for b in self.space.blocks]
+        self._variances = [load_feature_moments(root, block.block_id)[1] for block in self.space.blocks]
+        self._calibration = load_calibration(root, self._config, self.space)
+        self._train, rating, test = (load_part(root, name) for name in ("train", "rating", "test"))
+        self._validation, self._judges = rating, (rating, test)
+
+    def in_band(self, num_students: int, seed: int) -> list[Architecture]:
+        """Distinct random architectures between BAND and all of the budget's madds."""
+        generator, found = random.Random(seed), dict[Architecture, None]()
+        while len(found) < num_students:
+            paths = (block.path_at(generator.randrange(block.num_paths)) for block in self.space.blocks)
+            architecture = Architecture(tuple(paths))
+            if BAND * self.budget <= self._price(architecture).cost.madds <= self.budget:
+                found[architecture] = None
+        return list(found)
+
+    def trained(self, architecture: Architecture, seed: int) -> Row:
+        """Assemble a student, look at it, train it for NUM_EPOCHS as the run would, and look again."""
+        student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
+        recalibrate(student.requires_grad_(True), self._calibration.normalized_batches())
+        loss_before, acc_before = self._judge(student)
+        recipe = self._config.retrain.recipe.model_copy(update={"epochs": NUM_EPOCHS, "warmup_epochs": 0, "lr": LR})
+        settings = self._config.retrain.model_copy(update={"recipe": recipe})
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = Checkpoint(Path(folder) / "checkpoint.pt")
+            parts, where = (self._train, self._validation), (self._device, checkpoint, forget, silent)
+            retrain(student, self._teacher, *parts, settings, seed, *where, variances=self._variances)
+        loss, acc = self._judge(student)
+        choice = self._price(architecture)
+        before = loss_before, acc_before
+        costs = choice.cost.madds, choice.cost.num_params
+        return Row(architecture.arch_id, choice.predicted_loss, *costs, *before, loss, acc)
+
+    def _judge(self, student: nn.Module) -> tuple[float, float]:
+        """Cross-entropy and top-1 accuracy on the rating and the test part together."""
+        total = sum(map(len, self._judges))
+        loss = sum(float(validation_losses(student, part).sum()) for part in self._judges)
+        return loss / total, sum(accuracy(student, part) * len(part) for part in self._judges) / total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", type=Path, default=Path())
+    parser.add_argument("--num-students", type=int, default=44)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", type=Path, help="write a row for each student to this CSV file")
+    arguments, _ = parser.parse_known_args()
+    students, progress, rows = Students(finished_run(arguments.root)), Reporter("students"), list[Row]()
+    for architecture in students.in_band(arguments.num_students, arguments.seed):
+        rows.append(students.trained(architecture, arguments.seed))
+        progress(len(rows), arguments.num_students)
+    frame = pd.DataFrame(map(asdict, rows))
+    if arguments.rows is not None:
+        frame.to_csv(arguments.rows, index=False)
+    publish(*figures(frame))
+
+
+def figures(frame: pd.DataFrame) -> list[Figure]:
+    """Tau of the tables with the truth, and the least that it is ahead of each trivial rival by."""
+    predictors = {
+        "tables": frame.predicted_loss,
+        "loss before retraining": frame.loss_before,
+        "madds": -frame.madds,
+        "num_params": -frame.num_params,
+    }
+    made, num = [], len(frame)
+    for name, sign in TRUTHS.items():
+        truth = sign * frame[name]
+        resampled = bootstrapped(predictors, truth)
+        taus = {rival: tau(values, truth) for rival, values in predictors.items()}
+        told = ", ".join(f"{rival} {value:.2f}" for rival, value in taus.items() if rival != "tables")
+        title = f"tau of the tables with {num} students after {NUM_EPOCHS} epochs, by {name}"
+        note = f"{told}; top-1 {frame.acc_before.mean():.2%} before, {frame.acc.mean():.2%} after (sd {frame.acc.std():.2%})"
+        spread = interval(resampled["tables"])
+        made.append(Figure(title, told, (taus["tables"],), GOAL, "", note=note, interval=spread, num=num))
+        for rival in ("madds", "num_params"):
+            spread = interval(resampled["tables"] - resampled[rival])
+            title = f"lead in tau of the tables over {rival}, by {name}: low end of its interval"
+            made.append(Figure(title, rival, spread[:1], 0.0, "", interval=spread, num=num))
+    return made
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
