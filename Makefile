@@ -18,7 +18,7 @@ COUNT_PACKAGES := awk '/^Collecting/ { printf "\r%d packages found", ++n; fflush
 	/^Installing/ { printf "\ninstalling them, about 2 minutes ...\n"; fflush() }'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lock bench ui schedule repro promote rollback clean
+.PHONY: help setup run test check format lock bench agreement ui schedule repro promote rollback clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -56,6 +56,11 @@ lock: setup  ## resolve requirements.lock anew
 
 bench: setup  ## every headline figure, as a ratio measured in one run: benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/results.py
+
+agreement: setup  ## how well ratings order students, in the run that lies here: about 25 minutes
+	@$(BIN)/python benchmarks/agreement_tables.py
+	@$(BIN)/python benchmarks/agreement_alone.py
+	@$(BIN)/python benchmarks/agreement_students.py
 
 ui: setup  ## MLflow, Prefect and the Optuna dashboard, on 127.0.0.1
 	@$(BIN)/python -m flows.ui

@@ -1,9 +1,8 @@
 """Does a supernet order its paths as training each of them alone does? One block, 3 seeds.
 
-Random paths of a block of the finished run are trained in the block's supernet, and each alone for as many steps as take
-about as long as it would to trust it. Both are rated on the rating part, BatchNorm recalibrated. Agreement is Kendall's
-tau-b over the paths; multiply-adds stand beside it. Run in a folder where `make run` has ended:
-python benchmarks/agreement_alone.py --block-id 1
+Random paths of a block of the finished run are trained in the block's supernet, as in a run, and each alone, four times
+as long. Both are rated on the rating part, BatchNorm recalibrated. Agreement is Kendall's tau-b over the paths;
+multiply-adds stand beside it. Run in a folder where `make run` has ended: python benchmarks/agreement_alone.py
 """
 
 import os
@@ -101,9 +100,7 @@ def main() -> None:
     parser.add_argument("--block-id", type=int, default=1)
     arguments, _ = parser.parse_known_args()
     root, block_id = finished_run(arguments.root), arguments.block_id
-    (costs,) = [table for table in load_costs(root, load_space(root, load(root)), is_measured=False)][
-        block_id : block_id + 1
-    ]
+    costs = load_costs(root, load_space(root, load(root)), is_measured=False)[block_id]
     madds = dict(zip(costs.paths, (cost.madds for cost in costs.costs), strict=True))
     progress, taus, trivial = Reporter("trainings"), list[float](), list[float]()
     with tempfile.TemporaryDirectory() as folder:

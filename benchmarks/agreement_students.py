@@ -1,9 +1,9 @@
 """Do the tables order students as training does? Random architectures in the budget band, each retrained for 3 epochs.
 
-Truth is the cross-entropy (natural log) on the rating and the test part together, after retraining; top-1 accuracy, which is
-coarser, stands beside it. Agreement is Kendall's tau-b with a bootstrap interval over architectures. Beside the tables
-stand what a table must beat: multiply-adds, parameters, and the loss of the assembled student before it is retrained.
-Nothing here chooses anything. Run in a folder where `make run` has ended: python benchmarks/agreement_students.py
+Truth is the cross-entropy (natural log) on the rating and the test part together, after retraining; top-1 accuracy,
+which is coarser, stands beside it. Agreement is Kendall's tau-b with a bootstrap interval over architectures. Beside
+the tables stands what they must beat, multiply-adds and parameters, and what is measured before retraining. Nothing
+here chooses anything. Run in a folder where `make run` has ended: python benchmarks/agreement_students.py
 """
 
 import os
@@ -146,7 +146,8 @@ def figures(frame: pd.DataFrame) -> list[Figure]:
         taus = {rival: tau(values, truth) for rival, values in predictors.items()}
         told = ", ".join(f"{rival} {value:.2f}" for rival, value in taus.items() if rival != "tables")
         title = f"tau of the tables with {num} students after {NUM_EPOCHS} epochs, by {name}"
-        note = f"{told}; top-1 {frame.acc_before.mean():.2%} before, {frame.acc.mean():.2%} after (sd {frame.acc.std():.2%})"
+        accs = f"{frame.acc_before.mean():.2%} before, {frame.acc.mean():.2%} after (sd {frame.acc.std():.2%})"
+        note = f"{told}; top-1 {accs}"
         spread = interval(resampled["tables"])
         made.append(Figure(title, told, (taus["tables"],), GOAL, "", note=note, interval=spread, num=num))
         for rival in ("madds", "num_params"):

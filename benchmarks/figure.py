@@ -53,11 +53,12 @@ class Figure:
         return self.value >= self.goal if self.is_more_better else self.value <= self.goal
 
     def __str__(self) -> str:
-        sign, space = (">=" if self.is_more_better else "<="), "" if self.unit in "x%" else " "
+        sign, space = (">=" if self.is_more_better else "<="), "" if self.unit in ("x", "%", "") else " "
         verdict = "met" if self.is_met else "MISSED"
         return (
-            f"{self.name}: {self.value:.3g}{space}{self.unit} ({self.spread}; goal {sign} {self.goal:g}{space}{self.unit}: "
-            f"{verdict}) against {self.rival}{f'. {self.note}' if self.note else ''}"
+            f"{self.name}: {self.value:.3g}{space}{self.unit} ({self.spread}; "
+            f"goal {sign} {self.goal:g}{space}{self.unit}: {verdict}) against {self.rival}"
+            f"{f'. {self.note}' if self.note else ''}"
         )
 
 

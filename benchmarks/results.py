@@ -65,7 +65,7 @@ def page(rows: list[tuple[Path, Figure]], failed: list[str], wheres: list[str], 
 
 
 def _row(script: Path, figure: Figure) -> str:
-    unit = figure.unit if figure.unit in "x%" else f" {figure.unit}"
+    unit = figure.unit if figure.unit in ("x", "%", "") else f" {figure.unit}"
     measured = f"**{figure.value:.3g}{unit}** ({figure.spread})"
     goal = f"{'≥' if figure.is_more_better else '≤'} {figure.goal:g}{unit}"
     verdict = "met" if figure.is_met else "**missed**"

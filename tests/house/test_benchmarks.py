@@ -49,9 +49,11 @@ def test_the_page_tells_a_miss_and_a_script_that_failed() -> None:
     rows = [
         (Path("x.py"), Figure("fast", "slow", (3.0, 1.0, 2.0), 2)),
         (Path("y.py"), Figure("s", "t", (1.5,), 1, "s", False)),
+        (Path("a.py"), Figure("t", "0", (0.5,), 0.45, "", interval=(0.3, 0.6), num=44)),
     ]
     text = page(rows, ["z.py"], ["a machine"], 3)
     assert "| [fast](x.py) | slow | **2x** (1 to 3, n = 3) | ≥ 2x | met |" in text
+    assert "| [t](a.py) | 0 | **0.5** (95 %: 0.3 to 0.6, n = 44) | ≥ 0.45 | met |" in text
     assert "| [s](y.py) | t | **1.5 s** (1.5 to 1.5, n = 1) | ≤ 1 s | **missed** |" in text
     assert "[z.py](z.py) FAILED" in text
 
