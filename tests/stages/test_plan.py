@@ -83,6 +83,21 @@ def test_every_operation_of_the_tree_is_counted_once() -> None:
     assert num_nodes(BlockSpace(BlockSpec(0, (8, 4, 4), (8, 4, 4), "NCHW", ("m",)), cells)) == 6 + 36 + 216 + 1296 + 2
 
 
+def test_the_paths_dearer_than_their_block_are_told(root: Path) -> None:
+    lite0 = ["teacher.source=timm:tf_efficientnet_lite0", "~teacher.model_args.channels", "data.image_size=32"]
+    cut = ["teacher.blocks=[[blocks.0],[blocks.1],[blocks.2]]", "cost.latency.num_rounds=0"]
+    made = plan(load(root, [*lite0, *cut]))
+    whole = plan(load(root, [*lite0, *cut, "search_space.drop_dearer=false"]))
+    first = made.blocks[0]
+    assert (first.num_paths, first.num_dearer) == (1, whole.blocks[0].num_paths - 1)
+    assert [block.num_dearer for block in whole.blocks] == [0, 0, 0]
+    assert made.num_architectures == math.prod(block.num_paths for block in made.blocks)
+    console = Console(width=100, record=True)
+    print_plan(asdict(made), console)
+    told = f"block 0: {first.num_dearer} of {first.num_dearer + 1} paths dearer than the block are not trained"
+    assert told in console.export_text()
+
+
 @pytest.mark.parametrize(
     ("limit", "fault", "is_certain"),
     [

@@ -13,6 +13,14 @@ from helixnas.search_space import quantity
 def print_plan(plan: Mapping[str, Any], console: Console) -> None:
     """Print a plan, given as plain values: the blocks, what budgets can be reached, what each stage takes."""
     _print("The cut", ("block", "in", "out", "madds", "cells", "paths", "modules"), _blocks(plan["blocks"]), console)
+    for block in plan["blocks"]:
+        if block["num_dearer"]:
+            num_all = block["num_paths"] + block["num_dearer"]
+            console.print(
+                f"block {block['block_id']}: {block['num_dearer']} of {num_all} paths dearer than the block are not "
+                "trained (search_space.drop_dearer)",
+                highlight=False,
+            )
     console.print(f"{plan['num_architectures']:.3g} architectures\n", highlight=False)
     _print("Budgets", ("", "least", "teacher", "most", "asked"), _reach(plan["reach"]), console)
     _print("What it takes here", ("stage", "time", "memory", "disk"), _workloads(plan["workloads"]), console)

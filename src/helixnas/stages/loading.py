@@ -11,6 +11,7 @@ from torch import Tensor
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
+from helixnas.cost import without_dearer
 from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError, CutError, SpaceMismatchError
 from helixnas.search_space import (
@@ -59,7 +60,13 @@ def load_space(root: Path, config: RunConfig) -> SearchSpace:
 
 
 def new_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
-    """The search space of ``specs``, the user's own operations made known first."""
+    """The search space of ``specs``, without what is dearer than the teacher's blocks where that is to be dropped."""
+    space = whole_space(specs, config)
+    return without_dearer(space) if config.search_space.drop_dearer else space
+
+
+def whole_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
+    """All that ``search_space`` names for ``specs``, the user's own operations made known first."""
     register_own(config.search_space.operations, config.search_space.token_operations)
     return build(specs, config.search_space)
 

@@ -14,7 +14,7 @@ from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.progress import silent
 from helixnas.search import extreme, solve
 from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, quantity
-from helixnas.stages.loading import new_space
+from helixnas.stages.loading import new_space, whole_space
 from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
 from helixnas.stages.workload import Likely, Sizes, Workload, workloads
 from helixnas.student import BlockSupernet, assemble
@@ -26,7 +26,10 @@ COUNTED = COST_NAMES[:2]
 
 @dataclass(frozen=True, slots=True)
 class BlockPlan:
-    """One block of the cut: shapes without the batch, its share of the teacher's madds (0 to 1), its choices."""
+    """One block of the cut: shapes without the batch, its share of the teacher's madds (0 to 1), its choices.
+
+    ``num_dearer`` paths more were dropped, since the teacher's block takes less of every counted cost.
+    """
 
     block_id: int
     modules: tuple[str, ...]
@@ -35,6 +38,7 @@ class BlockPlan:
     madds_share: float
     num_cells: int
     num_paths: int
+    num_dearer: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def plan(config: RunConfig) -> Plan:
     reach = _reach(costs, budget)
     likely = Likely(extreme(space, tables, "madds", largest=True), _budget_share(reach))
     return Plan(
-        blocks=_blocks(teacher, space, costs["teacher"]),
+        blocks=_blocks(teacher, space, whole_space(teacher.specs, config), costs["teacher"]),
         num_architectures=space.num_architectures,
         reach=reach,
         fault=impossible or _slow(costs, budget),
@@ -134,18 +138,20 @@ def _costs(
     return costs
 
 
-def _blocks(teacher: CutTeacher, space: SearchSpace, whole: Cost) -> tuple[BlockPlan, ...]:
+def _blocks(teacher: CutTeacher, space: SearchSpace, whole: SearchSpace, total: Cost) -> tuple[BlockPlan, ...]:
+    """The blocks of ``space``, which is ``whole`` without the dearer paths; ``total`` is the teacher's cost."""
     return tuple(
         BlockPlan(
             block_id=block.block_id,
             modules=block.spec.teacher_modules,
             in_shape=block.spec.in_shape,
             out_shape=block.spec.out_shape,
-            madds_share=count(piece, block.spec.in_shape).madds / whole.madds,
+            madds_share=count(piece, block.spec.in_shape).madds / total.madds,
             num_cells=len(block.cells),
             num_paths=block.num_paths,
+            num_dearer=all_paths.num_paths - block.num_paths,
         )
-        for block, piece in zip(space.blocks, teacher.blocks, strict=True)
+        for block, all_paths, piece in zip(space.blocks, whole.blocks, teacher.blocks, strict=True)
     )
 
 
