@@ -19,9 +19,11 @@ from helixnas.search_space import (
     BlockSpec,
     Cost,
     CostTable,
+    LayerLoss,
     RatingTable,
     SearchResult,
     SearchSpace,
+    TeacherAccuracy,
     build,
     search_result_from_json,
 )
@@ -92,6 +94,17 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
     teacher.to(device)
     network.requires_grad_(False)
     return teacher
+
+
+def load_teacher_accuracy(root: Path) -> TeacherAccuracy:
+    """How good the teacher is on the rating part."""
+    return TeacherAccuracy(**artifacts.load_json(root / folder("teacher") / "accuracy.json", "accuracy"))
+
+
+def load_layer_losses(root: Path) -> tuple[LayerLoss, ...]:
+    """What leaving out each layer of the teacher costs, untrained."""
+    rows = artifacts.load_json(root / folder("teacher") / "layers.json", "layers")
+    return tuple(LayerLoss(**row) for row in rows)
 
 
 def load_feature_moments(root: Path, block_id: int) -> tuple[Tensor, Tensor]:
