@@ -28,7 +28,7 @@ def foresee(root: Path) -> Iterator[Callable[[], list[str]]]:
             process.wait()
             out.seek(0)
             err.seek(0)
-            return _judge(root, process.returncode, out.read(), err.read())
+            return judge(root, process.returncode, out.read(), err.read())
 
         try:
             yield check
@@ -37,7 +37,7 @@ def foresee(root: Path) -> Iterator[Callable[[], list[str]]]:
             process.wait()
 
 
-def _judge(root: Path, code: int, out: str, err: str) -> list[str]:
+def judge(root: Path, code: int, out: str, err: str) -> list[str]:
     """Keep the times for the run's estimates, and say how good the teacher is that comes trained.
 
     HelixError, with the plan's words, if the run cannot work.

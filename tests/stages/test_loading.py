@@ -38,6 +38,8 @@ LOADERS: dict[str, Load] = {
     "artifacts/data/rating.safetensors": lambda root, _: loading.load_part(root, "rating"),
     "artifacts/teacher/cut.json": loading.load_space,
     "artifacts/teacher/teacher.safetensors": lambda root, config: loading.load_teacher(root, config, CPU),
+    "artifacts/teacher/accuracy.json": lambda root, _: loading.load_teacher_accuracy(root),
+    "artifacts/teacher/layers.json": lambda root, _: loading.load_layer_losses(root),
     "artifacts/teacher/features.safetensors": lambda root, _: loading.load_feature_moments(root, 1),
     "artifacts/distill/block_1/supernet.safetensors": supernet,
     str(RATING): lambda root, config: loading.load_ratings(root, space_of(root, config)),
