@@ -131,8 +131,9 @@ def _prepare(root: Path, console: Console, *, is_planned: bool) -> None:
         import flows.search  # noqa: F401  # takes seconds, while the server starts
 
         wait_until_up()
-        if check is not None:
-            check()
+        told = check() if check is not None else []
+    for line in told:
+        console.print(line)
     console.print(f"Prefect's server is up after {time.monotonic() - began:.0f} s", style="dim")
 
 

@@ -11,23 +11,24 @@ from tempfile import TemporaryFile
 from flows.estimate import remember_plan
 from flows.processes import environment
 from helixnas.errors import HelixError
+from helixnas.search_space import TeacherAccuracy
 
 FAULT = 2
 """The exit code for what the user can mend."""
 
 
 @contextmanager
-def foresee(root: Path) -> Iterator[Callable[[], None]]:
-    """Start the plan, in a process of its own; what is given waits for it and judges it."""
+def foresee(root: Path) -> Iterator[Callable[[], list[str]]]:
+    """Start the plan, in a process of its own; what is given waits for it, judges it and says what it has to tell."""
     command = [sys.executable, "-m", "helixnas", "plan", "--json"]
     with TemporaryFile("w+", encoding="utf-8") as out, TemporaryFile("w+", encoding="utf-8") as err:
         process = subprocess.Popen(command, cwd=root, env=environment(), stdout=out, stderr=err)
 
-        def check() -> None:
+        def check() -> list[str]:
             process.wait()
             out.seek(0)
             err.seek(0)
-            _judge(root, process.returncode, out.read(), err.read())
+            return judge(root, process.returncode, out.read(), err.read())
 
         try:
             yield check
@@ -36,8 +37,10 @@ def foresee(root: Path) -> Iterator[Callable[[], None]]:
             process.wait()
 
 
-def _judge(root: Path, code: int, out: str, err: str) -> None:
-    """Keep the times for the run's estimates; HelixError, with the plan's words, if the run cannot work.
+def judge(root: Path, code: int, out: str, err: str) -> list[str]:
+    """Keep the times for the run's estimates, and say how good the teacher is that comes trained.
+
+    HelixError, with the plan's words, if the run cannot work.
 
     A plan that breaks in any other way stops nothing: the stage that meets the same will say more.
     """
@@ -46,3 +49,7 @@ def _judge(root: Path, code: int, out: str, err: str) -> None:
         raise HelixError(err.strip().removeprefix("error: "))
     if plan:
         remember_plan(root, {row["stage"]: row["time_s"] for row in plan["workloads"]})
+    if not plan.get("teacher"):
+        return []
+    teacher = TeacherAccuracy(**plan["teacher"])
+    return [str(teacher), *([teacher.warning] if teacher.warning else [])]

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from helixnas.config import RunConfig
-from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches, prepare, read_images
+from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches, peek_rating, prepare, read_images
 from helixnas.errors import ArtifactError, DataError
 from helixnas.progress import silent
 
@@ -31,6 +31,17 @@ def test_the_same_seed_gives_the_same_parts_and_another_seed_others(
     again, other = (prepare(config.data, seed, silent).parts for seed in (0, 1))
     assert all(torch.equal(parts[name].images, again[name].images) for name in parts)
     assert as_set(parts["test"]) != as_set(other["test"])
+
+
+def test_a_peek_at_the_rating_part_is_its_beginning(parts: dict[str, ImageSet], config: RunConfig) -> None:
+    seen = peek_rating(config.data, 0, 40)
+    assert torch.equal(seen.images, parts["rating"].images[:40])
+    assert torch.equal(seen.labels, parts["rating"].labels[:40])
+    assert seen.class_names == parts["rating"].class_names
+    assert seen.mean == pytest.approx(parts["rating"].mean, abs=0.02)
+    assert len(peek_rating(config.data, 0, 10**6)) == len(parts["rating"])
+    given = config.data.model_copy(update={"mean": [0.25], "std": [0.5]})
+    assert (peek_rating(given, 0, 5).mean, peek_rating(given, 0, 5).std) == ((0.25,), (0.5,))
 
 
 def test_normalised_train_images_have_mean_0_and_deviation_1(parts: dict[str, ImageSet]) -> None:

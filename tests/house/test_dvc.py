@@ -28,7 +28,10 @@ UNNAMED = {
 }
 """Rooms that no stage names, though all import them: no result depends on them, and a change there would repeat all."""
 
-PARTLY = {("search", "report"): "report/tables.py"}
+PARTLY = {
+    ("search", "report"): "report/tables.py",
+    **{(stage, "cost"): "cost/dearer.py" for stage in ("distill", "rating", "retrain")},
+}
 """The one file that a stage takes of a room, where the rest of the room would repeat the stage for nothing."""
 
 

@@ -16,9 +16,11 @@ from helixnas.search_space import (
     CostTable,
     Figure,
     Figures,
+    LayerLoss,
     RatingTable,
     SearchResult,
     SearchSpace,
+    TeacherAccuracy,
     mbconv,
 )
 
@@ -89,6 +91,8 @@ def make_data(*, is_measured: bool = True, num_trials: int = 6) -> ReportData:
         ),
         curves={"distill@0": curve, "distill@1": curve, "retrain": curve.assign(name=NASTY)},
         facts={"commit": NASTY, "seed": "17"},
+        teacher=TeacherAccuracy(0.9, 270, 10),
+        layers=(LayerLoss(0, "layer1.1", 0.0312), LayerLoss(1, f"layer2.1 {NASTY}", 0.75)),
         trials=trials_table([chosen, *trials] if num_trials else [], chosen),
     )
 

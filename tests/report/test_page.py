@@ -132,9 +132,28 @@ def test_the_frontier_is_drawn_over_the_only_cost_with_a_limit(data: ReportData,
     assert "budget 2.00 ms<br>50 % of the teacher" in list(strings(chart["layout"]))
 
 
+def test_a_chart_says_how_many_trained_paths_are_of_use(data: ReportData, tmp_path: Path) -> None:
+    first = data.ratings[0]
+    losses = (0.0, 1.5, 1.0, *first.distill_loss[3:])
+    page = page_of(replace(data, ratings=(replace(first, distill_loss=losses), data.ratings[1])), tmp_path)
+    assert "7 paths; of 6 trained paths 4 are better than a constant. Chosen 2:0.1" in page.text
+    assert "5 paths; of 4 trained paths 4 are better than a constant. Chosen 1:1.1" in page.text
+
+
+def test_warnings_stand_beside_the_figures(data: ReportData, tmp_path: Path) -> None:
+    page = page_of(replace(data, figures=replace(data.figures, warnings=("Raise <b>distill.updates</b>.",))), tmp_path)
+    assert "Raise <b>distill.updates</b>." in page.text
+    assert ("p", {"class": "warning"}) in page.tags
+
+
+def test_the_teachers_layers_and_accuracy_are_told(page: Page) -> None:
+    assert "The teacher gets 90.00 % of 270 rating images right, between 85.8 and 93.0 %" in page.text
+    assert "layer1.1 0 0.031" in page.text
+
+
 def test_names_cannot_become_tags(page: Page) -> None:
     assert {tag for tag, _ in page.tags}.isdisjoint({"img", "object", "iframe"})
-    assert page.text.count(NASTY) == 5  # teacher, reason, curve, commit, machine
+    assert page.text.count(NASTY) == 6  # teacher, reason, layer, curve, commit, machine
     shown = [text for chart in page.charts.values() for text in strings(chart) if "onerror" in text]
     assert shown  # plotly reads tags in its texts: they must be escaped there, too
     assert not any("<img" in text for text in shown)

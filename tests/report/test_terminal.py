@@ -36,6 +36,11 @@ def test_markup_in_a_name_is_printed_as_it_is(data: ReportData) -> None:
     assert printed(figures)[-1].startswith("[red]student[/red]")
 
 
+def test_warnings_are_the_last_lines(data: ReportData) -> None:
+    figures = replace(data.figures, warnings=("Raise distill.updates.", "Mind [red]this[/red]."))
+    assert printed(figures)[-3:] == ["Raise distill.updates.", "", "Mind [red]this[/red]."]
+
+
 def test_a_student_that_retraining_made_worse_is_told_of_with_a_remedy(data: ReportData) -> None:
     assert not any("worse" in line for line in printed(data.figures))
     figures = replace(data.figures, student_before=replace(data.figures.student, top1_acc=0.9912))

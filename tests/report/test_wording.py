@@ -12,11 +12,12 @@ from helixnas.report.wording import (
     optimum_sentence,
     percent,
     points,
+    rating_warnings,
     space_sentence,
 )
-from helixnas.search_space import Budget, Cost, Figures
+from helixnas.search_space import SKIP, BlockSpace, Budget, Cell, Cost, Figures, RatingTable, SearchSpace
 
-from .conftest import make_data
+from .conftest import OPTIONS, make_data, make_space
 
 
 def with_student(figures: Figures, **changes: object) -> Figures:
@@ -96,3 +97,25 @@ def test_agreement_is_weighed_against_chance() -> None:
 @pytest.mark.parametrize(("tau", "n"), [(None, 24), (1.0, 4)])
 def test_agreement_of_too_few_is_not_claimed(tau: float | None, n: int) -> None:
     assert agreement_sentence(tau, n).startswith("Too few")
+
+
+def test_ratings_that_say_little_are_told_with_the_block_the_counts_and_the_keys() -> None:
+    first, second = make_space().blocks
+    cells = (*second.cells, Cell((8,), (1,), ((SKIP,),)))
+    space = SearchSpace((first, BlockSpace(second.spec, cells)))
+
+    def rated(block: BlockSpace, *losses: float) -> RatingTable:
+        return RatingTable(block.block_id, tuple(path.key for path in block.paths()), losses, 10, 0)
+
+    good = [rated(space.blocks[0], 0, *[0.5] * 6), rated(space.blocks[1], 0, 0.1, 2, 2, 0.1, 0.2)]
+    assert rating_warnings(space, good) == ()
+    assert len(OPTIONS) == 2
+    bad = [rated(space.blocks[0], 0, *[0.5] * 2, *[1.0] * 4), rated(space.blocks[1], 0, 0.3, 2, 2, 0.4, 0.2)]
+    assert rating_warnings(space, bad) == (
+        "Block 0 learnt too little to be rated: of 6 trained paths 2 are better than a constant. "
+        "Raise distill.updates, or lower distill.lr.",
+        "Block 1 learnt too little to be rated: of 4 trained paths 2 are better than a constant, 0 are better than "
+        "leaving it out. Raise distill.updates, or lower distill.lr.",
+        "Block 1 has cells that could do nothing, but rate worse than leaving the block out, which has 0.2: "
+        "1:0.0 with 0.3. Raise distill.updates, or lower distill.lr.",
+    )

@@ -14,7 +14,7 @@ from torch import nn
 from helixnas import artifacts
 from helixnas.config import RunConfig, load
 from helixnas.errors import ArtifactError, SpaceMismatchError
-from helixnas.search_space import SearchSpace, build
+from helixnas.search_space import SearchSpace
 from helixnas.stages import loading
 from helixnas.teacher import CutTeacher
 
@@ -25,8 +25,7 @@ MEASURED = Path("artifacts/cost/measured/block_1.parquet")
 Load = Callable[[Path, RunConfig], Any]
 
 
-def space_of(root: Path, config: RunConfig) -> SearchSpace:
-    return build(loading.load_specs(root), config.search_space)
+space_of = loading.load_space
 
 
 def supernet(root: Path, config: RunConfig) -> nn.Module:
@@ -39,6 +38,8 @@ LOADERS: dict[str, Load] = {
     "artifacts/data/rating.safetensors": lambda root, _: loading.load_part(root, "rating"),
     "artifacts/teacher/cut.json": loading.load_space,
     "artifacts/teacher/teacher.safetensors": lambda root, config: loading.load_teacher(root, config, CPU),
+    "artifacts/teacher/accuracy.json": lambda root, _: loading.load_teacher_accuracy(root),
+    "artifacts/teacher/layers.json": lambda root, _: loading.load_layer_losses(root),
     "artifacts/teacher/features.safetensors": lambda root, _: loading.load_feature_moments(root, 1),
     "artifacts/distill/block_1/supernet.safetensors": supernet,
     str(RATING): lambda root, config: loading.load_ratings(root, space_of(root, config)),
@@ -104,7 +105,7 @@ def test_what_was_made_for_another_space_is_named(project: Path, name: str) -> N
 @pytest.mark.parametrize("name", ["artifacts/search/result.json", "artifacts/search/chosen.json"])
 def test_what_was_chosen_from_another_space_is_named(project: Path, run_config: RunConfig, name: str) -> None:
     specs = loading.load_specs(project)
-    other = build(specs[:1], run_config.search_space)
+    other = loading.new_space(specs[:1], run_config)
     loader = loading.load_chosen if name.endswith("chosen.json") else loading.load_search_result
     with pytest.raises(SpaceMismatchError, match=rf"{name} cannot be used\. An arch_id .* must name 1 blocks"):
         loader(project, other)

@@ -14,6 +14,7 @@ from rich.console import Console
 from flows.parameters import change
 from helixnas.config import RunConfig, load
 from helixnas.report import print_plan
+from helixnas.stages.loading import load_part, load_teacher_accuracy
 from helixnas.stages.plan import Plan, plan
 from helixnas.stages.workload import START_S, num_nodes
 from tests.conftest import ROOT
@@ -81,6 +82,63 @@ def test_every_operation_of_the_tree_is_counted_once() -> None:
     options = tuple(Candidate("op", (("n", n),)) for n in range(6))
     cells = (Cell((8,) * 4, (1,) * 4, (options,) * 4), Cell((8,), (1,), (options[:2],)))
     assert num_nodes(BlockSpace(BlockSpec(0, (8, 4, 4), (8, 4, 4), "NCHW", ("m",)), cells)) == 6 + 36 + 216 + 1296 + 2
+
+
+@pytest.fixture
+def without_workloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that measures no stage, which takes long."""
+    monkeypatch.setattr("helixnas.stages.plan.workloads", lambda *_: [])
+
+
+def brought(root: Path, *overrides: str) -> RunConfig:
+    """The finished project's own teacher and normalisation, brought by a user."""
+    train = load_part(root, "train")
+    given = [f"data.mean={list(train.mean)}", f"data.std={list(train.std)}", "teacher.recipe.epochs=0"]
+    weights = f"teacher.weights={root / 'artifacts/teacher/teacher.safetensors'}"
+    return load(root, [*given, weights, "cost.latency.num_rounds=0", "search.budget.latency_ms=null", *overrides])
+
+
+def test_a_teacher_that_comes_trained_is_judged_as_the_teacher_stage_will(
+    finished: Path, without_workloads: None
+) -> None:
+    made = plan(brought(finished))
+    assert made.teacher == load_teacher_accuracy(finished)
+    console = Console(width=200, record=True)
+    print_plan(asdict(made), console)
+    assert str(made.teacher) in console.export_text()
+
+
+def test_a_teacher_that_knows_nothing_is_warned_of(finished: Path, without_workloads: None) -> None:
+    made = plan(brought(finished, "teacher.weights=null"))
+    console = Console(width=200, record=True)
+    print_plan(asdict(made), console)
+    assert "no better than chance, 10 %. Check data.mean and data.std" in console.export_text()
+
+
+def test_a_large_teacher_is_judged_by_fewer_images(
+    finished: Path, without_workloads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helixnas.stages.plan.JUDGED_MADDS", 1)
+    made = plan(brought(finished))
+    assert made.teacher is not None
+    assert made.teacher.num_images == 100
+
+
+def test_a_teacher_that_is_trained_first_cannot_be_judged(made: Plan) -> None:
+    assert made.teacher is None
+
+
+def test_the_paths_dearer_than_their_block_are_told(root: Path, without_workloads: None) -> None:
+    lite0 = ["teacher.source=timm:tf_efficientnet_lite0", "~teacher.model_args.channels", "data.image_size=32"]
+    cut = ["teacher.blocks=[[blocks.0],[blocks.1],[blocks.2]]", "cost.latency.num_rounds=0"]
+    made = plan(load(root, [*lite0, *cut, "search_space.drop_dearer=true"]))
+    first = made.blocks[0]
+    assert (first.num_paths, first.num_dearer) == (1, 2 + 2**2)  # the tiny preset's cells
+    assert made.num_architectures == math.prod(block.num_paths for block in made.blocks)
+    console = Console(width=100, record=True)
+    print_plan(asdict(made), console)
+    told = f"block 0: {first.num_dearer} of {first.num_dearer + 1} paths dearer than the block are not trained"
+    assert told in console.export_text()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from helixnas.config import RunConfig
 from helixnas.errors import ArtifactError
 from helixnas.progress import Reporter
 from helixnas.stages import rating
+from helixnas.stages.loading import load_space
 
 TABLE = Path("artifacts/rating/block_0/rating.parquet")
 SUPERNET = Path("artifacts/distill/block_0/supernet.safetensors")
@@ -60,6 +61,22 @@ def test_a_supernet_that_gives_no_number_leaves_no_table(unrated: Path, run_conf
     with pytest.raises(ArtifactError, match=r"block 0 must hold finite losses, but path 1:\S+ has none"):
         run(unrated, run_config)
     assert litter(unrated) == []
+
+
+def test_the_last_line_says_how_many_trained_paths_are_of_use(
+    unrated: Path, run_config: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(unrated, run_config)
+    losses = artifacts.load_table(unrated / TABLE, "rating")[0]["distill_loss"]
+    space = load_space(unrated, run_config)
+    trained = [
+        loss
+        for loss, path in zip(losses, space.blocks[0].paths(), strict=True)
+        if space.blocks[0].cells[path.cell].is_trainable
+    ]
+    last = capsys.readouterr().err.splitlines()[-1]
+    beat = sum(loss < 1 for loss in trained)
+    assert last.startswith(f"block 0: of {len(trained)} trained paths {beat} are better than a constant")
 
 
 def test_the_teachers_own_block_is_rated_0_to_the_bit(finished: Path) -> None:

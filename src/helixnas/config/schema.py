@@ -119,6 +119,7 @@ class Space(Section):
     keep_teacher: bool
     allow_skip: bool
     fewer_layers: bool
+    drop_dearer: bool
 
     @model_validator(mode="after")
     def something_to_choose(self) -> "Space":

@@ -1,7 +1,8 @@
 """Price every path, and what is outside the blocks: counted, and measured."""
 
 from helixnas.cost.count import count
+from helixnas.cost.dearer import without_dearer
 from helixnas.cost.latency import machine, measure, runner
 from helixnas.cost.table import count_paths, in_widths, path_runs
 
-__all__ = ["count", "count_paths", "in_widths", "machine", "measure", "path_runs", "runner"]
+__all__ = ["count", "count_paths", "in_widths", "machine", "measure", "path_runs", "runner", "without_dearer"]

@@ -2,7 +2,7 @@
 
 from helixnas.data.batches import derive_seed, epoch_batches, num_batches
 from helixnas.data.images import ImageSet, normalize, room_for
-from helixnas.data.prepare import Peek, Prepared, peek, prepare
+from helixnas.data.prepare import Peek, Prepared, peek, peek_rating, prepare
 from helixnas.data.read import read_images
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "normalize",
     "num_batches",
     "peek",
+    "peek_rating",
     "prepare",
     "read_images",
     "room_for",

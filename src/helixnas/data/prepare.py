@@ -12,7 +12,7 @@ from helixnas.data.images import ImageSet
 from helixnas.data.source import Source
 from helixnas.data.sources import open_source
 from helixnas.errors import DataError
-from helixnas.progress import Progress
+from helixnas.progress import Progress, silent
 
 NUM_LISTED = 5
 
@@ -62,6 +62,20 @@ def peek(settings: Data) -> Peek:
     num_rating = round((num_all - num_test) * settings.rating_fraction)
     sizes = {"train": num_all - num_test - num_rating, "rating": num_rating, "test": num_test}
     return Peek((channels, height, width), source.class_names, sizes)
+
+
+def peek_rating(settings: Data, seed: int, num_images: int) -> ImageSet:
+    """The first images of the rating part as ``prepare`` will split it, read from the source.
+
+    Where ``data.mean`` and ``data.std`` are not given, those of these images stand for the train part's.
+    """
+    source = open_source(settings.source, Path(settings.path), settings.channels)
+    _, rating, _ = _split(source.labels, source.is_test, settings, seed)
+    chosen = rating[:num_images].tolist()
+    names = [source.names[row] for row in chosen]
+    some = Source(source.labels[chosen], source.class_names, names, lambda row: source.read(chosen[row]))
+    images, rows, _ = _read(some, settings, silent)
+    return ImageSet(images, some.labels[rows], source.class_names, *_normalisation(images, settings))
 
 
 def square(image: Tensor, image_size: int) -> Tensor:

@@ -11,8 +11,25 @@ import pandas as pd
 from helixnas.artifacts import save_text
 from helixnas.report.blocks import chosen_blocks
 from helixnas.report.draw import draw
-from helixnas.report.summary import decision_list, definition_list, figures_table, headline_html, losses_html
-from helixnas.search_space import Cost, CostTable, Figures, RatingTable, SearchResult, SearchSpace
+from helixnas.report.summary import (
+    decision_list,
+    definition_list,
+    figures_table,
+    headline_html,
+    losses_html,
+    teacher_html,
+    warnings_html,
+)
+from helixnas.search_space import (
+    Cost,
+    CostTable,
+    Figures,
+    LayerLoss,
+    RatingTable,
+    SearchResult,
+    SearchSpace,
+    TeacherAccuracy,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +46,8 @@ class ReportData:
     costs: tuple[CostTable, ...]
     curves: dict[str, pd.DataFrame]
     facts: dict[str, str]
+    teacher: TeacherAccuracy
+    layers: tuple[LayerLoss, ...]
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
@@ -56,11 +75,13 @@ def _sections(data: ReportData) -> dict[str, str]:
         "title": escape(figures.arch_id),
         "headline": headline_html(figures),
         "losses": losses_html(figures),
+        "warnings": warnings_html(figures),
         "figures": figures_table(figures),
         "decision": decision_list(figures, result, data.space),
         "frontier": frontier_chart(result, figures.teacher.cost),
         "trials": trials_chart(data.trials),
-        "ratings": rating_charts(blocks),
+        "ratings": rating_charts(blocks, data.ratings),
+        "teacher": teacher_html(data.teacher, data.layers),
         "student": draw(blocks, _fixed(result, [view.cost for view in blocks])),
         "curves": curve_charts(data.curves),
         "provenance": _provenance(data),

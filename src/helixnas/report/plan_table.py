@@ -7,12 +7,23 @@ from rich.console import Console
 from rich.table import Table
 
 from helixnas.report.wording import percent
-from helixnas.search_space import quantity
+from helixnas.search_space import TeacherAccuracy, quantity
 
 
 def print_plan(plan: Mapping[str, Any], console: Console) -> None:
     """Print a plan, given as plain values: the blocks, what budgets can be reached, what each stage takes."""
+    if plan["teacher"]:
+        teacher = TeacherAccuracy(**plan["teacher"])
+        console.print(*filter(None, (str(teacher), teacher.warning)), "", sep="\n", highlight=False)
     _print("The cut", ("block", "in", "out", "madds", "cells", "paths", "modules"), _blocks(plan["blocks"]), console)
+    for block in plan["blocks"]:
+        if block["num_dearer"]:
+            num_all = block["num_paths"] + block["num_dearer"]
+            console.print(
+                f"block {block['block_id']}: {block['num_dearer']} of {num_all} paths dearer than the block are not "
+                "trained (search_space.drop_dearer)",
+                highlight=False,
+            )
     console.print(f"{plan['num_architectures']:.3g} architectures\n", highlight=False)
     _print("Budgets", ("", "least", "teacher", "most", "asked"), _reach(plan["reach"]), console)
     _print("What it takes here", ("stage", "time", "memory", "disk"), _workloads(plan["workloads"]), console)

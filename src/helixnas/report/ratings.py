@@ -7,15 +7,16 @@ import plotly.graph_objects as go
 
 from helixnas.report.blocks import ChosenBlock, cell_name
 from helixnas.report.charts import LOG_AXIS, OTHERS, STUDENT, SYMBOLS, TEACHER, blank, embed, is_wide
-from helixnas.search_space import Path, quantity
+from helixnas.search_space import Path, RatingTable, Trained, quantity, trained
 
 
-def rating_charts(views: Sequence[ChosenBlock]) -> str:
+def rating_charts(views: Sequence[ChosenBlock], ratings: Sequence[RatingTable]) -> str:
     """A chart for each block, as HTML."""
-    return "\n".join(map(_chart, views))
+    counts = [trained(table, view.block) for table, view in zip(ratings, views, strict=True)]
+    return "\n".join(map(_chart, views, counts))
 
 
-def _chart(view: ChosenBlock) -> str:
+def _chart(view: ChosenBlock, counts: Trained) -> str:
     figure = blank("madds", "distill_loss", height=340)
     for index, cell in enumerate(view.block.cells):
         paths = [path for path in view.block.paths_after(view.in_width) if path.cell == index]
@@ -29,7 +30,7 @@ def _chart(view: ChosenBlock) -> str:
     figure.update_xaxes(tickformat="~s")
     figure.update_yaxes(rangemode="tozero")
     block_id, num_paths = view.block.block_id, view.block.num_paths
-    caption = f"{num_paths:,} paths. Chosen {view.path.key}: {_names(view, view.path)}"
+    caption = f"{num_paths:,} paths; {counts}. Chosen {view.path.key}: {_names(view, view.path)}"
     return embed(figure, f"rating-{block_id}", f"Block {block_id}.", caption)
 
 

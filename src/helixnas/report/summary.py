@@ -1,6 +1,7 @@
 """What a reader wants first: the run in a sentence, the table of figures, who chose and what is proven. As HTML."""
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 from helixnas.report.wording import (
@@ -15,7 +16,16 @@ from helixnas.report.wording import (
     share_of,
     space_sentence,
 )
-from helixnas.search_space import COST_NAMES, Figure, Figures, SearchResult, SearchSpace, quantity
+from helixnas.search_space import (
+    COST_NAMES,
+    Figure,
+    Figures,
+    LayerLoss,
+    SearchResult,
+    SearchSpace,
+    TeacherAccuracy,
+    quantity,
+)
 
 TITLES = {"madds": "multiply-adds", "num_params": "weights", "latency_ms": "latency"}
 
@@ -66,6 +76,28 @@ def losses_html(figures: Figures) -> str:
     """What was lost or gained, and a warning where retraining did harm."""
     warning = retraining_warning(figures)
     return escape(loss_sentence(figures)) + (f" <strong>{escape(warning)}</strong>" if warning else "")
+
+
+def warnings_html(figures: Figures) -> str:
+    """What a reader of the figures must know too; nothing where there is nothing."""
+    return "".join(f'<p class="warning">{escape(warning)}</p>' for warning in figures.warnings)
+
+
+def teacher_html(accuracy: TeacherAccuracy, layers: Sequence[LayerLoss]) -> str:
+    """How good the teacher is on the rating part, and what it costs to leave out one of its layers."""
+    rows = "".join(
+        f'<tr><th scope="row"><code>{escape(layer.module)}</code></th><td>{layer.block_id}</td>'
+        f"<td><b>{layer.distill_loss:.3f}</b></td></tr>"
+        for layer in layers
+    )
+    head = (
+        '<tr><th scope="col">layer left out</th><th scope="col">block</th><th scope="col">loss of its block'
+        "<small>distill_loss, untrained</small></th></tr>"
+    )
+    table = (
+        f'<div class="scroll"><table class="figures layers"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    )
+    return f"<p>{escape(str(accuracy))}</p>" + (table if layers else "")
 
 
 def decision_list(figures: Figures, result: SearchResult, space: SearchSpace) -> str:

@@ -18,9 +18,9 @@ def print_figures(figures: Figures, console: Console) -> None:
         costs = [_cost(name, figure, figures.teacher) for name in COST_NAMES]
         table.add_row(Text(figure.name), _accuracy(figure, figures.teacher), *costs)
     console.print(table)
-    warning = retraining_warning(figures)
-    if warning is not None:
-        console.print(Text(f"\n{warning}", style="yellow"))
+    for warning in (retraining_warning(figures), *figures.warnings):
+        if warning is not None:
+            console.print(Text(f"\n{warning}", style="yellow"))
 
 
 def _accuracy(figure: Figure, teacher: Figure) -> Text:

@@ -1,8 +1,21 @@
 """Figures in words: percentages, points, and the page's sentences. Losses are said as plainly as gains."""
 
 import math
+from collections.abc import Sequence
 
-from helixnas.search_space import Budget, Cost, Figure, Figures, SearchResult, quantity
+from helixnas.search_space import (
+    Budget,
+    Cost,
+    Figure,
+    Figures,
+    RatingTable,
+    SearchResult,
+    SearchSpace,
+    quantity,
+    trained,
+    wilson_interval,
+    worse_than_identity,
+)
 
 TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 ABOUT_AS_FAST = 0.05
@@ -48,7 +61,7 @@ def loss_sentence(figures: Figures) -> str:
     n = figures.num_test_images
     difference = figures.student.top1_acc - figures.teacher.top1_acc
     num_images = abs(round(difference * n))
-    low, high = _interval(figures.student.top1_acc, n)
+    low, high = wilson_interval(figures.student.top1_acc, n)
     change = f"{100 * abs(difference):.2f} points of top-1 accuracy"
     changes = {
         -1: f"It loses {change}: {num_images} more of the {n:,} test images {_be(num_images)} wrong.",
@@ -72,15 +85,25 @@ def retraining_warning(figures: Figures) -> str | None:
     )
 
 
+def rating_warnings(space: SearchSpace, ratings: Sequence[RatingTable]) -> tuple[str, ...]:
+    """The blocks whose ratings say little, with the keys to change."""
+    warnings = []
+    remedy = "Raise distill.updates, or lower distill.lr."
+    for block, table in zip(space.blocks, ratings, strict=True):
+        counts, worse = trained(table, block), worse_than_identity(table, block)
+        if counts.has_failed:
+            warnings.append(f"Block {block.block_id} learnt too little to be rated: {counts}. {remedy}")
+        if worse:
+            paths = ", ".join(f"{each.path} with {each.distill_loss:.3g}" for each in worse)
+            warnings.append(
+                f"Block {block.block_id} has cells that could do nothing, but rate worse than leaving the block out, "
+                f"which has {worse[0].identity_loss:.3g}: {paths}. {remedy}"
+            )
+    return tuple(warnings)
+
+
 def _be(count: int) -> str:
     return "is" if count == 1 else "are"
-
-
-def _interval(acc: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval of a proportion seen in ``n`` images (Wilson 1927)."""
-    centre = acc + z * z / (2 * n)
-    half = z * math.sqrt(acc * (1 - acc) / n + z * z / (4 * n * n))
-    return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
 
 
 def budget_sentence(figures: Figures) -> str:

@@ -13,8 +13,17 @@ from helixnas.search_space.codec import (
     search_result_from_json,
     search_result_to_json,
 )
-from helixnas.search_space.figures import Figure, Figures
-from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchResult
+from helixnas.search_space.figures import Figure, Figures, LayerLoss, TeacherAccuracy, wilson_interval
+from helixnas.search_space.tables import (
+    Choice,
+    CostTable,
+    RatingTable,
+    SearchResult,
+    Trained,
+    WorseThanIdentity,
+    trained,
+    worse_than_identity,
+)
 from helixnas.search_space.target import TargetShape, keeps_interface, target_shape
 
 __all__ = [
@@ -32,12 +41,16 @@ __all__ = [
     "CostTable",
     "Figure",
     "Figures",
+    "LayerLoss",
     "LayerSpec",
     "Path",
     "RatingTable",
     "SearchResult",
     "SearchSpace",
     "TargetShape",
+    "TeacherAccuracy",
+    "Trained",
+    "WorseThanIdentity",
     "build",
     "choice_from_json",
     "choice_to_json",
@@ -50,4 +63,7 @@ __all__ = [
     "search_result_from_json",
     "search_result_to_json",
     "target_shape",
+    "trained",
+    "wilson_interval",
+    "worse_than_identity",
 ]

@@ -38,6 +38,9 @@ class BlockSpec:
     """The submodules of the teacher's block, in order, that can be left out: each gives the shape that it is given."""
     in_layout: Layout | None = None
     """The input's layout, where it is another than the output's."""
+    madds: int | None = None
+    """What the teacher's block takes for one image; None where nobody counted."""
+    num_params: int | None = None
 
     @property
     def channel_axis(self) -> int:
@@ -281,6 +284,12 @@ class SearchSpace:
 
     @property
     def digest(self) -> str:
-        """A fingerprint that tables carry, so that one from another space is refused."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        """A fingerprint that tables carry, so that one from another space is refused.
+
+        What the teacher's blocks cost is no part of it: spaces with the same choices are the same.
+        """
+        value = asdict(self)
+        for block in value["blocks"]:
+            del block["spec"]["madds"], block["spec"]["num_params"]
+        text = json.dumps(value, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -23,6 +23,11 @@ class Candidate:
     def name(self) -> str:
         return "_".join([self.kind, *(f"{key}{value:g}" for key, value in self.numbers)])
 
+    @property
+    def has_shortcut(self) -> bool:
+        """Whether the operation adds to its input where a layer keeps its shape, and so can learn to do nothing."""
+        return self.kind in {"mb", "bottle", "vit"}
+
     def number(self, key: str) -> float:
         """The number called ``key``; KeyError if this kind has none."""
         return dict(self.numbers)[key]

@@ -23,7 +23,7 @@ def figures_to_json(figures: Figures) -> dict[str, Any]:
 def figures_from_json(value: Json) -> Figures:
     """The figures that ``figures_to_json`` wrote."""
     rows = {name: _figure(value[name]) for name in ("teacher", "student_before", "student")}
-    return Figures(**{**value, **rows, "budget": Budget(**value["budget"])})
+    return Figures(**{**value, **rows, "budget": Budget(**value["budget"]), "warnings": tuple(value["warnings"])})
 
 
 def _figure(value: Json) -> Figure:

@@ -1,5 +1,6 @@
-"""The final figures: what the teacher and the student reach and cost. The only numbers that saw the test part."""
+"""What networks reach. The final figures, of teacher and student, are the only numbers that saw the test part."""
 
+import math
 from dataclasses import dataclass
 
 from helixnas.search_space.budget import Budget, Cost
@@ -25,7 +26,52 @@ class Figures:
     budget: Budget
     num_test_images: int
     machine: dict[str, str]
+    warnings: tuple[str, ...] = ()
+    """What a reader of the table must know too, whole sentences each, with what to do."""
 
     @property
     def rows(self) -> tuple[Figure, ...]:
         return (self.teacher, self.student_before, self.student)
+
+
+def wilson_interval(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (0 to 1) seen in ``n`` images (Wilson 1927)."""
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherAccuracy:
+    """The teacher's top-1 accuracy (0 to 1) on images of the rating part, which it did not learn from here."""
+
+    top1_acc: float
+    num_images: int
+    num_classes: int
+
+    def __str__(self) -> str:
+        low, high = wilson_interval(self.top1_acc, self.num_images)
+        return (
+            f"The teacher gets {100 * self.top1_acc:.2f} % of {self.num_images:,} rating images right, "
+            f"between {100 * low:.1f} and {100 * high:.1f} % with 95 % confidence."
+        )
+
+    @property
+    def warning(self) -> str | None:
+        """What to look at where guessing would be as good; None where it would not."""
+        chance = 1 / self.num_classes
+        if wilson_interval(self.top1_acc, self.num_images)[0] > chance:
+            return None
+        return (
+            f"The teacher must know the data, but is no better than chance, {100 * chance:.3g} %. Check data.mean and "
+            "data.std, the order of the classes, data.image_size and teacher.weights."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLoss:
+    """A layer of the teacher that could be left out, and the distill_loss of its block without it, untrained."""
+
+    block_id: int
+    module: str
+    distill_loss: float

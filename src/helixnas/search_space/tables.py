@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from helixnas.errors import ArtifactError
 from helixnas.search_space.architecture import Architecture
-from helixnas.search_space.block import BlockSpace
+from helixnas.search_space.block import BlockSpace, Cell
 from helixnas.search_space.budget import Budget, Cost
+from helixnas.search_space.candidate import SKIP
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,71 @@ class RatingTable:
                 f"Lower distill.lr, then run `dvc repro distill@{self.block_id}`."
             )
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How many of a block's trained paths are of any use, by their ratings.
+
+    ``beat_constant`` of them are better than the best constant output, whose distill_loss is 1; ``beat_identity`` are
+    better than leaving the block out, None where the block has no skip.
+    """
+
+    block_id: int
+    num_paths: int
+    beat_constant: int
+    beat_identity: int | None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether fewer than half of the paths beat the constant, or none beats the identity."""
+        return self.num_paths > 0 and (2 * self.beat_constant < self.num_paths or self.beat_identity == 0)
+
+    def __str__(self) -> str:
+        identity = "" if self.beat_identity is None else f", {self.beat_identity:,} are better than leaving it out"
+        return f"of {self.num_paths:,} trained paths {self.beat_constant:,} are better than a constant{identity}"
+
+
+def trained(table: RatingTable, block: BlockSpace) -> Trained:
+    """Count a block's trained paths that beat the best constant, and those that beat the identity."""
+    identity = _identity_loss(table, block)
+    rows = zip(block.paths(), table.distill_loss, strict=True)
+    losses = [loss for path, loss in rows if block.cells[path.cell].is_trainable]
+    beat_identity = None if identity is None else sum(loss < identity for loss in losses)
+    return Trained(block.block_id, len(losses), sum(loss < 1 for loss in losses), beat_identity)
+
+
+@dataclass(frozen=True, slots=True)
+class WorseThanIdentity:
+    """A cell that could leave its input as it is, but whose best path rates worse than that does."""
+
+    path: str
+    distill_loss: float
+    identity_loss: float
+
+
+def worse_than_identity(table: RatingTable, block: BlockSpace) -> tuple[WorseThanIdentity, ...]:
+    """The cells that break the rule: no cell that contains the identity rates worse than the identity."""
+    identity = _identity_loss(table, block)
+    if identity is None:
+        return ()
+    best: dict[int, tuple[float, str]] = {}
+    for path, loss in zip(block.paths(), table.distill_loss, strict=True):
+        if _contains_identity(block.cells[path.cell], block.spec.in_width):
+            best[path.cell] = min(best.get(path.cell, (math.inf, "")), (loss, path.key))
+    return tuple(WorseThanIdentity(key, loss, identity) for loss, key in best.values() if loss > identity)
+
+
+def _contains_identity(cell: Cell, in_width: int) -> bool:
+    """Whether some path of a cell can learn to leave its input as it is: each layer keeps it and has a shortcut."""
+    keeps_shape = set(cell.widths) == {in_width} and set(cell.strides) == {1}
+    return keeps_shape and all(any(option.has_shortcut for option in options) for options in cell.candidates)
+
+
+def _identity_loss(table: RatingTable, block: BlockSpace) -> float | None:
+    """The rating of leaving the block out; None where it cannot be."""
+    rows = zip(block.paths(), table.distill_loss, strict=True)
+    return next((loss for path, loss in rows if block.cells[path.cell].candidates == ((SKIP,),)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
+from helixnas.cost import without_dearer
 from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError, CutError, SpaceMismatchError
 from helixnas.search_space import (
@@ -18,9 +19,11 @@ from helixnas.search_space import (
     BlockSpec,
     Cost,
     CostTable,
+    LayerLoss,
     RatingTable,
     SearchResult,
     SearchSpace,
+    TeacherAccuracy,
     build,
     search_result_from_json,
 )
@@ -65,7 +68,13 @@ def load_space(root: Path, config: RunConfig) -> SearchSpace:
 
 
 def new_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
-    """The search space of ``specs``, the user's own operations made known first."""
+    """The search space of ``specs``, without what is dearer than the teacher's blocks where that is to be dropped."""
+    space = whole_space(specs, config)
+    return without_dearer(space) if config.search_space.drop_dearer else space
+
+
+def whole_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
+    """All that ``search_space`` names for ``specs``, the user's own operations made known first."""
     register_own(config.search_space.operations, config.search_space.token_operations)
     return build(specs, config.search_space)
 
@@ -91,6 +100,17 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
     teacher.to(device)
     network.requires_grad_(False)
     return teacher
+
+
+def load_teacher_accuracy(root: Path) -> TeacherAccuracy:
+    """How good the teacher is on the rating part."""
+    return TeacherAccuracy(**artifacts.load_json(root / folder("teacher") / "accuracy.json", "accuracy"))
+
+
+def load_layer_losses(root: Path) -> tuple[LayerLoss, ...]:
+    """What leaving out each layer of the teacher costs, untrained."""
+    rows = artifacts.load_json(root / folder("teacher") / "layers.json", "layers")
+    return tuple(LayerLoss(**row) for row in rows)
 
 
 def load_feature_moments(root: Path, block_id: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """plan: what a run would do, before any training: the cut, the choices, what budgets can be reached, what it takes."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -9,12 +9,22 @@ from torch import nn
 
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
-from helixnas.data import Peek, peek
+from helixnas.data import Peek, derive_seed, peek, peek_rating
 from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
+from helixnas.fit import accuracy
 from helixnas.progress import silent
 from helixnas.search import extreme, solve
-from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, quantity
-from helixnas.stages.loading import new_space
+from helixnas.search_space import (
+    COST_NAMES,
+    Budget,
+    Cost,
+    CostTable,
+    RatingTable,
+    SearchSpace,
+    TeacherAccuracy,
+    quantity,
+)
+from helixnas.stages.loading import new_space, whole_space
 from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
 from helixnas.stages.workload import Likely, Sizes, Workload, workloads
 from helixnas.student import BlockSupernet, assemble
@@ -22,11 +32,18 @@ from helixnas.teacher import CutTeacher, cut
 
 NUM_EXAMPLES = 2
 COUNTED = COST_NAMES[:2]
+NUM_JUDGED, MIN_JUDGED = 500, 100
+"""Images of the rating part that the teacher is judged by before a run: the most, and the least of a large teacher."""
+JUDGED_MADDS = 10**11
+"""What judging it may take: some ten seconds of a core."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockPlan:
-    """One block of the cut: shapes without the batch, its share of the teacher's madds (0 to 1), its choices."""
+    """One block of the cut: shapes without the batch, its share of the teacher's madds (0 to 1), its choices.
+
+    ``num_dearer`` paths more were dropped, since the teacher's block takes less of every counted cost.
+    """
 
     block_id: int
     modules: tuple[str, ...]
@@ -35,6 +52,7 @@ class BlockPlan:
     madds_share: float
     num_cells: int
     num_paths: int
+    num_dearer: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +73,7 @@ class Reach:
 class Plan:
     """What ``helixnas plan`` tells. ``fault`` says why the budget cannot be reached, and the nearest that can.
 
+    ``teacher`` is how good the teacher is as it comes; None where it is trained first.
     ``is_certain``: that is proven. Of a latency it is not: an architecture that was not measured may be faster.
     """
 
@@ -66,10 +85,11 @@ class Plan:
     workloads: tuple[Workload, ...]
     num_workers: int
     machine: dict[str, str]
+    teacher: TeacherAccuracy | None
 
 
 def plan(config: RunConfig) -> Plan:
-    """Cut the untrained teacher, count every path, measure a few steps. Seconds; nothing is written."""
+    """Cut the teacher, judge it if it comes trained, count every path, measure a few steps. Nothing is written."""
     torch.set_num_threads(config.cost.num_threads)
     seen = peek(config.data)
     example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
@@ -86,7 +106,7 @@ def plan(config: RunConfig) -> Plan:
     reach = _reach(costs, budget)
     likely = Likely(extreme(space, tables, "madds", largest=True), _budget_share(reach))
     return Plan(
-        blocks=_blocks(teacher, space, costs["teacher"]),
+        blocks=_blocks(teacher, space, whole_space(teacher.specs, config), costs["teacher"]),
         num_architectures=space.num_architectures,
         reach=reach,
         fault=impossible or _slow(costs, budget),
@@ -94,18 +114,29 @@ def plan(config: RunConfig) -> Plan:
         workloads=tuple(workloads(config, sizes, teacher, space, likely)),
         num_workers=config.flow.num_workers,
         machine=machine(torch.device("cpu")),
+        teacher=None if config.teacher.recipe.epochs else _judged(config, teacher.network, costs["teacher"].madds),
     )
 
 
 def _network(config: RunConfig, seen: Peek) -> nn.Module:
-    """The teacher as the teacher stage will make it, but for what its weights would have to be fetched for."""
-    settings = config.teacher.model_copy(update={"pretrained": False})
+    """The teacher as the teacher stage will make it; but weights that are trained further need not be fetched."""
+    is_judged = config.teacher.recipe.epochs == 0
+    settings = config.teacher if is_judged else config.teacher.model_copy(update={"pretrained": False})
     whole = (0.0,) * seen.in_shape[0], (1.0,) * seen.in_shape[0]
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / PROGRAM.name
         if is_registered(settings):
             fetch(Path(), config.tracking.experiment, settings, program)
         return new_network(program, settings, seen.in_shape, len(seen.class_names), *whole)
+
+
+def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccuracy:
+    """How good a teacher that is not trained here is, on the first images of the rating part."""
+    num_images = min(NUM_JUDGED, max(MIN_JUDGED, JUDGED_MADDS // max(1, madds)))
+    part = peek_rating(config.data, derive_seed(config.seed, "data"), num_images)
+    if is_registered(config.teacher):  # it was made to take pixels
+        part = replace(part, mean=(0.0,) * len(part.mean), std=(1.0,) * len(part.std))
+    return TeacherAccuracy(accuracy(network, part), len(part), len(part.class_names))
 
 
 def _costs(
@@ -134,18 +165,20 @@ def _costs(
     return costs
 
 
-def _blocks(teacher: CutTeacher, space: SearchSpace, whole: Cost) -> tuple[BlockPlan, ...]:
+def _blocks(teacher: CutTeacher, space: SearchSpace, whole: SearchSpace, total: Cost) -> tuple[BlockPlan, ...]:
+    """The blocks of ``space``, which is ``whole`` without the dearer paths; ``total`` is the teacher's cost."""
     return tuple(
         BlockPlan(
             block_id=block.block_id,
             modules=block.spec.teacher_modules,
             in_shape=block.spec.in_shape,
             out_shape=block.spec.out_shape,
-            madds_share=count(piece, block.spec.in_shape).madds / whole.madds,
+            madds_share=count(piece, block.spec.in_shape).madds / total.madds,
             num_cells=len(block.cells),
             num_paths=block.num_paths,
+            num_dearer=all_paths.num_paths - block.num_paths,
         )
-        for block, piece in zip(space.blocks, teacher.blocks, strict=True)
+        for block, all_paths, piece in zip(space.blocks, whole.blocks, teacher.blocks, strict=True)
     )
 
 

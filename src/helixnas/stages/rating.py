@@ -1,5 +1,6 @@
 """rating: every path of a block, rated on the rating part."""
 
+import sys
 from functools import partial
 
 import pandas as pd
@@ -10,6 +11,7 @@ from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.data import normalize
 from helixnas.rating import rate
+from helixnas.search_space import trained
 from helixnas.stages.loading import aimed_batch, load_loss, load_part, load_space, load_supernet, load_teacher
 from helixnas.stages.setting import begin
 from helixnas.student import num_calibration_images
@@ -49,3 +51,4 @@ def run(config: RunConfig, block_id: int) -> None:
     frame = pd.DataFrame({"path": table.paths, "distill_loss": table.distill_loss})
     facts = {"space": space.digest, "num_images": table.num_images, "seed": table.seed}
     artifacts.save_table(setting.out / "rating.parquet", "rating", frame, facts)
+    print(f"block {block_id}: {trained(table, block)}", file=sys.stderr)

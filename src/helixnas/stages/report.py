@@ -1,5 +1,6 @@
 """report: the final figures on the test part, and the page that shows them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,27 +12,45 @@ from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.cost import count, machine, measure, runner
 from helixnas.fit import accuracy
-from helixnas.report import ReportData, write
+from helixnas.report import ReportData, rating_warnings, write
 from helixnas.search_space import Budget, Figure, Figures, figures_to_json
-from helixnas.stages.loading import load_costs, load_part, load_ratings, load_search_result, load_space, load_teacher
+from helixnas.stages.loading import (
+    load_costs,
+    load_layer_losses,
+    load_part,
+    load_ratings,
+    load_search_result,
+    load_space,
+    load_teacher,
+    load_teacher_accuracy,
+)
 from helixnas.stages.retrain import load_student
 from helixnas.stages.setting import Setting, begin, environment_facts
+from helixnas.teacher import idle_layers_warning
 
 
 def run(config: RunConfig) -> None:
     setting = begin("report", config, config.report.num_threads)
     space = load_space(setting.root, config)
     result = load_search_result(setting.root, space)
-    figures = _figures(setting, result.chosen.architecture.arch_id, result.budget)
+    ratings, layers = load_ratings(setting.root, space), load_layer_losses(setting.root)
+    teacher = load_teacher_accuracy(setting.root)
+    warnings = (teacher.warning, idle_layers_warning(layers), *rating_warnings(space, ratings))
+    figures = replace(
+        _figures(setting, result.chosen.architecture.arch_id, result.budget),
+        warnings=tuple(warning for warning in warnings if warning),
+    )
     artifacts.save_json(setting.out / "figures.json", "figures", figures_to_json(figures))
     data = ReportData(
         figures=figures,
         result=result,
         space=space,
-        ratings=load_ratings(setting.root, space),
+        ratings=ratings,
         costs=load_costs(setting.root, space, is_measured=bool(config.cost.latency.num_rounds)),
         curves=_curves(setting.root, len(space.blocks)),
         trials=pd.read_csv(setting.root / folder("search") / "trials.csv"),
+        teacher=teacher,
+        layers=layers,
         facts={**figures.machine, **environment_facts(), "seed": str(config.seed), "data": config.data.source},
     )
     write(setting.out / "report.html", data)

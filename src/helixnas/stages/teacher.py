@@ -1,5 +1,6 @@
-"""teacher: load or train the network, cut it into blocks, prove the cut, measure the features' variances."""
+"""teacher: load or train the network, cut it into blocks, prove the cut; measure its features, layers and accuracy."""
 
+import sys
 from dataclasses import asdict, replace
 
 from torch import nn
@@ -9,10 +10,22 @@ from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet, derive_seed
 from helixnas.fit import Checkpoint, Fit, accuracy, pinned, resolve_loaders
+from helixnas.search_space import TeacherAccuracy
 from helixnas.stages.loading import NUM_PROOF_IMAGES, load_part
 from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
 from helixnas.stages.setting import Curve, Setting, begin, clear
-from helixnas.teacher import CutTeacher, cut, feature_statistics, recut
+from helixnas.teacher import (
+    CutTeacher,
+    FeatureStatistics,
+    cut,
+    feature_statistics,
+    idle_layers_warning,
+    layer_losses,
+    recut,
+)
+
+NUM_LAYER_IMAGES = 256
+"""Of the train part, on which it is measured how much each layer matters."""
 
 
 def run(config: RunConfig) -> None:
@@ -27,7 +40,9 @@ def run(config: RunConfig) -> None:
     teacher = cut(network, asked_blocks(config.teacher), example)  # before training: a cut that fails, fails at once
     _train(setting, network, train)
     teacher = recut(network.cpu(), teacher.boundaries, teacher.specs, example)
-    _save(setting, teacher, train)
+    statistics = feature_statistics(teacher, train.normalized_batches())
+    _save(setting, teacher, statistics)
+    _judge(setting, teacher, statistics, train)
 
 
 def _train(setting: Setting, network: nn.Module, train: ImageSet) -> None:
@@ -44,8 +59,7 @@ def _train(setting: Setting, network: nn.Module, train: ImageSet) -> None:
     clear(resume)
 
 
-def _save(setting: Setting, teacher: CutTeacher, train: ImageSet) -> None:
-    statistics = feature_statistics(teacher, train.normalized_batches())
+def _save(setting: Setting, teacher: CutTeacher, statistics: list[FeatureStatistics]) -> None:
     specs = [
         replace(spec, is_nonnegative=float(block.minimum.min()) >= 0)
         for spec, block in zip(teacher.specs, statistics, strict=True)
@@ -62,3 +76,16 @@ def _save(setting: Setting, teacher: CutTeacher, train: ImageSet) -> None:
         "blocks": [asdict(spec) for spec in specs],
     }
     artifacts.save_json(setting.out / "cut.json", "cut", value)
+
+
+def _judge(setting: Setting, teacher: CutTeacher, statistics: list[FeatureStatistics], train: ImageSet) -> None:
+    """Tell and save how good the teacher is on the rating part, and which of its layers matter."""
+    rating = load_part(setting.root, "rating")
+    told = TeacherAccuracy(accuracy(teacher.network, rating), len(rating), len(rating.class_names))
+    some = train.first(min(NUM_LAYER_IMAGES, len(train)))
+    layers = layer_losses(teacher, [block.variance for block in statistics], some.normalized_batches())
+    artifacts.save_json(setting.out / "accuracy.json", "accuracy", asdict(told))
+    artifacts.save_json(setting.out / "layers.json", "layers", [asdict(layer) for layer in layers])
+    for line in (str(told), told.warning, idle_layers_warning(layers)):
+        if line:
+            print(line, file=sys.stderr)

@@ -4,7 +4,7 @@ from helixnas.student.adapter import has_tail, new_tail
 from helixnas.student.depthwise import quicken
 from helixnas.student.network import Deployed, StudentNetwork, assemble, reset
 from helixnas.student.ops import build_operation
-from helixnas.student.own import operation, register_own
+from helixnas.student.own import is_own, operation, register_own
 from helixnas.student.recalibrate import measuring, num_calibration_images, recalibrate
 from helixnas.student.supernet import BlockSupernet, borrowed, new_operation
 
@@ -16,6 +16,7 @@ __all__ = [
     "borrowed",
     "build_operation",
     "has_tail",
+    "is_own",
     "measuring",
     "new_operation",
     "new_tail",

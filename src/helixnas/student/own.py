@@ -7,7 +7,7 @@ from torch import nn
 
 from helixnas.errors import ConfigError
 from helixnas.own import load_own
-from helixnas.search_space import LayerSpec, own
+from helixnas.search_space import Candidate, LayerSpec, own
 
 Operation = Callable[[LayerSpec], nn.Module]
 
@@ -32,6 +32,11 @@ def register_own(operations: Sequence[str], token_operations: Sequence[str]) -> 
             if not hasattr(function, _IS_OPERATION):
                 raise ConfigError(f"{name} must be decorated with @helixnas.student.operation, but is not.")
             OWN[own(name).kind] = function
+
+
+def is_own(candidate: Candidate) -> bool:
+    """Whether the candidate is an operation of the user's own."""
+    return candidate.kind in OWN
 
 
 def build_own(function: Operation, layer: LayerSpec) -> nn.Module:

@@ -11,6 +11,7 @@ from helixnas.teacher.features import (
     cut_features,
     feature_statistics,
 )
+from helixnas.teacher.layers import idle_layers_warning, layer_losses
 from helixnas.teacher.load import check, create
 from helixnas.teacher.loss import DistillLoss
 from helixnas.teacher.measure import counting
@@ -35,6 +36,8 @@ __all__ = [
     "cut_features",
     "feature_bytes",
     "feature_statistics",
+    "idle_layers_warning",
+    "layer_losses",
     "load_program",
     "load_weights",
     "prove",

@@ -13,6 +13,7 @@ from helixnas.teacher import by_export, by_fx, by_hooks
 from helixnas.teacher.boundaries import Boundaries
 from helixnas.teacher.inside import Inside, look_inside
 from helixnas.teacher.layout import MAP, layout_of
+from helixnas.teacher.measure import counting
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +93,19 @@ def _specs(
         layout = _layout(y, example, inside, in_layout, block_id)
         other = None if in_layout == layout else in_layout
         shapes = tuple(x.shape[1:]), tuple(y.shape[1:])
-        specs.append(BlockSpec(block_id, *shapes, layout, names, droppable=inside.droppable, in_layout=other))
+        with counting() as counter:
+            block(x[:1])
+        spec = BlockSpec(
+            block_id,
+            *shapes,
+            layout,
+            names,
+            droppable=inside.droppable,
+            in_layout=other,
+            madds=counter.madds,
+            num_params=sum(parameter.numel() for parameter in block.parameters()),
+        )
+        specs.append(spec)
         x, in_layout = y, layout
     return tuple(specs)
 
