@@ -13,7 +13,7 @@ from helixnas.search_space.codec import (
     search_result_from_json,
     search_result_to_json,
 )
-from helixnas.search_space.figures import Figure, Figures
+from helixnas.search_space.figures import Comparison, Figure, Figures
 from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchResult
 from helixnas.search_space.target import TargetShape, keeps_interface, target_shape
 
@@ -28,6 +28,7 @@ __all__ = [
     "Candidate",
     "Cell",
     "Choice",
+    "Comparison",
     "Cost",
     "CostTable",
     "Figure",
