@@ -102,6 +102,6 @@ def below_warning(figures: Figures) -> str | None:
         return None
     return (
         f"The search has not paid: {best.figure.name} reaches {percent(best.figure.top1_acc, 2)}, the chosen student "
-        f"{percent(figures.student.top1_acc, 2)}. Lower search.budget, where leaving layers out costs more, or raise "
-        "distill.epochs."
+        f"{percent(figures.student.top1_acc, 2)}. At a lower search.budget leaving layers out costs more; or train the "
+        "supernets longer, by the section distill."
     )
