@@ -21,6 +21,7 @@ FIRST_S = {
     "cost": 6.0,
     "search": 9.0,
     "retrain": 23.0,
+    "compare": 60.0,
     "report": 3.0,
     "publish": 6.0,
 }

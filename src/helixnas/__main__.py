@@ -102,6 +102,15 @@ def retrain() -> None:
 
 
 @app.command(rich_help_panel=STAGES)
+def compare() -> None:
+    """Train the obvious alternatives alike: the teacher with layers left out, at the same cost."""
+    config = _config()
+    from helixnas.stages import compare as stage
+
+    stage.run(config)
+
+
+@app.command(rich_help_panel=STAGES)
 def report() -> None:
     """Take the final figures on the test part and write the report."""
     config = _config()

@@ -24,7 +24,7 @@ ADDRESS = "HELIXNAS_FORKSERVER"
 """The environment's name for the socket; empty or unset, every stage is a process from scratch."""
 
 _PRELOADED = ("torch", "torchvision", "timm", "pandas", "pyarrow.parquet")
-_STAGES = ("data", "teacher", "distill", "rating", "cost", "search", "retrain", "report")
+_STAGES = ("data", "teacher", "distill", "rating", "cost", "search", "retrain", "compare", "report")
 _STALE = b"stale"
 _KILLED = 137
 

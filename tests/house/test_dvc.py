@@ -105,6 +105,7 @@ UNUSED = {
     "teacher": {"num_loaders"},
     "distill": {"num_loaders", "teacher.features", "distill.groups"},
     "retrain": {"num_loaders"},
+    "compare": {"num_loaders"},
 }
 """What `begin` reads for every stage, but these make nothing of; and what changes a stage's speed alone."""
 

@@ -17,6 +17,7 @@ TRACES = {
     "rating@1": ".cache/progress/rating@1.json",
     "search": ".cache/search/*.journal",
     "retrain": ".cache/resume/retrain-*/checkpoint.pt",
+    "compare": ".cache/resume/compare-*/checkpoint.pt",
 }
 """What each stage writes while it works, in the middle of its work."""
 

@@ -58,7 +58,14 @@ def test_a_budget_that_can_be_met_is_no_fault(made: Plan) -> None:
 def test_every_stage_has_its_time_memory_and_disk(made: Plan) -> None:
     stages = ["data", "teacher"]
     stages += [f"{name}@{block_id}" for name in ("distill", "rating") for block_id in range(3)]
-    assert [workload.stage for workload in made.workloads] == [*stages, "cost", "search", "retrain", "report"]
+    assert [workload.stage for workload in made.workloads] == [
+        *stages,
+        "cost",
+        "search",
+        "retrain",
+        "compare",
+        "report",
+    ]
     assert all(workload.time_s > 0 and workload.memory_bytes > 2**28 for workload in made.workloads)
     assert made.workloads[0].disk_bytes == 1797 * 16 * 16
 
@@ -74,6 +81,16 @@ def test_the_first_block_of_a_group_bears_its_groups_time(config: RunConfig, mad
     times, times_alone = ({w.stage: w.time_s for w in each.workloads} for each in (made, plan(alone)))
     assert times["distill@2"] == START_S < times_alone["distill@2"]
     assert times["distill@0"] > START_S
+
+
+def test_comparing_takes_the_time_of_each_student_that_it_trains(config: RunConfig, made: Plan) -> None:
+    def compare_s(**changed: object) -> float:
+        other = config.model_copy(update={"compare": config.compare.model_copy(update=changed)})
+        return {w.stage: w.time_s for w in plan(other).workloads}["compare"]
+
+    times = {workload.stage: workload.time_s for workload in made.workloads}
+    assert compare_s(enabled=False) == START_S < times["compare"]
+    assert compare_s(random=20) > 5 * times["compare"]
 
 
 def test_every_operation_of_the_tree_is_counted_once() -> None:

@@ -185,6 +185,13 @@ class Retrain(Section):
     recipe: Recipe
 
 
+class Compare(Section):
+    enabled: bool
+    num_retrained: CountOrNone
+    random: CountOrNone
+    num_threads: Count
+
+
 class Report(Section):
     num_latency_rounds: Count
     num_threads: Count
@@ -214,6 +221,7 @@ class RunConfig(Section):
     cost: CostSection
     search: Search
     retrain: Retrain
+    compare: Compare
     report: Report
     tracking: Tracking
     flow: Flow

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helixnas.config.schema import Distill
 from helixnas.data import derive_seed
@@ -138,7 +138,7 @@ class Distillation:
 
 def _parameter_groups(supernet: BlockSupernet, block: BlockSpace, lr: float) -> list[dict[str, Any]]:
     """The fresh candidates and adapters at ``lr``, and what is left of the teacher's own layers at a share of it."""
-    fresh, inherited = list(supernet.adapters.parameters()), []
+    fresh, inherited = list(supernet.adapters.parameters()), list[nn.Parameter]()
     for index in trainable_cells(block):
         members = inherited if block.cells[index].is_of_teacher else fresh
         members.extend(supernet.cells[index].parameters())

@@ -9,6 +9,7 @@ from string import Template
 import pandas as pd
 
 from helixnas.artifacts import save_text
+from helixnas.report.beside import beside_html
 from helixnas.report.blocks import chosen_blocks
 from helixnas.report.draw import draw
 from helixnas.report.summary import (
@@ -78,6 +79,7 @@ def _sections(data: ReportData) -> dict[str, str]:
         "warnings": warnings_html(figures),
         "figures": figures_table(figures),
         "decision": decision_list(figures, result, data.space),
+        "beside": beside_html(figures),
         "frontier": frontier_chart(result, figures.teacher.cost),
         "trials": trials_chart(data.trials),
         "ratings": rating_charts(blocks, data.ratings),

@@ -1,9 +1,12 @@
 """The final figures on the terminal."""
 
+from dataclasses import replace
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from helixnas.report.beside import below_warning
 from helixnas.report.wording import percent, points, retraining_warning, share_of
 from helixnas.search_space import COST_NAMES, Figure, Figures, quantity
 
@@ -14,13 +17,14 @@ def print_figures(figures: Figures, console: Console) -> None:
     table.add_column("", overflow="fold")
     for title in ("top-1 (test)", *COST_NAMES):
         table.add_column(title, justify="right", no_wrap=True)
-    for figure in figures.rows:
+    best = figures.best_obvious
+    beside = () if best is None else (replace(best.figure, name="best obvious way"),)
+    for figure in (*figures.rows, *beside):
         costs = [_cost(name, figure, figures.teacher) for name in COST_NAMES]
         table.add_row(Text(figure.name), _accuracy(figure, figures.teacher), *costs)
     console.print(table)
-    for warning in (retraining_warning(figures), *figures.warnings):
-        if warning is not None:
-            console.print(Text(f"\n{warning}", style="yellow"))
+    for warning in filter(None, (retraining_warning(figures), below_warning(figures), *figures.warnings)):
+        console.print(Text(f"\n{warning}", style="yellow"))
 
 
 def _accuracy(figure: Figure, teacher: Figure) -> Text:

@@ -13,7 +13,7 @@ from helixnas.search_space.codec import (
     search_result_from_json,
     search_result_to_json,
 )
-from helixnas.search_space.figures import Figure, Figures, LayerLoss, TeacherAccuracy, wilson_interval
+from helixnas.search_space.figures import Comparison, Figure, Figures, LayerLoss, TeacherAccuracy, wilson_interval
 from helixnas.search_space.tables import (
     Choice,
     CostTable,
@@ -37,6 +37,7 @@ __all__ = [
     "Candidate",
     "Cell",
     "Choice",
+    "Comparison",
     "Cost",
     "CostTable",
     "Figure",

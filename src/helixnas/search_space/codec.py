@@ -9,7 +9,7 @@ from typing import Any
 
 from helixnas.search_space.block import SearchSpace
 from helixnas.search_space.budget import Budget, Cost
-from helixnas.search_space.figures import Figure, Figures
+from helixnas.search_space.figures import Comparison, Figure, Figures
 from helixnas.search_space.tables import Choice, SearchResult
 
 Json = Mapping[str, Any]
@@ -23,7 +23,9 @@ def figures_to_json(figures: Figures) -> dict[str, Any]:
 def figures_from_json(value: Json) -> Figures:
     """The figures that ``figures_to_json`` wrote."""
     rows = {name: _figure(value[name]) for name in ("teacher", "student_before", "student")}
-    return Figures(**{**value, **rows, "budget": Budget(**value["budget"]), "warnings": tuple(value["warnings"])})
+    compared = tuple(Comparison(**{**each, "figure": _figure(each["figure"])}) for each in value["comparisons"])
+    rest = {"budget": Budget(**value["budget"]), "warnings": tuple(value["warnings"]), "comparisons": compared}
+    return Figures(**{**value, **rows, **rest})
 
 
 def _figure(value: Json) -> Figure:

@@ -113,7 +113,8 @@ class _Work:
         num_bytes = feature_bytes(self._teacher.specs, self._batches.num_views)
         root = setting.root / FEATURES
         if may_cache(settings, self._config.augment, num_bytes, root):
-            digest = hashlib.sha256(f"{source.digest(setting.root / 'examples', setting.root / 'own')}:{setting.device.type}".encode())
+            code = source.digest(setting.root / "examples", setting.root / "own")
+            digest = hashlib.sha256(f"{code}:{setting.device.type}".encode())
             for path in (TRAIN, TEACHER, CUT):
                 digest.update((setting.root / path).read_bytes())
             self._batches.fill(root, digest.hexdigest()[:16])

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from helixnas.compare import obvious_ways
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
 from helixnas.data import Peek, derive_seed, peek, peek_rating
@@ -104,7 +105,8 @@ def plan(config: RunConfig) -> Plan:
     impossible = _impossible(space, tables, costs["fixed"], budget, config.search.time_limit_s)
     sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
     reach = _reach(costs, budget)
-    likely = Likely(extreme(space, tables, "madds", largest=True), _budget_share(reach))
+    num_obvious = len(obvious_ways(space, tables, costs["fixed"], replace(budget, latency_ms=None)))
+    likely = Likely(extreme(space, tables, "madds", largest=True), _budget_share(reach), num_obvious)
     return Plan(
         blocks=_blocks(teacher, space, whole_space(teacher.specs, config), costs["teacher"]),
         num_architectures=space.num_architectures,

@@ -1,19 +1,31 @@
 """report: the final figures on the test part, and the page that shows them."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
+from helixnas.compare import Rival, excess, mcnemar
 from helixnas.config import RunConfig
 from helixnas.cost import count, machine, measure, runner
-from helixnas.fit import accuracy
+from helixnas.data import ImageSet
+from helixnas.fit import predict
 from helixnas.report import ReportData, rating_warnings, write
-from helixnas.search_space import Budget, Figure, Figures, figures_to_json
+from helixnas.search_space import (
+    Budget,
+    Comparison,
+    Figure,
+    Figures,
+    SearchResult,
+    SearchSpace,
+    figures_to_json,
+)
+from helixnas.stages.compare import load_rival, load_rivals
 from helixnas.stages.loading import (
     load_costs,
     load_layer_losses,
@@ -33,14 +45,19 @@ def run(config: RunConfig) -> None:
     setting = begin("report", config, config.report.num_threads)
     space = load_space(setting.root, config)
     result = load_search_result(setting.root, space)
-    ratings, layers = load_ratings(setting.root, space), load_layer_losses(setting.root)
+    ratings, layers, rivals = (
+        load_ratings(setting.root, space),
+        load_layer_losses(setting.root),
+        load_rivals(setting.root),
+    )
     teacher = load_teacher_accuracy(setting.root)
     warnings = (teacher.warning, idle_layers_warning(layers), *rating_warnings(space, ratings))
     figures = replace(
-        _figures(setting, result.chosen.architecture.arch_id, result.budget),
+        _figures(setting, space, result, [rival for rival in rivals if rival.has_weights]),
         warnings=tuple(warning for warning in warnings if warning),
     )
     artifacts.save_json(setting.out / "figures.json", "figures", figures_to_json(figures))
+    facts = {**figures.machine, **environment_facts(), "seed": str(config.seed), "data": config.data.source}
     data = ReportData(
         figures=figures,
         result=result,
@@ -51,28 +68,85 @@ def run(config: RunConfig) -> None:
         trials=pd.read_csv(setting.root / folder("search") / "trials.csv"),
         teacher=teacher,
         layers=layers,
-        facts={**figures.machine, **environment_facts(), "seed": str(config.seed), "data": config.data.source},
+        facts=facts | {"obvious ways": _counted_ways(rivals)},
     )
     write(setting.out / "report.html", data)
 
 
-def _figures(setting: Setting, arch_id: str, budget: Budget) -> Figures:
+def _figures(setting: Setting, space: SearchSpace, result: SearchResult, rivals: Sequence[Rival]) -> Figures:
     config, root = setting.config, setting.root
     test = load_part(root, "test")
     teacher = load_teacher(root, config, torch.device("cpu"))
-    networks: dict[str, nn.Module] = {
-        "teacher": teacher.network,
-        "student before retraining": load_student(root, config, teacher, "initial"),
-        "student": load_student(root, config, teacher, "student"),
-    }
-    latencies = _latencies(setting, list(networks.values()), test.in_shape)
-    rows = []
-    for (name, network), latency_ms in zip(networks.items(), latencies, strict=True):
-        counted = count(network.cpu(), test.in_shape)
-        cost = type(counted)(counted.madds, counted.num_params, latency_ms)
-        rows.append(Figure(name, accuracy(network, test), cost))
-    teacher_row, before, after = rows
-    return Figures(arch_id, teacher_row, before, after, budget, len(test), machine(setting.device))
+    networks: list[tuple[str, nn.Module]] = [
+        ("teacher", teacher.network),
+        ("student before retraining", load_student(root, config, teacher, "initial")),
+        ("student", load_student(root, config, teacher, "student")),
+    ]
+    networks += [(r.name, load_rival(root, space, teacher, r, "student")) for r in rivals if not r.is_chosen]
+    whole, before, student, *others = _tested(setting, networks, test)
+    retrained, comparisons = iter(others), []
+    for rival in rivals:
+        untrained = _is_right(load_rival(root, space, teacher, rival, "initial").to(setting.device), test)
+        other = student if rival.is_chosen else next(retrained)
+        comparisons.append(_comparison(rival, untrained, student, other, result.budget))
+    return Figures(
+        arch_id=result.chosen.architecture.arch_id,
+        teacher=whole.figure,
+        student_before=before.figure,
+        student=student.figure,
+        budget=result.budget,
+        num_test_images=len(test),
+        machine=machine(setting.device),
+        comparisons=tuple(comparisons),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tested:
+    """A network's figure, and of each test image whether the network is right, bool [N]."""
+
+    figure: Figure
+    is_right: Tensor
+
+
+def _tested(setting: Setting, networks: Sequence[tuple[str, nn.Module]], test: ImageSet) -> list[_Tested]:
+    latencies = _latencies(setting, [network for _, network in networks], test.in_shape)
+    tested = []
+    for (name, network), latency_ms in zip(networks, latencies, strict=True):
+        is_right = _is_right(network, test)
+        cost = replace(count(network.cpu(), test.in_shape), latency_ms=latency_ms)
+        tested.append(_Tested(Figure(name, _share(is_right), cost), is_right))
+    return tested
+
+
+def _is_right(network: nn.Module, test: ImageSet) -> Tensor:
+    return predict(network, test).argmax(dim=1) == test.labels
+
+
+def _share(is_right: Tensor) -> float:
+    return float(is_right.double().mean())
+
+
+def _comparison(rival: Rival, untrained: Tensor, student: _Tested, other: _Tested, budget: Budget) -> Comparison:
+    num_student_only = int((student.is_right & ~other.is_right).sum())
+    num_other_only = int((other.is_right & ~student.is_right).sum())
+    return Comparison(
+        kind=rival.kind,
+        arch_id=rival.arch_id,
+        figure=replace(other.figure, name=rival.name),
+        untrained_acc=_share(untrained),
+        is_chosen=rival.is_chosen,
+        excess=excess(rival.cost, budget),
+        num_student_only=num_student_only,
+        num_other_only=num_other_only,
+        p_value=mcnemar(num_student_only, num_other_only),
+    )
+
+
+def _counted_ways(rivals: Sequence[Rival]) -> str:
+    ways = [rival for rival in rivals if rival.kind == "obvious"]
+    num_trained = sum(way.after is not None for way in ways)
+    return f"{len(ways)} were measured untrained on the rating part, the best {num_trained} of them were retrained"
 
 
 def _latencies(setting: Setting, networks: list[nn.Module], in_shape: tuple[int, ...]) -> list[float]:

@@ -53,10 +53,14 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Likely:
-    """The student that a run may well end with, as large as the budget lets it: ``share`` (0 to 1) of ``largest``."""
+    """The student that a run may well end with, as large as the budget lets it: ``share`` (0 to 1) of ``largest``.
+
+    ``num_obvious`` ways to leave layers out are as large.
+    """
 
     largest: Architecture
     share: float
+    num_obvious: int
 
 
 def workloads(
@@ -73,6 +77,7 @@ def workloads(
         estimate.cost(blocks),
         estimate.search(),
         estimate.retrain(),
+        estimate.compare(),
         Workload("report", 2 * START_S, BASE_BYTES, 5 * 10**6),
     ]
 
@@ -160,26 +165,42 @@ class _Estimate:
 
     def search(self) -> Workload:
         config = self._config
-        num_calibration = num_calibration_images(
-            config.rating.num_calibration_images, self._sizes.num_train, self._teacher.specs
-        )
-        num_images = num_calibration + self._sizes.num_rating
+        num_images = self._num_calibration() + self._sizes.num_rating
         time_s = 2 * START_S + self._num_trials * num_images * self._student_s()
         weights = sum(_num_bytes(supernet) for supernet in self.supernets)
         return Workload("search", time_s, BASE_BYTES + 2 * weights + self._data_bytes(), 10**5)
 
     def retrain(self) -> Workload:
-        recipe = self._config.retrain.recipe
-        steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
-        with _threads(self._config.retrain.num_threads):
-            step_s = recipe.batch_size * (3 * self._student_s() + _seconds(self._run_teacher) / len(self._probe))
         network = self._student()
         return Workload(
             "retrain",
-            2 * START_S + steps * step_s,
+            2 * START_S + self._retrain_s(self._config.retrain.num_threads),
             BASE_BYTES + 6 * _num_bytes(network) + self._data_bytes(),
             2 * _num_bytes(network),
         )
+
+    def compare(self) -> Workload:
+        """All obvious ways measured, and the best of them retrained one after another."""
+        settings, num_obvious = self._config.compare, self._likely.num_obvious
+        if not settings.enabled:
+            return Workload("compare", START_S, BASE_BYTES, 100)
+        num_measured = num_obvious + settings.random
+        num_trained = min(settings.num_retrained, num_obvious) + settings.random
+        num_images = self._num_calibration() + self._sizes.num_rating
+        time_s = 2 * START_S + num_measured * num_images * self._student_s()
+        time_s += num_trained * self._retrain_s(settings.num_threads)
+        weights = _num_bytes(self._student())
+        held = sum(map(_num_bytes, self.supernets)) * (2 if settings.random else 1)
+        memory = BASE_BYTES + 6 * weights + held + self._data_bytes()
+        return Workload("compare", time_s, memory, 2 * num_trained * weights)
+
+    def _retrain_s(self, num_threads: int) -> float:
+        """The training of one student."""
+        recipe = self._config.retrain.recipe
+        steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
+        with _threads(num_threads):
+            step_s = recipe.batch_size * (3 * self._student_s() + _seconds(self._run_teacher) / len(self._probe))
+        return steps * step_s
 
     def _training(
         self, stage: str, network: nn.Module, step_s: float, saved: int, steps: int, batch_size: int
@@ -209,6 +230,11 @@ class _Estimate:
     def _run_teacher(self) -> Tensor:
         logits: Tensor = self._teacher.network(self._probe)
         return logits
+
+    def _num_calibration(self) -> int:
+        """The images on which a whole student's BatchNorm statistics are measured."""
+        asked = self._config.rating.num_calibration_images
+        return num_calibration_images(asked, self._sizes.num_train, self._teacher.specs)
 
     def _data_bytes(self) -> int:
         return (self._sizes.num_train + self._sizes.num_rating) * self._sizes.bytes_per_image

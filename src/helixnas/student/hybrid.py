@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from helixnas.search_space import LayerSpec
+from helixnas.student.residual import start_at_zero
 
 EXPANSION = 4
 HEAD_WIDTH = 64
@@ -32,7 +33,7 @@ class HybridLayer(nn.Module):
         self.widen = nn.Sequential(nn.Conv2d(inner, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
         self.has_shortcut = stride == 1 and in_width == layer.out_width
         self.shortcut = nn.Sequential() if self.has_shortcut else _shortcut(in_width, layer.out_width, stride)
-        nn.init.zeros_(self.widen[1].weight)  # the layer starts as its shortcut alone
+        start_at_zero(self.widen[1])  # the layer starts as its shortcut alone
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""

@@ -10,6 +10,7 @@ from helixnas.search_space import Candidate, LayerSpec
 from helixnas.student.depthwise import quicken
 from helixnas.student.hybrid import HybridLayer
 from helixnas.student.own import OWN, build_own
+from helixnas.student.residual import start_at_zero
 from helixnas.student.size import size_layer, slimmable_layer
 from helixnas.student.tokens import TransformerLayer
 
@@ -47,7 +48,7 @@ class MBConv(nn.Module):
         self.project = nn.Sequential(nn.Conv2d(hidden, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
         self.has_shortcut = layer.stride == 1 and layer.in_width == layer.out_width
         if self.has_shortcut:
-            nn.init.zeros_(self.project[1].weight)
+            start_at_zero(self.project[1])
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
@@ -85,7 +86,7 @@ class Bottleneck(nn.Module):
         self.widen = nn.Sequential(nn.Conv2d(inner, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
         self.has_shortcut = layer.stride == 1 and layer.in_width == layer.out_width
         if self.has_shortcut:
-            nn.init.zeros_(self.widen[1].weight)
+            start_at_zero(self.widen[1])
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from helixnas.search_space import LayerSpec
+from helixnas.student.residual import start_at_zero
 
 HEAD_WIDTH = 32
 
@@ -27,8 +28,7 @@ class TransformerLayer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.has_shortcut = layer.in_width == width
         for last in (self.project, self.mlp[2]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            start_at_zero(last)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, L, in_width] to [N, L, out_width]."""

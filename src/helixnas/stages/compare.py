@@ -1,0 +1,168 @@
+"""compare: the obvious ways to leave layers out, untrained and retrained exactly as the chosen student is.
+
+All is measured on the rating part. The weights are kept for the report, which alone reads the test part.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from torch import nn
+
+from helixnas import artifacts
+from helixnas.artifacts import folder
+from helixnas.compare import Rival, obvious_ways, random_rivals, reach, rival_from_json
+from helixnas.config import RunConfig
+from helixnas.data import derive_seed
+from helixnas.fit import Checkpoint, pinned, resolve_loaders
+from helixnas.progress import Progress, forget
+from helixnas.retrain import retrain
+from helixnas.search_space import Budget, SearchSpace
+from helixnas.stages.loading import (
+    load_calibration,
+    load_chosen,
+    load_costs,
+    load_outer_costs,
+    load_part,
+    load_space,
+    load_supernet,
+    load_teacher,
+)
+from helixnas.stages.setting import Setting, begin, clear
+from helixnas.student import BlockSupernet, StudentNetwork, assemble, recalibrate, reset
+from helixnas.teacher import CutTeacher
+
+RESULTS = folder("compare") / "results.json"
+
+
+def run(config: RunConfig) -> None:
+    setting = begin("compare", config, config.compare.num_threads)
+    compared, resumes = _compared(setting) if config.compare.enabled else ([], [])
+    artifacts.save_json(setting.root / RESULTS, "compare", [asdict(rival) for rival in compared])
+    for resume in resumes:
+        clear(resume)
+
+
+def load_rivals(root: Path) -> tuple[Rival, ...]:
+    """What the compare stage found, the obvious ways first; empty where it is switched off."""
+    return tuple(map(rival_from_json, artifacts.load_json(root / RESULTS, "compare")))
+
+
+def load_rival(root: Path, space: SearchSpace, teacher: CutTeacher, rival: Rival, weights: str) -> StudentNetwork:
+    """A rival retrained (``weights`` "student"), or as it was before ("initial"), in eval mode on the CPU."""
+    blank = [BlockSupernet(block, part) for block, part in zip(space.blocks, teacher.blocks, strict=True)]
+    network = assemble(teacher.stem, blank, teacher.head, space.parse(rival.arch_id))
+    tensors, _ = artifacts.load_tensors(root / folder("compare") / rival.key / f"{weights}.safetensors", "student")
+    network.load_state_dict(tensors)
+    return network.requires_grad_(False).eval()
+
+
+def _compared(setting: Setting) -> tuple[list[Rival], list[Path]]:
+    """All rivals with what they reach, and the folders of half-done work, to be cleared once the result is saved."""
+    config, root = setting.config, setting.root
+    space = load_space(root, config)
+    is_timed = config.search.budget.latency_ms is not None  # else times must not decide: they do not reproduce
+    costs = load_costs(root, space, is_measured=is_timed)
+    fixed, teacher_cost = load_outer_costs(root, is_measured=is_timed)
+    budget = Budget.resolve(config.search.budget.model_dump(), teacher_cost)
+    chosen = load_chosen(root, space).arch_id
+    ways = obvious_ways(space, costs, fixed, budget)
+    asked, seed = config.compare.random, derive_seed(setting.seed, "random")
+    drawn = random_rivals(space, costs, fixed, budget, asked, seed)
+    if len(drawn) < asked:
+        print(f"Only {len(drawn)} of {asked} random architectures were found close under the budget.", file=sys.stderr)
+    rivals = [replace(rival, is_chosen=rival.arch_id == chosen) for rival in (*ways, *drawn)]
+    if not rivals:
+        return [], []
+    trainer = _Trainer(setting, space)
+    rivals = [replace(rival, before=reach(trainer.initial(rival), trainer.rating)) for rival in rivals]
+    to_train = _to_train(rivals, config.compare.num_retrained)
+    for rival in rivals:
+        if rival.is_chosen:  # its retrained weights are the chosen student's
+            trainer.save(rival, "initial", trainer.initial(rival))
+    trained: dict[str, Rival] = {}
+    resumes = []
+    for index, rival in enumerate(to_train):
+        student, resume = trainer.train(rival, _part_of(setting.progress, index, len(to_train)))
+        trained[rival.key] = replace(rival, after=reach(student, trainer.rating))
+        resumes.append(resume)
+    return [trained.get(rival.key, rival) for rival in rivals], resumes
+
+
+def _to_train(rivals: Sequence[Rival], num_obvious: int) -> list[Rival]:
+    """The obvious ways with the lowest loss on the rating part, and all random ones; never the chosen architecture."""
+    others = [rival for rival in rivals if not rival.is_chosen]
+    obvious = [rival for rival in others if rival.kind == "obvious"]
+    best = sorted(obvious, key=lambda rival: rival.before.val_loss if rival.before else 0.0)[:num_obvious]
+    return [*best, *(rival for rival in others if rival.kind == "random")]
+
+
+def _part_of(progress: Progress, index: int, num_parts: int) -> Progress:
+    """The progress of one of several works of the same size, told as progress of them all."""
+    return lambda done, total: progress(index * total + done, num_parts * total)
+
+
+class _Trainer:
+    """Assembles rivals and trains them as the retrain stage does the chosen student."""
+
+    def __init__(self, setting: Setting, space: SearchSpace) -> None:
+        config, root = setting.config, setting.root
+        self._setting, self._space = setting, space
+        self._teacher = load_teacher(root, config, setting.device)
+        self._train, self.rating = load_part(root, "train"), load_part(root, "rating")
+        calibration = load_calibration(root, config, space)
+        self._calibration = [images.to(setting.device) for images in calibration.normalized_batches()]
+        pairs = list(zip(space.blocks, self._teacher.blocks, strict=True))
+        self._fresh = [BlockSupernet(block, piece).to(setting.device) for block, piece in pairs]
+        self._distilled = (
+            [load_supernet(root, space, self._teacher, block.block_id).to(setting.device) for block in space.blocks]
+            if config.compare.random
+            else []
+        )
+        self._seed = derive_seed(config.seed, "retrain")  # the chosen student's: the same batches in the same order
+
+    def initial(self, rival: Rival) -> StudentNetwork:
+        """The rival untrained: of the teacher's weights as they are, or distilled if it is random; recalibrated."""
+        supernets = self._distilled if rival.kind == "random" else self._fresh
+        with pinned(derive_seed(self._seed, "init")):
+            student = assemble(self._teacher.stem, supernets, self._teacher.head, self._space.parse(rival.arch_id))
+        recalibrate(student, self._calibration)
+        return student
+
+    def save(self, rival: Rival, weights: str, network: nn.Module) -> Path:
+        path = self._setting.out / rival.key / f"{weights}.safetensors"
+        artifacts.save_tensors(path, "student", network.state_dict(), {"arch_id": rival.arch_id})
+        return path
+
+    def train(self, rival: Rival, progress: Progress) -> tuple[StudentNetwork, Path]:
+        """The rival retrained, its weights before and after saved, and the folder of what is half done.
+
+        That folder stays until the whole stage is done: DVC removes a killed stage's outputs, and then what was
+        trained is taken from there.
+        """
+        setting, config = self._setting, self._setting.config
+        student = self.initial(rival)
+        initial = self.save(rival, "initial", student)
+        if config.retrain.init == "scratch":
+            with pinned(derive_seed(self._seed, "init")):
+                reset(student)
+            recalibrate(student, self._calibration)
+        inputs = [setting.root / folder("teacher") / "teacher.safetensors"]
+        inputs += [setting.root / folder("data") / "train.safetensors", initial]
+        resume = setting.resume_folder(["data", "teacher", "search_space", "retrain"], inputs)
+        retrain(
+            student.requires_grad_(True),
+            self._teacher.network,
+            self._train,
+            self.rating,
+            config.retrain,
+            self._seed,
+            setting.device,
+            Checkpoint(resume / "checkpoint.pt"),
+            forget,
+            progress,
+            resolve_loaders(config.num_loaders, setting.device),
+        )
+        self.save(rival, "student", student)
+        return student, resume
