@@ -164,7 +164,6 @@ class _Estimate:
         return Workload("cost", time_s, BASE_BYTES + weights, sum(block.num_paths for block, _ in blocks) * 64)
 
     def search(self) -> Workload:
-        config = self._config
         num_images = self._num_calibration() + self._sizes.num_rating
         time_s = 2 * START_S + self._num_trials * num_images * self._student_s()
         weights = sum(_num_bytes(supernet) for supernet in self.supernets)
