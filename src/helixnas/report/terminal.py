@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from helixnas.report.wording import percent, points, retraining_warning, share_of
+from helixnas.report.wording import percent, points, share_of
 from helixnas.search_space import COST_NAMES, Figure, Figures, quantity
 
 
@@ -18,9 +18,8 @@ def print_figures(figures: Figures, console: Console) -> None:
         costs = [_cost(name, figure, figures.teacher) for name in COST_NAMES]
         table.add_row(Text(figure.name), _accuracy(figure, figures.teacher), *costs)
     console.print(table)
-    warning = retraining_warning(figures)
-    if warning is not None:
-        console.print(Text(f"\n{warning}", style="yellow"))
+    if figures.retraining.warning:
+        console.print(Text(f"\n{figures.retraining.warning}", style="yellow"))
 
 
 def _accuracy(figure: Figure, teacher: Figure) -> Text:

@@ -61,17 +61,6 @@ def loss_sentence(figures: Figures) -> str:
     )
 
 
-def retraining_warning(figures: Figures) -> str | None:
-    """What to do where retraining made the student worse; None where it did not."""
-    before, after = figures.student_before.top1_acc, figures.student.top1_acc
-    if after >= before:
-        return None
-    return (
-        f"Retraining made the student worse: {percent(before, 2)} before, {percent(after, 2)} after. "
-        "Raise retrain.recipe.epochs, or lower retrain.recipe.lr."
-    )
-
-
 def _be(count: int) -> str:
     return "is" if count == 1 else "are"
 

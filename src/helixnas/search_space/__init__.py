@@ -13,8 +13,8 @@ from helixnas.search_space.codec import (
     search_result_from_json,
     search_result_to_json,
 )
-from helixnas.search_space.figures import Figure, Figures
-from helixnas.search_space.tables import Choice, CostTable, RatingTable, SearchResult
+from helixnas.search_space.figures import Figure, Figures, Retraining
+from helixnas.search_space.tables import Choice, CostTable, Lead, RatingTable, SearchResult
 from helixnas.search_space.target import TargetShape, keeps_interface, target_shape
 
 __all__ = [
@@ -33,8 +33,10 @@ __all__ = [
     "Figure",
     "Figures",
     "LayerSpec",
+    "Lead",
     "Path",
     "RatingTable",
+    "Retraining",
     "SearchResult",
     "SearchSpace",
     "TargetShape",

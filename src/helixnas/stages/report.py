@@ -14,7 +14,7 @@ from helixnas.fit import accuracy
 from helixnas.report import ReportData, write
 from helixnas.search_space import Budget, Figure, Figures, figures_to_json
 from helixnas.stages.loading import load_costs, load_part, load_ratings, load_search_result, load_space, load_teacher
-from helixnas.stages.retrain import load_student
+from helixnas.stages.retrain import load_retraining, load_student
 from helixnas.stages.setting import Setting, begin, environment_facts
 
 
@@ -53,7 +53,8 @@ def _figures(setting: Setting, arch_id: str, budget: Budget) -> Figures:
         cost = type(counted)(counted.madds, counted.num_params, latency_ms)
         rows.append(Figure(name, accuracy(network, test), cost))
     teacher_row, before, after = rows
-    return Figures(arch_id, teacher_row, before, after, budget, len(test), machine(setting.device))
+    facts = machine(setting.device)
+    return Figures(arch_id, teacher_row, before, after, budget, len(test), facts, load_retraining(root))
 
 
 def _latencies(setting: Setting, networks: list[nn.Module], in_shape: tuple[int, ...]) -> list[float]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from helixnas.config import RunConfig
 from helixnas.data import num_batches, room_for
 from helixnas.distill import partition
+from helixnas.retrain import max_steps
 from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace, keeps_interface
 from helixnas.student import BlockSupernet, StudentNetwork, assemble
 from helixnas.teacher import CutTeacher
@@ -153,6 +154,8 @@ class _Estimate:
     def retrain(self) -> Workload:
         recipe = self._config.retrain.recipe
         steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
+        if recipe.lr == "auto":
+            steps += max_steps(self._sizes.num_train, recipe.batch_size)
         with _threads(self._config.retrain.num_threads):
             step_s = recipe.batch_size * (3 * self._student_s() + _seconds(self._run_teacher) / len(self._probe))
         network = self._student()

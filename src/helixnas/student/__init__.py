@@ -2,7 +2,7 @@
 
 from helixnas.student.adapter import has_tail, new_tail
 from helixnas.student.depthwise import quicken
-from helixnas.student.network import Deployed, StudentNetwork, assemble, reset
+from helixnas.student.network import Deployed, StudentNetwork, assemble
 from helixnas.student.ops import build_operation
 from helixnas.student.own import operation, register_own
 from helixnas.student.recalibrate import measuring, recalibrate
@@ -23,5 +23,4 @@ __all__ = [
     "quicken",
     "recalibrate",
     "register_own",
-    "reset",
 ]
