@@ -26,6 +26,7 @@ SMALLEST = [
     "search.num_trials=2",
     "retrain.num_threads=1",
     "retrain.recipe.epochs=1",
+    "retrain.recipe.lr=0.002",
     "report.num_latency_rounds=1",
 ]
 """On top of the tiny preset. A latency limit, which all meet, so that the search measures latency too.

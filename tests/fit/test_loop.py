@@ -1,16 +1,17 @@
 """Training one network: it learns, it repeats to the bit, and a kill costs an epoch and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from helixnas.config import load
 from helixnas.config.schema import Recipe
 from helixnas.data import ImageSet
 from helixnas.errors import ConfigError, DivergenceError
-from helixnas.fit import Checkpoint, Fit, LogitDistillation, accuracy, predict, validation_loss
+from helixnas.fit import Checkpoint, Fit, accuracy, image_losses, predict, with_labels
 from helixnas.progress import forget, silent
 from tests.conftest import ROOT, SmallNet
 
@@ -101,27 +102,67 @@ def _blank() -> ImageSet:
     )
 
 
-def test_distillation_alone_draws_the_student_to_the_teacher(parts: dict[str, ImageSet], tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    teacher = SmallNet().eval()  # untrained: nothing but its logits can be learned
+def test_another_loss_is_trained_on_where_one_is_given(parts: dict[str, ImageSet], tmp_path: Path) -> None:
     torch.manual_seed(0)
-    student = SmallNet()
+    network = SmallNet()
 
-    def distance() -> float:
-        return float((predict(student, parts["rating"]) - predict(teacher, parts["rating"])).square().mean())
+    def away_from(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        return network(inputs).square().mean()
 
-    before = distance()
-    distillation = LogitDistillation(teacher, weight=1.0, temperature=1.0)
-    fit = Fit(student, parts["train"], recipe(label_smoothing=0.0), "retrain.recipe", 0, CPU, distillation)
+    fit = Fit(network, parts["train"], recipe(), "teacher.recipe", 0, CPU, away_from)
     fit.run(Checkpoint(tmp_path / "c"), lambda _: 0.0, forget, silent)
-    assert distance() < 0.2 * before
+    assert float(predict(network, parts["rating"]).square().mean()) < 1e-3
 
 
-def test_the_validation_loss_is_the_mean_over_the_whole_part(parts: dict[str, ImageSet]) -> None:
+def rehearsed(parts: dict[str, ImageSet], num_steps: int, **changes: object) -> tuple[nn.Module, list[float]]:
+    """The network after a rehearsal, and the learning rate of each step."""
+    torch.manual_seed(0)
+    fit = Fit(SmallNet(), parts["train"], recipe(**changes), "teacher.recipe", 5, CPU)
+    rates: list[float] = []
+
+    def loss(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        rates.append(fit._optimizer.param_groups[0]["lr"])
+        return fit._label_loss(network, inputs, labels)
+
+    fit._loss = loss
+    return fit.rehearse(num_steps), rates
+
+
+def test_a_rehearsal_warms_up_and_decays_inside_its_steps_and_repeats(parts: dict[str, ImageSet]) -> None:
+    network, rates = rehearsed(parts, 10)
+    assert len(rates) == 10
+    assert rates[0] == pytest.approx(1e-4)
+    assert max(rates) == pytest.approx(rates[2]) == pytest.approx(0.01, rel=0.1)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[-1] < 0.0005
+    assert same(network, rehearsed(parts, 10)[0])
+
+
+def test_a_rehearsal_that_diverges_is_no_error_and_writes_nothing(
+    parts: dict[str, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    network, _ = rehearsed(parts, 5, lr=1e30, optimizer="sgd")
+    assert not predict(network, parts["rating"]).isfinite().all()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_losses_of_images_do_not_depend_on_the_batch(parts: dict[str, ImageSet]) -> None:
     network = SmallNet().eval()
     part = parts["rating"]
-    losses = [validation_loss(network, part.first(n)) for n in (100, 200)]
+    losses = image_losses(network, part)
+    assert (losses.dtype, losses.shape) == (torch.float64, (len(part),))
+    assert torch.allclose(image_losses(network, part.first(100)), losses[:100], atol=1e-6)
     with torch.no_grad():
-        whole = torch.nn.functional.cross_entropy(network(part.normalized()[:200]).double(), part.labels[:200])
-    assert losses[1] == pytest.approx(float(whole), abs=1e-6)
-    assert losses[0] != losses[1]
+        whole = torch.nn.functional.cross_entropy(network(part.normalized()).double(), part.labels)
+    assert float(losses.mean()) == pytest.approx(float(whole), abs=1e-6)
+
+
+def test_an_image_without_a_label_has_the_teachers_answer(parts: dict[str, ImageSet]) -> None:
+    part, teacher = parts["rating"], SmallNet()
+    assert with_labels(part, teacher) is part
+    labels = part.labels.clone()
+    labels[::2] = -1
+    filled = with_labels(replace(part, labels=labels), teacher).labels
+    assert torch.equal(filled[1::2], part.labels[1::2])
+    assert torch.equal(filled[::2], predict(teacher, part).argmax(dim=1)[::2])

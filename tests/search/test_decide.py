@@ -1,11 +1,11 @@
-"""The tables' optimum stands unless something measured better within the budget."""
+"""The tables' optimum stands unless something measured clearly better within the budget."""
 
 from dataclasses import replace
 
 import pytest
 
 from helixnas.search import ExactResult, decide
-from helixnas.search_space import Budget, Choice
+from helixnas.search_space import Budget, Choice, Lead
 
 from .conftest import Instance
 
@@ -18,8 +18,11 @@ def exact(instance: Instance) -> ExactResult:
     return instance.solve(BUDGET, num_best=3)
 
 
-def measured(choice: Choice, val_loss: float, latency_ms: float | None = None) -> Choice:
-    return replace(choice, val_loss=val_loss, measured_latency_ms=latency_ms)
+def measured(
+    choice: Choice, val_loss: float, latency_ms: float | None = None, *, lead: tuple[float, float] = (0.0, 0.0)
+) -> Choice:
+    """As ``refine`` tells it. ``lead``: the mean of the paired differences to the optimum, and their standard error."""
+    return replace(choice, val_loss=val_loss, measured_latency_ms=latency_ms, lead=Lead(*lead, 270))
 
 
 def test_without_trials_the_tables_alone_decide(exact: ExactResult) -> None:
@@ -28,26 +31,47 @@ def test_without_trials_the_tables_alone_decide(exact: ExactResult) -> None:
     assert result.reason == "The tables alone decided: no architecture was measured."
 
 
-@pytest.mark.parametrize("rival_loss", [0.5, 0.6])
-def test_the_optimum_stands_when_no_trial_is_better(exact: ExactResult, rival_loss: float) -> None:
-    trials = (measured(exact.best[1], rival_loss), measured(exact.best[0], 0.5))
+@pytest.mark.parametrize(
+    ("rival_loss", "lead", "words"),
+    [
+        (0.5, (0.0, 0.0), "higher by 0.0000"),
+        (0.6, (-0.1, 0.01), "higher by 0.1000 (standard error 0.0100, n = 270 images)"),
+        (0.48, (0.02, 0.02), "lower by 0.0200 (standard error 0.0200, n = 270 images)"),  # not more than one
+        (0.4, (0.1, 0.3), "lower by 0.1000 (standard error 0.3000, n = 270 images)"),
+    ],
+)
+def test_the_optimum_stands_when_no_trial_is_clearly_better(
+    exact: ExactResult, rival_loss: float, lead: tuple[float, float], words: str
+) -> None:
+    trials = (measured(exact.best[1], rival_loss, lead=lead), measured(exact.best[0], 0.5))
     result = decide(exact, trials, BUDGET)
     assert (result.chosen, result.exact, result.chosen_by) == (trials[1], trials[1], "exact")
-    assert "Of the 2 measured architectures within the budget none has a lower" in result.reason
-    assert "0.5000" in result.reason
+    assert "Of the 2 measured architectures within the budget none has a validation loss that is lower" in result.reason
+    assert "0.5000, by more than one standard error" in result.reason
+    assert f"{rival_loss:.4f}, is {words}" in result.reason
 
 
-def test_a_trial_of_lower_loss_overturns_the_optimum(exact: ExactResult) -> None:
-    trials = (measured(exact.best[0], 0.5), measured(exact.best[1], 0.25), measured(exact.best[2], 0.3))
+def test_the_optimum_alone_stands(exact: ExactResult) -> None:
+    result = decide(exact, (measured(exact.best[0], 0.5),), BUDGET)
+    assert result.chosen_by == "exact"
+    assert result.reason.endswith("optimum's, 0.5000, by more than one standard error.")
+
+
+def test_of_the_trials_that_are_clearly_better_the_one_of_lowest_loss_is_taken(exact: ExactResult) -> None:
+    trials = (
+        measured(exact.best[0], 0.5),
+        measured(exact.best[1], 0.3, lead=(0.2, 0.19)),
+        measured(exact.best[2], 0.25, lead=(0.25, 0.26)),  # the lowest, but it may be luck
+    )
     result = decide(exact, trials, BUDGET)
     assert (result.chosen, result.exact, result.chosen_by) == (trials[1], trials[0], "refine")
-    assert "0.2500, is the lowest of 3" in result.reason
-    assert "optimum has 0.5000" in result.reason
+    assert "0.3000, is lower by 0.2000 (standard error 0.1900, n = 270 images)" in result.reason
+    assert "the tables' optimum's, 0.5000: of 3 within the budget" in result.reason
     assert (result.best, result.frontier, result.num_trials) == (exact.best, exact.frontier, 3)
 
 
 def test_a_trial_that_misses_the_latency_limit_overturns_nothing(exact: ExactResult) -> None:
-    trials = (measured(exact.best[0], 0.5, 2.9), measured(exact.best[1], 0.25, 3.1))
+    trials = (measured(exact.best[0], 0.5, 2.9), measured(exact.best[1], 0.25, 3.1, lead=(0.25, 0.01)))
     result = decide(exact, trials, TIMED)
     assert (result.chosen, result.chosen_by) == (trials[0], "exact")
 

@@ -22,6 +22,8 @@ from helixnas.search_space import Architecture, Budget, Choice
 from .conftest import Instance, make_instance
 
 NUM_TRIALS = 12
+IMAGES = np.linspace(0.5, 1.5, 20)
+"""How hard each image is; the mean is 1."""
 BUDGET = Budget(madds=25)
 
 
@@ -31,7 +33,10 @@ def instance() -> Instance:
 
 
 class Bench:
-    """An objective that keeps what it was asked: the predicted loss and latency, with noise of the arch_id's own."""
+    """An objective that keeps what it was asked: the predicted loss and latency, with noise of the arch_id's own.
+
+    All images agree, so that each difference is clear.
+    """
 
     def __init__(self, instance: Instance, *, is_timed: bool = False) -> None:
         self._price, self._is_timed = instance.price, is_timed
@@ -42,7 +47,7 @@ class Bench:
         noise = np.random.default_rng(list(architecture.arch_id.encode())).uniform(0.8, 1.2)
         choice = self._price(architecture)
         latency_ms = float(choice.cost.latency_ms * noise) if self._is_timed else None
-        return Measurement(float((choice.predicted_loss + 0.1) * noise), latency_ms)
+        return Measurement((choice.predicted_loss + 0.1) * noise * IMAGES, latency_ms)
 
 
 def search(
@@ -89,7 +94,7 @@ def test_as_many_distinct_architectures_are_measured_as_asked_and_none_twice(
     trials = search(instance, tmp_path / "journal", bench)
     assert [trial.architecture for trial in trials] == bench.asked
     assert len(set(bench.asked)) == NUM_TRIALS
-    assert all(trial.val_loss == bench(trial.architecture).val_loss for trial in trials)
+    assert all(trial.val_loss == bench(trial.architecture).losses.mean() for trial in trials)
     assert len(proposals(tmp_path / "journal")) > NUM_TRIALS  # some were repeated or over budget, and were not measured
 
 
@@ -141,19 +146,60 @@ def test_a_loss_that_is_no_number_is_recorded_and_never_wins(instance: Instance,
 
     def broken(architecture: Architecture) -> Measurement:
         is_second = architecture == exact.best[1].architecture
-        return Measurement(float("nan"), None) if is_second else bench(architecture)
+        return Measurement(IMAGES * float("nan"), None) if is_second else bench(architecture)
 
     trials = search(instance, tmp_path / "journal", broken)
-    assert [trial.val_loss for trial in trials if trial.architecture == exact.best[1].architecture] == [float("inf")]
+    second = [trial for trial in trials if trial.architecture == exact.best[1].architecture]
+    assert [(trial.val_loss, trial.lead) for trial in second] == [(float("inf"), None)]
     assert decide(exact, trials, BUDGET).chosen.val_loss < float("inf")
+
+
+def test_a_loss_of_the_optimum_that_is_no_number_gives_way_to_any_number(instance: Instance, tmp_path: Path) -> None:
+    exact = instance.solve(BUDGET, num_best=4)
+    bench = Bench(instance)
+
+    def broken(architecture: Architecture) -> Measurement:
+        is_first = architecture == exact.best[0].architecture
+        return Measurement(IMAGES * float("inf"), None) if is_first else bench(architecture)
+
+    result = decide(exact, search(instance, tmp_path / "journal", broken), BUDGET)
+    assert result.chosen_by == "refine"
+    assert result.chosen.val_loss < float("inf")
+
+
+def test_a_trial_is_compared_with_the_optimum_image_by_image(instance: Instance, tmp_path: Path) -> None:
+    bench = Bench(instance)
+    trials = search(instance, tmp_path / "journal", bench)
+    for trial in trials:
+        differences = bench(trials[0].architecture).losses - bench(trial.architecture).losses
+        assert trial.lead.mean == pytest.approx(trials[0].val_loss - trial.val_loss)
+        assert trial.lead.standard_error == pytest.approx(np.std(differences, ddof=1) / np.sqrt(20))
+        assert trial.lead.num_images == 20
+    assert trials[0].architecture == instance.solve(BUDGET, 1).best[0].architecture
+
+
+@pytest.mark.parametrize(("spread", "chosen_by"), [(0.3, "exact"), (0.01, "refine")])
+def test_a_lower_loss_that_images_disagree_about_overturns_nothing(
+    instance: Instance, tmp_path: Path, spread: float, chosen_by: str
+) -> None:
+    """All others are lower by 0.02: every other image says more, and the rest say less, or nearly the same."""
+    exact = instance.solve(BUDGET, num_best=4)
+
+    def objective(architecture: Architecture) -> Measurement:
+        lead = 0.02 + spread * np.resize([1.0, -1.0], 20)
+        return Measurement(IMAGES - lead * (architecture != exact.best[0].architecture), None)
+
+    trials = search(instance, tmp_path / "journal", objective)
+    assert min(trials, key=lambda trial: trial.val_loss).architecture != exact.best[0].architecture
+    assert decide(exact, trials, BUDGET).chosen_by == chosen_by
 
 
 def test_the_trials_can_confirm_the_exact_choice_or_overturn_it(instance: Instance, tmp_path: Path) -> None:
     exact = instance.solve(BUDGET, num_best=4)
     price = instance.price
-    confirmed = search(instance, tmp_path / "a", lambda a: Measurement(price(a).predicted_loss, None))
+    confirmed = search(instance, tmp_path / "a", lambda a: Measurement(price(a).predicted_loss * IMAGES, None))
     assert decide(exact, confirmed, BUDGET).chosen_by == "exact"
-    overturned = search(instance, tmp_path / "b", lambda a: Measurement(-price(a).predicted_loss, None))
+    overturned = search(instance, tmp_path / "b", lambda a: Measurement(-price(a).predicted_loss * IMAGES, None))
     assert decide(exact, overturned, BUDGET).chosen_by == "refine"
 
 
@@ -194,7 +240,10 @@ def test_a_search_cut_off_inside_a_trial_ends_with_the_same_trials(
     rest = Bench(instance)
     assert search(instance, tmp_path / "cut", rest) == whole
     assert proposals(tmp_path / "cut") == proposals(tmp_path / "whole")
-    assert len(rest.asked) == NUM_TRIALS - num_before  # what was measured before is not measured again
+    # what was measured before is not measured again, but for the optimum, with which the rest is compared
+    reference = instance.solve(BUDGET, 1).best[0].architecture
+    assert rest.asked.count(reference) == 1
+    assert len(rest.asked) == NUM_TRIALS - num_before + bool(num_before)
 
 
 def test_a_search_cut_off_with_a_seed_enqueued_but_not_begun_proposes_it_once(
@@ -248,4 +297,5 @@ def test_a_search_killed_outright_again_and_again_ends_with_the_same_trials(inst
     whole = search(instance, tmp_path / "whole", Bench(instance))
     rest = Bench(instance)
     assert search(instance, tmp_path / "journal", rest) == whole
-    assert len(rest.asked) == NUM_TRIALS - 7
+    # the second run measured the optimum anew and one trial more; the third the optimum and what is left
+    assert len(rest.asked) == 1 + NUM_TRIALS - 6

@@ -1,4 +1,4 @@
-"""Whole students: assembled from supernets without a tie to them, reset, and deployed with their normalisation."""
+"""Whole students: assembled from supernets without a tie to them, and deployed with their normalisation."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from helixnas.data import ImageSet
 from helixnas.search_space import Architecture, SearchSpace
-from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble, reset
+from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble
 from helixnas.teacher import CutTeacher
 
 
@@ -66,21 +66,11 @@ def test_an_architecture_needs_a_path_for_every_block(
         assemble(teacher.stem, supernets, teacher.head, short)
 
 
-def test_reset_forgets_all_training_and_repeats_by_seed(student: StudentNetwork, images: Tensor) -> None:
-    student.train()(images)  # BatchNorm statistics too
-    trained = {name: tensor.clone() for name, tensor in student.state_dict().items()}
-
-    def fresh(seed: int) -> dict[str, Tensor]:
-        torch.manual_seed(seed)
-        reset(student)
-        return {name: tensor.clone() for name, tensor in student.state_dict().items()}
-
-    first, again, other = fresh(1), fresh(1), fresh(2)  # the fixtures used 0
-    random = [name for name, tensor in trained.items() if tensor.ndim > 1]
-    moved = [name for name in trained if name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
-    assert all(torch.equal(first[name], again[name]) for name in trained)
-    assert not any(torch.equal(first[name], trained[name]) for name in random + moved)
-    assert not any(torch.equal(first[name], other[name]) for name in random)
+def test_a_students_features_are_what_its_blocks_put_out(student: StudentNetwork, images: Tensor) -> None:
+    features = student.features(images)
+    assert len(features) == 3
+    assert torch.equal(features[0], student.blocks[0](student.stem(images)))
+    assert torch.equal(student.head(features[-1]), student(images))
 
 
 def test_a_deployed_network_takes_pixels_from_0_to_1(student: StudentNetwork, parts: dict[str, ImageSet]) -> None:

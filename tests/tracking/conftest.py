@@ -12,7 +12,7 @@ from torch import nn
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig, load
-from helixnas.search_space import Budget, Cost, Figure, Figures, figures_to_json
+from helixnas.search_space import Budget, Cost, Figure, Figures, Retraining, figures_to_json
 from helixnas.tracking import Store, Student, Version, begin, open_store, register
 from helixnas.tracking.store import ENV, prepare
 
@@ -59,7 +59,7 @@ def evaluate(module: nn.Module) -> float:
 
 def figures(madds: int = 100, latency_ms: float | None = 1.5) -> Figures:
     rows = [Figure(name, 0.9, Cost(madds, 10, latency_ms)) for name in ("teacher", "before", "student")]
-    return Figures("0:0", *rows, Budget(madds=200.0), 10, {"cpu": "here"})
+    return Figures("0:0", *rows, Budget(madds=200.0), 10, {"cpu": "here"}, Retraining("retrained", 0.5, 0.75))
 
 
 @pytest.fixture(scope="session")

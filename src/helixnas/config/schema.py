@@ -32,18 +32,33 @@ class Augment(Section):
         return {name: value for name, value in plain.items() if getattr(self, name) != value}
 
 
-class Recipe(Section):
-    """How a network is trained: timm's optimizer, scheduler (cosine), augmentation and EMA."""
+class AnyRecipe(Section):
+    """What every recipe says: timm's optimizer, scheduler (cosine), augmentation and EMA."""
 
     epochs: CountOrNone
     batch_size: Count
     optimizer: str
-    lr: Rate
     weight_decay: Annotated[float, Field(ge=0)]
     warmup_epochs: CountOrNone
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     augment: Augment
+
+
+class Recipe(AnyRecipe):
+    """How a network is trained."""
+
+    lr: Rate
+
+
+class RetrainRecipe(AnyRecipe):
+    """How a student is trained. "auto" leaves the learning rate to a short range test."""
+
+    lr: Rate | Literal["auto"]
+
+    def at(self, lr: float) -> Recipe:
+        """The recipe with this learning rate."""
+        return Recipe(**{**self.model_dump(), "lr": lr})
 
 
 class Data(Section):
@@ -173,16 +188,29 @@ class Search(Section):
     num_threads: Count
 
 
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Distillation(Section):
-    weight: Share
+    """The weights of what a student learns from: its labels, the teacher's logits, the teacher's features."""
+
+    labels: Weight
+    logits: Weight
+    features: Weight
     temperature: Rate
+
+    @model_validator(mode="after")
+    def something_to_learn_from(self) -> "Distillation":
+        if self.labels == self.logits == self.features == 0:
+            raise ValueError("labels, logits or features must be above 0: a student needs something to learn from")
+        return self
 
 
 class Retrain(Section):
     init: Literal["inherit", "scratch"]
     num_threads: Count
     distillation: Distillation
-    recipe: Recipe
+    recipe: RetrainRecipe
 
 
 class Compare(Section):
@@ -241,4 +269,13 @@ class RunConfig(Section):
     def a_latency_budget_is_measured(self) -> "RunConfig":
         if self.search.budget.latency_ms is not None and self.cost.latency.num_rounds == 0:
             raise ValueError("search.budget.latency_ms is set, so cost.latency.num_rounds must be at least 1, but is 0")
+        return self
+
+    @model_validator(mode="after")
+    def a_registered_teacher_cannot_be_made_anew(self) -> "RunConfig":
+        if self.retrain.init == "scratch" and self.teacher.source.startswith("models:/"):
+            raise ValueError(
+                "retrain.init is scratch, so teacher.source must name a network that can be made without its weights, "
+                f"but {self.teacher.source} comes with them; set retrain.init: inherit"
+            )
         return self

@@ -4,18 +4,19 @@ from helixnas.fit.ahead import ahead, resolve_loaders
 from helixnas.fit.augment import Augmenter, pinned
 from helixnas.fit.checkpoint import Checkpoint
 from helixnas.fit.guard import require_finite
-from helixnas.fit.loop import Fit, LogitDistillation, accuracy, predict, validation_loss
+from helixnas.fit.loop import Fit, LossFunction, accuracy, image_losses, predict, with_labels
 
 __all__ = [
     "Augmenter",
     "Checkpoint",
     "Fit",
-    "LogitDistillation",
+    "LossFunction",
     "accuracy",
     "ahead",
+    "image_losses",
     "pinned",
     "predict",
     "require_finite",
     "resolve_loaders",
-    "validation_loss",
+    "with_labels",
 ]

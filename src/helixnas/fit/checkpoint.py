@@ -22,24 +22,24 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def save(self, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()  # bytes first: a full disk must raise OSError, which ``atomic`` explains
         torch.save(state, buffer)
-        with atomic(self._path) as temporary, temporary.open("wb") as file:
+        with atomic(self.path) as temporary, temporary.open("wb") as file:
             file.write(hashlib.sha256(buffer.getbuffer()).digest())
             file.write(buffer.getbuffer())
 
     def load(self) -> dict[str, Any] | None:
         """The saved state, or None to start afresh. Read with ``weights_only``: a checkpoint cannot run code."""
-        if not self._path.is_file():
+        if not self.path.is_file():
             return None
         try:
-            content = io.BytesIO(_content(self._path.read_bytes()))
+            content = io.BytesIO(_content(self.path.read_bytes()))
             state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
         except (RuntimeError, pickle.UnpicklingError) as error:  # damaged, or whole and another version's
-            print(f"{self._path} cannot be read ({error}); starting afresh.", file=sys.stderr)
+            print(f"{self.path} cannot be read ({error}); starting afresh.", file=sys.stderr)
             return None
         return state
 

@@ -1,7 +1,7 @@
 """Train one network: the loop is ours, the optimizer, scheduler, augmentation and EMA are timm's."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, kl_div, log_softmax
+from torch.nn.functional import cross_entropy
 
 from helixnas.config.schema import Recipe
 from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
@@ -20,28 +20,15 @@ from helixnas.fit.checkpoint import Checkpoint
 from helixnas.fit.guard import require_finite
 from helixnas.progress import Log, Progress
 
-
-@dataclass(frozen=True, slots=True)
-class LogitDistillation:
-    """Learn from a teacher's logits beside the labels (Hinton et al. 2015, arXiv 1503.02531)."""
-
-    teacher: nn.Module
-    weight: float
-    temperature: float
-
-    def __call__(self, inputs: Tensor, logits: Tensor, label_loss: Tensor) -> Tensor:
-        with torch.no_grad():
-            targets = log_softmax(self.teacher(inputs) / self.temperature, dim=1)
-        student = log_softmax(logits / self.temperature, dim=1)
-        # gradients of softened logits shrink with the square of the temperature: scale them back
-        soft = kl_div(student, targets, reduction="batchmean", log_target=True) * self.temperature**2
-        return (1 - self.weight) * label_loss + self.weight * soft
+LossFunction = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""The loss of a batch, a scalar, from the network, its normalised images [N, C, H, W] and their labels [N]."""
 
 
 class Fit:
     """The training of one network on ``train``, resumable after each epoch and repeatable to the bit.
 
-    ``key`` is the recipe's place in params.yaml, for messages. The network ends with its averaged (EMA) weights.
+    ``key`` is the recipe's place in params.yaml, for messages. ``loss`` is what is trained on; without one it is the
+    cross-entropy of the labels. The network ends with its averaged (EMA) weights.
     """
 
     def __init__(
@@ -52,35 +39,58 @@ class Fit:
         key: str,
         seed: int,
         device: torch.device,
-        distillation: LogitDistillation | None = None,
+        loss: LossFunction | None = None,
         num_loaders: int = 0,
     ) -> None:
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self._train, self._recipe, self._key, self._seed, self._device = train, recipe, key, seed, device
-        self._distillation, self._num_loaders = distillation, num_loaders
+        self._loss, self._num_loaders = loss or self._label_loss, num_loaders
         self._augmenter = Augmenter(recipe.augment, train.in_shape[1], train.mean, train.std)
         self._steps_per_epoch = num_batches(len(train), recipe.batch_size)
         self._optimizer = _optimizer(network, recipe, key)
-        self._scheduler = _scheduler(self._optimizer, recipe, self._steps_per_epoch)
         self._ema = ModelEmaV3(network, decay=recipe.ema_decay, use_warmup=True)
         self._scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
 
     def run(self, checkpoint: Checkpoint, validate: Callable[[nn.Module], float], log: Log, progress: Progress) -> None:
         """Train from the last checkpoint to the end. ``validate`` gives the curve ``val_acc``, and chooses nothing."""
+        recipe, steps = self._recipe, self._steps_per_epoch
+        num_warmup_epochs = min(recipe.warmup_epochs, max(0, recipe.epochs - 1))
+        scheduler = _scheduler(self._optimizer, recipe.lr, max(1, recipe.epochs) * steps, num_warmup_epochs * steps)
         start = self._restore(checkpoint)
-        for epoch in range(start, self._recipe.epochs):
-            train_loss = self._epoch(epoch, progress)
+        for epoch in range(start, recipe.epochs):
+            train_loss = self._epoch(epoch, scheduler, progress)
             log("train_loss", train_loss, epoch)
             log("val_acc", validate(self._ema.module), epoch)
             checkpoint.save(self._state(epoch + 1))
         self._network.load_state_dict(self._ema.module.state_dict())
         self._network.eval()
 
-    def _epoch(self, epoch: int, progress: Progress) -> float:
+    def rehearse(self, num_steps: int) -> nn.Module:
+        """The averaged network after the first ``num_steps`` steps of an epoch, with warm-up and decay inside them.
+
+        Nothing is saved, and a loss that is no number is no error: the caller sees what has become of the network.
+        """
+        scheduler = _scheduler(self._optimizer, self._recipe.lr, num_steps, num_steps // 5)
+        self._network.train()
+        for step, inputs, labels in self._batches(0, num_steps):
+            self._step(step, scheduler, inputs, labels)
+        averaged: nn.Module = self._ema.module.eval()
+        return averaged
+
+    def _epoch(self, epoch: int, scheduler: Any, progress: Progress) -> float:
         self._network.train()
         total = 0.0
+        for step, inputs, labels in self._batches(epoch, self._steps_per_epoch):
+            loss = self._step(step, scheduler, inputs, labels)
+            lr = self._optimizer.param_groups[0]["lr"]
+            total += require_finite(loss, f"loss of {self._key}", step, f"{self._key}.lr", lr, {"inputs": inputs})
+            progress(step + 1, self._recipe.epochs * self._steps_per_epoch)
+        return total / self._steps_per_epoch
+
+    def _batches(self, epoch: int, num_steps: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The first ``num_steps`` steps of an epoch, each with its augmented images and their labels."""
         order_seed = derive_seed(self._seed, "order", epoch)
-        batches = list(epoch_batches(len(self._train), self._recipe.batch_size, order_seed))
+        batches = list(epoch_batches(len(self._train), self._recipe.batch_size, order_seed))[:num_steps]
         first = epoch * self._steps_per_epoch
 
         def augmented(offset: int) -> Tensor:
@@ -88,30 +98,24 @@ class Fit:
 
         images = ahead(augmented, range(len(batches)), self._num_loaders)
         for step, (rows, inputs) in enumerate(zip(batches, images, strict=True), start=first):
-            total += self._step(step, inputs.to(self._device), self._train.labels[rows].to(self._device))
-            progress(step + 1, self._recipe.epochs * self._steps_per_epoch)
-        return total / self._steps_per_epoch
+            yield step, inputs.to(self._device), self._train.labels[rows].to(self._device)
 
     def _seed_of(self, step: int) -> int:
         return derive_seed(self._seed, "step", step)
 
-    def _step(self, step: int, inputs: Tensor, labels: Tensor) -> float:
-        self._scheduler.step_update(step)
+    def _step(self, step: int, scheduler: Any, inputs: Tensor, labels: Tensor) -> Tensor:
+        scheduler.step_update(step)
         with pinned(self._seed_of(step)), torch.autocast(self._device.type, enabled=self._device.type == "cuda"):
-            loss = self._loss(inputs, labels)
-        lr = self._optimizer.param_groups[0]["lr"]
-        value = require_finite(loss, f"loss of {self._key}", step, f"{self._key}.lr", lr, {"inputs": inputs})
+            loss = self._loss(self._network, inputs, labels)
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._ema.update(self._network, step=step)
-        return value
+        return loss.detach()
 
-    def _loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        logits = self._network(inputs)
-        loss = cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
-        return loss if self._distillation is None else self._distillation(inputs, logits, loss)
+    def _label_loss(self, network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(network(inputs), labels, label_smoothing=self._recipe.label_smoothing)
 
     def _state(self, epoch: int) -> dict[str, Any]:
         return {
@@ -145,18 +149,18 @@ def _optimizer(network: nn.Module, recipe: Recipe, key: str) -> torch.optim.Opti
     return made
 
 
-def _scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> Any:
+def _scheduler(optimizer: torch.optim.Optimizer, lr: float, num_steps: int, num_warmup_steps: int) -> Any:
     """Cosine decay to zero over all steps, after a linear warm-up."""
     scheduler, _ = create_scheduler_v2(
         optimizer,
         sched="cosine",
-        num_epochs=max(1, recipe.epochs),
-        warmup_epochs=min(recipe.warmup_epochs, max(0, recipe.epochs - 1)),
-        warmup_lr=recipe.lr / 100,
+        num_epochs=num_steps,
+        warmup_epochs=num_warmup_steps,
+        warmup_lr=lr / 100,
         warmup_prefix=False,
         min_lr=0.0,
         step_on_epochs=False,
-        updates_per_epoch=steps_per_epoch,
+        updates_per_epoch=1,
     )
     return scheduler
 
@@ -174,6 +178,14 @@ def accuracy(network: nn.Module, part: ImageSet) -> float:
     return float((predict(network, part).argmax(dim=1) == part.labels).double().mean())
 
 
-def validation_loss(network: nn.Module, part: ImageSet) -> float:
-    """Mean cross-entropy (natural log) on a part, summed in float64."""
-    return float(cross_entropy(predict(network, part).double(), part.labels))
+def image_losses(network: nn.Module, part: ImageSet) -> Tensor:
+    """The cross-entropy (natural log) of each image of a part, float64 [N], on the CPU; their mean is the val_loss."""
+    return cross_entropy(predict(network, part).double(), part.labels, reduction="none")
+
+
+def with_labels(part: ImageSet, teacher: nn.Module) -> ImageSet:
+    """The part with the teacher's answer for each image whose label is -1, which means that it has none."""
+    is_unlabelled = part.labels < 0
+    if not is_unlabelled.any():
+        return part
+    return replace(part, labels=torch.where(is_unlabelled, predict(teacher, part).argmax(dim=1), part.labels))

@@ -12,7 +12,6 @@ from helixnas.report.wording import (
     optimum_sentence,
     percent,
     points,
-    retraining_warning,
     share_of,
     space_sentence,
 )
@@ -74,7 +73,7 @@ def _cell(value: str, share: float | None = None, note: str = "") -> str:
 
 def losses_html(figures: Figures) -> str:
     """What was lost or gained, and a warning where retraining did harm."""
-    warning = retraining_warning(figures)
+    warning = figures.retraining.warning
     return escape(loss_sentence(figures)) + (f" <strong>{escape(warning)}</strong>" if warning else "")
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from helixnas.report.beside import below_warning
-from helixnas.report.wording import percent, points, retraining_warning, share_of
+from helixnas.report.wording import percent, points, share_of
 from helixnas.search_space import COST_NAMES, Figure, Figures, quantity
 
 
@@ -23,7 +23,7 @@ def print_figures(figures: Figures, console: Console) -> None:
         costs = [_cost(name, figure, figures.teacher) for name in COST_NAMES]
         table.add_row(Text(figure.name), _accuracy(figure, figures.teacher), *costs)
     console.print(table)
-    for warning in filter(None, (retraining_warning(figures), below_warning(figures), *figures.warnings)):
+    for warning in filter(None, (figures.retraining.warning, below_warning(figures), *figures.warnings)):
         console.print(Text(f"\n{warning}", style="yellow"))
 
 

@@ -74,17 +74,6 @@ def loss_sentence(figures: Figures) -> str:
     )
 
 
-def retraining_warning(figures: Figures) -> str | None:
-    """What to do where retraining made the student worse; None where it did not."""
-    before, after = figures.student_before.top1_acc, figures.student.top1_acc
-    if after >= before:
-        return None
-    return (
-        f"Retraining made the student worse: {percent(before, 2)} before, {percent(after, 2)} after. "
-        "Raise retrain.recipe.epochs, or lower retrain.recipe.lr."
-    )
-
-
 def rating_warnings(space: SearchSpace, ratings: Sequence[RatingTable]) -> tuple[str, ...]:
     """The blocks whose ratings say little, with the keys to change."""
     warnings = []

@@ -1,18 +1,28 @@
-"""Train a chosen student alone, with the teacher's logits beside the labels."""
+"""Train a chosen student alone, guided by the teacher, and keep what it was where that is better."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from helixnas import artifacts
 from helixnas.config.schema import Retrain
 from helixnas.data import ImageSet
-from helixnas.fit import Checkpoint, Fit, LogitDistillation, accuracy
+from helixnas.errors import ArtifactError
+from helixnas.fit import Checkpoint, Fit, accuracy, with_labels
 from helixnas.progress import Log, Progress
+from helixnas.retrain.guided_loss import GuidedLoss
+from helixnas.retrain.range_test import RangeTest, range_test
+from helixnas.search_space import Retraining
 from helixnas.student import quicken
+from helixnas.teacher import CutTeacher
 
 
 def retrain(
     student: nn.Module,
-    teacher: nn.Module,
+    teacher: CutTeacher,
     train: ImageSet,
     validation: ImageSet,
     settings: Retrain,
@@ -22,13 +32,59 @@ def retrain(
     log: Log,
     progress: Progress,
     num_loaders: int = 0,
-) -> None:
-    """Train ``student`` in place on ``train``; it ends in eval mode with averaged weights.
+    variances: Sequence[Tensor] | None = None,
+) -> tuple[Retraining, RangeTest | None]:
+    """Train ``student`` in place on ``train``; it ends in eval mode with averaged weights, or as it began.
 
-    ``validation`` draws the curve ``val_acc`` and decides nothing: the last epoch is the result.
+    Of the student before and after, the one that more images of ``validation`` speak for is kept; and where the recipe
+    leaves the learning rate open, a range test on ``validation`` finds it. It decides nothing else: the last epoch is
+    the result.
+
+    Args:
+        student: Recalibrated, so that it is as good as it can be before retraining.
+        teacher: In eval mode.
+        train: The images to train on.
+        validation: The rating part. The teacher answers for images without a label.
+        settings: The recipe, and what to learn from.
+        seed: Of the order of images and their augmentation.
+        device: Where to train.
+        checkpoint: A half-done training; the result of the range test is kept beside it.
+        log: Takes the curves.
+        progress: Takes the steps.
+        num_loaders: Processes that augment images ahead.
+        variances: Of each teacher block's output by channel, [C] each, where the student's blocks put out the same;
+            else None, and the student is not compared with the teacher's features.
+
+    Returns:
+        Which of the two was kept, and the range test, if there was one.
     """
     quicken(student)  # the blocks that are the teacher's own
-    kd = settings.distillation
-    distillation = LogitDistillation(teacher.to(device).eval(), kd.weight, kd.temperature) if kd.weight else None
-    fit = Fit(student, train, settings.recipe, "retrain.recipe", seed, device, distillation, num_loaders)
+    student.to(device)
+    teacher.to(device)
+    validation = with_labels(validation, teacher.network)
+    initial = {name: tensor.clone() for name, tensor in student.state_dict().items()}
+    initial_acc = accuracy(student, validation)
+    loss = GuidedLoss(teacher, variances, settings.distillation, settings.recipe.label_smoothing)
+    lr, test = settings.recipe.lr, None
+    if lr == "auto":
+        test = _remembered(
+            checkpoint.path.with_name("lr.json"),
+            lambda: range_test(student, train, validation, settings.recipe.at, loss, seed, device, num_loaders),
+        )
+        lr = test.lr
+    fit = Fit(student, train, settings.recipe.at(lr), "retrain.recipe", seed, device, loss, num_loaders)
     fit.run(checkpoint, lambda network: accuracy(network, validation), log, progress)
+    retrained_acc = accuracy(student, validation)
+    if retrained_acc < initial_acc:
+        student.load_state_dict(initial)
+    return Retraining("initial" if retrained_acc < initial_acc else "retrained", initial_acc, retrained_acc), test
+
+
+def _remembered(path: Path, find: Callable[[], RangeTest]) -> RangeTest:
+    """The range test of a half-done training, or a new one."""
+    try:
+        return RangeTest.from_json(artifacts.load_json(path, "lr"))
+    except ArtifactError:  # there is none yet
+        test = find()
+        artifacts.save_json(path, "lr", asdict(test))
+        return test

@@ -3,10 +3,12 @@
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import Trial, TrialState
 
@@ -14,7 +16,7 @@ from helixnas.progress import Progress
 from helixnas.search.journal import open_study
 from helixnas.search.options import cost_value
 from helixnas.search.price import Pricer
-from helixnas.search_space import Architecture, Budget, Choice, Cost, SearchSpace
+from helixnas.search_space import Architecture, Budget, Choice, Cost, Lead, SearchSpace
 
 _PATIENCE = 4
 """Proposals for each architecture to measure: repeated ones, and those over budget, cost next to nothing."""
@@ -22,9 +24,10 @@ _PATIENCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one assembled architecture really does: loss on the rating part, time as a whole (None: not taken)."""
+    """What one assembled architecture really does: the loss of each image of the rating part, float64 [n], and its time
+    as a whole (None: not taken)."""
 
-    val_loss: float
+    losses: NDArray[np.float64]
     latency_ms: float | None
 
 
@@ -51,14 +54,16 @@ def refine(
 
     The objective is val_loss. Every limit is a constraint: madds and num_params as the tables know them to the last
     unit, so that what they put over budget is recorded as infeasible and not measured; latency_ms as measured, since
-    the tables only estimate it. Nothing is measured twice. A val_loss that is NaN counts as infinite.
+    the tables only estimate it. A val_loss that is no number counts as infinite. Of a trial the journal keeps the mean
+    of its losses, its time, and its lead over the first seed, the tables' optimum, on the same images. Nothing is
+    measured twice, but for the first seed, once, where a search goes on after a kill.
 
     ``journal`` is Optuna's own file, for this search alone. After a kill the same call goes on to the same end: the
     n-th proposal depends on ``seed``, n and the trials finished before it, and on nothing else.
     """
     choices = _choices(space, seeds, price.contenders(budget))
     study = open_study(journal, _fingerprint(space, choices, seeds, budget, seed))
-    trials = _Trials(study, space, price, budget)
+    trials = _Trials(study, space, price, budget, seeds[0].architecture)
     num_combinations = math.prod(len(choice.choices) for choice in choices.values())
     while len(trials.measured) < num_trials and trials.num_finished < _PATIENCE * num_trials:
         if len(trials.proposed) == num_combinations:
@@ -75,41 +80,64 @@ def refine(
 class _Trials:
     """A study's finished trials, as architectures: those proposed, and those of them that were measured."""
 
-    def __init__(self, study: optuna.Study, space: SearchSpace, price: Pricer, budget: Budget) -> None:
+    def __init__(
+        self, study: optuna.Study, space: SearchSpace, price: Pricer, budget: Budget, reference: Architecture
+    ) -> None:
         self._study, self._space, self._price, self._budget = study, space, price, budget
         self._counted = replace(budget, latency_ms=None)
+        self._reference = reference
+        self._reference_losses: NDArray[np.float64] | None = None
         self.num_finished = 0
         self.proposed: set[Architecture] = set()
         self.measured: dict[Architecture, Choice] = {}
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
-            self._remember(self._architecture(trial.params), trial.value, trial.user_attrs.get("latency_ms"))
+            architecture = self._architecture(trial.params)
+            self._count(architecture)
+            if trial.value is not None:
+                latency_ms, lead = trial.user_attrs["latency_ms"], trial.user_attrs["lead"]
+                self._remember(architecture, trial.value, latency_ms, lead and Lead(**lead))
 
     def run(self, trial: Trial, objective: Objective) -> None:
         """Measure a trial's architecture, unless it is known already, or is none, or over budget by the tables."""
         architecture = self._architecture(trial.params)
+        self._count(architecture)
         if not self._space.joins(architecture):
             trial.set_constraint("joins", 1.0)
-            self._refuse(trial, architecture)
+            self._study.tell(trial, state=TrialState.PRUNED)
             return
-        choice = self._price(architecture)
-        if not self._counted.admits(choice.cost):
-            self._constrain(trial, choice.cost, self._counted)
-            self._refuse(trial, architecture)
+        cost = self._price(architecture).cost
+        if not self._counted.admits(cost):
+            self._constrain(trial, cost, self._counted)
+            self._study.tell(trial, state=TrialState.PRUNED)
             return
-        known = self.measured.get(architecture)
-        if known is not None and known.val_loss is not None:
-            measurement = Measurement(known.val_loss, known.measured_latency_ms)
-        else:
-            measurement = objective(architecture)
-        val_loss = math.inf if math.isnan(measurement.val_loss) else measurement.val_loss
-        trial.set_user_attr("latency_ms", measurement.latency_ms)
-        self._constrain(trial, replace(choice.cost, latency_ms=measurement.latency_ms), self._budget)
-        self._study.tell(trial, val_loss)
-        self._remember(architecture, val_loss, measurement.latency_ms)
+        if architecture not in self.measured:
+            self._measure(architecture, objective)
+        known = self.measured[architecture]
+        trial.set_user_attr("latency_ms", known.measured_latency_ms)
+        trial.set_user_attr("lead", known.lead and asdict(known.lead))
+        self._constrain(trial, replace(cost, latency_ms=known.measured_latency_ms), self._budget)
+        self._study.tell(trial, known.val_loss)
 
-    def _refuse(self, trial: Trial, architecture: Architecture) -> None:
-        self._study.tell(trial, state=TrialState.PRUNED)
-        self._remember(architecture, None, None)
+    def _measure(self, architecture: Architecture, objective: Objective) -> None:
+        """Measure an architecture, and before the first comparison the reference, where this process has not yet."""
+        measurement = objective(architecture)
+        if architecture == self._reference:
+            self._reference_losses = measurement.losses
+        elif self._reference_losses is None:
+            self._reference_losses = objective(self._reference).losses
+        val_loss = float(measurement.losses.mean())
+        lead = _lead(self._reference_losses, measurement.losses)
+        self._remember(architecture, val_loss if math.isfinite(val_loss) else math.inf, measurement.latency_ms, lead)
+
+    def _count(self, architecture: Architecture) -> None:
+        self.num_finished += 1
+        self.proposed.add(architecture)
+
+    def _remember(
+        self, architecture: Architecture, val_loss: float, latency_ms: float | None, lead: Lead | None
+    ) -> None:
+        measured = replace(self._price(architecture), val_loss=val_loss, measured_latency_ms=latency_ms, lead=lead)
+        self.measured.setdefault(architecture, measured)
 
     def _architecture(self, params: dict[str, str]) -> Architecture:
         return Architecture(tuple(b.parse_path(params[_name(b.block_id)]) for b in self._space.blocks))
@@ -119,12 +147,16 @@ class _Trials:
         for name, limit in budget.limits.items():
             trial.set_constraint(name, (cost_value(cost, name) - budget.ceiling(name)) / limit)
 
-    def _remember(self, architecture: Architecture, val_loss: float | None, latency_ms: float | None) -> None:
-        self.num_finished += 1
-        self.proposed.add(architecture)
-        if val_loss is not None:
-            measured = replace(self._price(architecture), val_loss=val_loss, measured_latency_ms=latency_ms)
-            self.measured.setdefault(architecture, measured)
+
+def _lead(reference: NDArray[np.float64], losses: NDArray[np.float64]) -> Lead | None:
+    """How much lower ``losses`` [n] are than the reference's; None where they are no numbers."""
+    if not np.isfinite(losses).all():
+        return None
+    if not np.isfinite(reference).all():
+        return Lead(math.inf, 0.0, len(losses))
+    difference = reference - losses
+    standard_error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
+    return Lead(float(difference.mean()), standard_error, len(difference))
 
 
 def _choices(

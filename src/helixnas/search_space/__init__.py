@@ -13,10 +13,19 @@ from helixnas.search_space.codec import (
     search_result_from_json,
     search_result_to_json,
 )
-from helixnas.search_space.figures import Comparison, Figure, Figures, LayerLoss, TeacherAccuracy, wilson_interval
+from helixnas.search_space.figures import (
+    Comparison,
+    Figure,
+    Figures,
+    LayerLoss,
+    Retraining,
+    TeacherAccuracy,
+    wilson_interval,
+)
 from helixnas.search_space.tables import (
     Choice,
     CostTable,
+    Lead,
     RatingTable,
     SearchResult,
     Trained,
@@ -44,8 +53,10 @@ __all__ = [
     "Figures",
     "LayerLoss",
     "LayerSpec",
+    "Lead",
     "Path",
     "RatingTable",
+    "Retraining",
     "SearchResult",
     "SearchSpace",
     "TargetShape",

@@ -9,8 +9,8 @@ from typing import Any
 
 from helixnas.search_space.block import SearchSpace
 from helixnas.search_space.budget import Budget, Cost
-from helixnas.search_space.figures import Comparison, Figure, Figures
-from helixnas.search_space.tables import Choice, SearchResult
+from helixnas.search_space.figures import Comparison, Figure, Figures, Retraining
+from helixnas.search_space.tables import Choice, Lead, SearchResult
 
 Json = Mapping[str, Any]
 """A JSON object: keys are strings, values are plain types."""
@@ -23,8 +23,14 @@ def figures_to_json(figures: Figures) -> dict[str, Any]:
 def figures_from_json(value: Json) -> Figures:
     """The figures that ``figures_to_json`` wrote."""
     rows = {name: _figure(value[name]) for name in ("teacher", "student_before", "student")}
-    compared = tuple(Comparison(**{**each, "figure": _figure(each["figure"])}) for each in value["comparisons"])
-    rest = {"budget": Budget(**value["budget"]), "warnings": tuple(value["warnings"]), "comparisons": compared}
+    rest = {
+        "budget": Budget(**value["budget"]),
+        "retraining": Retraining(**value["retraining"]),
+        "warnings": tuple(value["warnings"]),
+        "comparisons": tuple(
+            Comparison(**{**each, "figure": _figure(each["figure"])}) for each in value["comparisons"]
+        ),
+    }
     return Figures(**{**value, **rows, **rest})
 
 
@@ -39,6 +45,7 @@ def choice_to_json(choice: Choice) -> dict[str, Any]:
         "cost": asdict(choice.cost),
         "val_loss": choice.val_loss,
         "measured_latency_ms": choice.measured_latency_ms,
+        "lead": choice.lead and asdict(choice.lead),
     }
 
 
@@ -50,6 +57,7 @@ def choice_from_json(value: Json, space: SearchSpace) -> Choice:
         cost=Cost(**value["cost"]),
         val_loss=value["val_loss"],
         measured_latency_ms=value["measured_latency_ms"],
+        lead=value["lead"] and Lead(**value["lead"]),
     )
 
 

@@ -38,8 +38,30 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Retraining:
+    """Which student goes on, "retrained" or "initial", and the top-1 accuracy (0 to 1) of both on the rating part."""
+
+    kept: str
+    initial_acc: float
+    retrained_acc: float
+
+    @property
+    def warning(self) -> str | None:
+        """What to do where retraining made the student worse; None where it did not."""
+        if self.kept == "retrained":
+            return None
+        return (
+            f"Retraining made the student worse, so it stays as it was: {100 * self.initial_acc:.2f} % of the rating "
+            f"images before, {100 * self.retrained_acc:.2f} % after. Change retrain.recipe.lr or retrain.distillation."
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
-    """The table that a run ends with. ``machine`` says where latency was measured, and with how many threads."""
+    """The table that a run ends with. ``machine`` says where latency was measured, and with how many threads.
+
+    ``retraining`` is what the rating part said of it, by which it was kept or not.
+    """
 
     arch_id: str
     teacher: Figure
@@ -48,6 +70,7 @@ class Figures:
     budget: Budget
     num_test_images: int
     machine: dict[str, str]
+    retraining: Retraining
     warnings: tuple[str, ...] = ()
     """What a reader of the table must know too, whole sentences each, with what to do."""
     comparisons: tuple[Comparison, ...] = ()

@@ -127,6 +127,20 @@ def _check_rows(name: str, block_id: int, got: tuple[str, ...], wanted: tuple[st
 
 
 @dataclass(frozen=True, slots=True)
+class Lead:
+    """How much lower an architecture's loss is than the tables' optimum's: the mean difference over the same images."""
+
+    mean: float
+    standard_error: float
+    num_images: int
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is more than one standard error."""
+        return self.mean > self.standard_error
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One architecture with what the tables say of it, and what was measured (None where nothing was)."""
 
@@ -135,6 +149,7 @@ class Choice:
     cost: Cost
     val_loss: float | None = None
     measured_latency_ms: float | None = None
+    lead: Lead | None = None
 
 
 @dataclass(frozen=True, slots=True)

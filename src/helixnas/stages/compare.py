@@ -30,7 +30,7 @@ from helixnas.stages.loading import (
     load_teacher,
 )
 from helixnas.stages.setting import Setting, begin, clear
-from helixnas.student import BlockSupernet, StudentNetwork, assemble, recalibrate, reset
+from helixnas.student import BlockSupernet, StudentNetwork, assemble, recalibrate
 from helixnas.teacher import CutTeacher
 
 RESULTS = folder("compare") / "results.json"
@@ -130,6 +130,15 @@ class _Trainer:
         recalibrate(student, self._calibration)
         return student
 
+    def _made_anew(self, rival: Rival) -> StudentNetwork:
+        """The rival without anything that was learnt, recalibrated."""
+        with pinned(derive_seed(self._seed, "init")):
+            source = new_teacher(self._setting.root, self._setting.config, self._teacher)
+            supernets = [BlockSupernet(*pair) for pair in zip(self._space.blocks, source.blocks, strict=True)]
+            student = assemble(source.stem, supernets, source.head, self._space.parse(rival.arch_id))
+        recalibrate(student.to(self._setting.device), self._calibration)
+        return student
+
     def save(self, rival: Rival, weights: str, network: nn.Module) -> Path:
         path = self._setting.out / rival.key / f"{weights}.safetensors"
         artifacts.save_tensors(path, "student", network.state_dict(), {"arch_id": rival.arch_id})
@@ -145,15 +154,13 @@ class _Trainer:
         student = self.initial(rival)
         initial = self.save(rival, "initial", student)
         if config.retrain.init == "scratch":
-            with pinned(derive_seed(self._seed, "init")):
-                reset(student)
-            recalibrate(student, self._calibration)
+            student = self._made_anew(rival)
         inputs = [setting.root / folder("teacher") / "teacher.safetensors"]
         inputs += [setting.root / folder("data") / "train.safetensors", initial]
         resume = setting.resume_folder(["data", "teacher", "search_space", "retrain"], inputs)
         retrain(
             student.requires_grad_(True),
-            self._teacher.network,
+            self._teacher,
             self._train,
             self.rating,
             config.retrain,
@@ -163,6 +170,7 @@ class _Trainer:
             forget,
             progress,
             resolve_loaders(config.num_loaders, setting.device),
+            load_variances(setting.root, self._space) if keeps_interface(self._space) else None,
         )
         self.save(rival, "student", student)
         return student, resume

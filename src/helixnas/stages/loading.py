@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.cost import without_dearer
 from helixnas.data import ImageSet
-from helixnas.errors import ArtifactError, CutError, SpaceMismatchError
+from helixnas.errors import ArtifactError, ConfigError, CutError, SpaceMismatchError
 from helixnas.search_space import (
     Architecture,
     BlockSpec,
@@ -85,8 +85,7 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
     SpaceMismatchError if another teacher was trained, or for images of another size.
     """
     train = load_part(root, "train")
-    settings = config.teacher.model_copy(update={"pretrained": False, "weights": None})
-    network = new_network(root / PROGRAM, settings, train.in_shape, len(train.class_names), train.mean, train.std)
+    network = _untrained(root, config, train)
     weights, _ = artifacts.load_tensors(root / folder("teacher") / "teacher.safetensors", "teacher")
     try:
         network.load_state_dict(weights)
@@ -113,10 +112,39 @@ def load_layer_losses(root: Path) -> tuple[LayerLoss, ...]:
     return tuple(LayerLoss(**row) for row in rows)
 
 
+def new_teacher(root: Path, config: RunConfig, trained: CutTeacher) -> CutTeacher:
+    """The teacher's network made anew, cut as the trained one: its weights are drawn from torch's global generator.
+
+    ConfigError where the source makes a network that knows what the trained one knows.
+    """
+    train = load_part(root, "train")
+    network = _untrained(root, config, train)
+    known = dict(trained.network.named_parameters())
+    for name, parameter in network.named_parameters():
+        is_constant = bool((parameter == parameter.flatten()[:1]).all())
+        if parameter.is_floating_point() and not is_constant and torch.equal(parameter, known[name].cpu()):
+            raise ConfigError(
+                f"retrain.init is scratch, so {config.teacher.source} must make a network without trained weights, but "
+                f"its {name} is the trained teacher's to the bit. Set retrain.init: inherit in params.yaml."
+            )
+    return recut(network, trained.boundaries, trained.specs, train.first(NUM_PROOF_IMAGES).normalized())
+
+
+def _untrained(root: Path, config: RunConfig, train: ImageSet) -> nn.Module:
+    """The teacher's network as its source makes it, without weights that it is told to take."""
+    settings = config.teacher.model_copy(update={"pretrained": False, "weights": None})
+    return new_network(root / PROGRAM, settings, train.in_shape, len(train.class_names), train.mean, train.std)
+
+
 def load_feature_moments(root: Path, block_id: int) -> tuple[Tensor, Tensor]:
     """Mean and variance of a block's output over the train part, float64 [C] each."""
     tensors, _ = artifacts.load_tensors(root / folder("teacher") / "features.safetensors", "features")
     return tensors[f"block_{block_id}.mean"], tensors[f"block_{block_id}.variance"]
+
+
+def load_variances(root: Path, space: SearchSpace) -> list[Tensor]:
+    """The variance of each block's output over the train part, float64 [C] each."""
+    return [load_feature_moments(root, block.block_id)[1] for block in space.blocks]
 
 
 def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id: int) -> BlockSupernet:

@@ -36,7 +36,7 @@ from helixnas.stages.loading import (
     load_teacher,
     load_teacher_accuracy,
 )
-from helixnas.stages.retrain import load_student
+from helixnas.stages.retrain import load_retraining, load_student
 from helixnas.stages.setting import Setting, begin, environment_facts
 from helixnas.teacher import idle_layers_warning
 
@@ -97,6 +97,7 @@ def _figures(setting: Setting, space: SearchSpace, result: SearchResult, rivals:
         budget=result.budget,
         num_test_images=len(test),
         machine=machine(setting.device),
+        retraining=load_retraining(root),
         comparisons=tuple(comparisons),
     )
 

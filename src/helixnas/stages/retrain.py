@@ -1,5 +1,7 @@
 """retrain: the chosen student alone, from its distilled blocks or from scratch."""
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -11,10 +13,19 @@ from helixnas.config import RunConfig
 from helixnas.data import derive_seed
 from helixnas.fit import Checkpoint, pinned, resolve_loaders
 from helixnas.retrain import retrain
-from helixnas.search_space import Architecture, SearchSpace
-from helixnas.stages.loading import load_calibration, load_chosen, load_part, load_space, load_supernet, load_teacher
+from helixnas.search_space import Architecture, Retraining, SearchSpace, keeps_interface
+from helixnas.stages.loading import (
+    load_calibration,
+    load_chosen,
+    load_part,
+    load_space,
+    load_supernet,
+    load_teacher,
+    load_variances,
+    new_teacher,
+)
 from helixnas.stages.setting import Curve, Setting, begin, clear
-from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble, recalibrate, reset
+from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble, recalibrate
 from helixnas.teacher import CutTeacher
 
 
@@ -25,51 +36,61 @@ def run(config: RunConfig) -> None:
     teacher = load_teacher(setting.root, config, torch.device("cpu"))
     student = _initial_student(setting, space, teacher, architecture)
     artifacts.save_tensors(setting.out / "initial.safetensors", "student", student.state_dict())
-    _train(setting, student, teacher)
-    artifacts.save_tensors(setting.out / "student.safetensors", "student", student.state_dict())
-    _save_arch(setting, space, architecture)
-
-
-def _initial_student(
-    setting: Setting, space: SearchSpace, teacher: CutTeacher, architecture: Architecture
-) -> StudentNetwork:
-    """The student before retraining: assembled and recalibrated, or forgotten where ``init`` says scratch."""
-    supernets = [load_supernet(setting.root, space, teacher, block.block_id) for block in space.blocks]
-    with pinned(derive_seed(setting.seed, "init")):
-        student = assemble(teacher.stem, supernets, teacher.head, architecture)
-        if setting.config.retrain.init == "scratch":
-            reset(student)
-    recalibrate(student, load_calibration(setting.root, setting.config, space).normalized_batches())
-    return student.requires_grad_(True)
-
-
-def _train(setting: Setting, student: StudentNetwork, teacher: CutTeacher) -> None:
     inputs = [
         setting.root / folder("search") / "chosen.json",
         setting.root / folder("teacher") / "teacher.safetensors",
         setting.root / folder("data") / "train.safetensors",
+        setting.root / folder("data") / "rating.safetensors",
         setting.out / "initial.safetensors",
     ]
     resume = setting.resume_folder(["data", "teacher", "search_space", "retrain"], inputs)
     curve = Curve(resume / "curve.jsonl")
-    retrain(
+    retraining, test = retrain(
         student,
-        teacher.network,
+        teacher,
         load_part(setting.root, "train"),
         load_part(setting.root, "rating"),
-        setting.config.retrain,
+        config.retrain,
         setting.seed,
         setting.device,
         Checkpoint(resume / "checkpoint.pt"),
         curve,
         setting.progress,
-        resolve_loaders(setting.config.num_loaders, setting.device),
+        resolve_loaders(config.num_loaders, setting.device),
+        load_variances(setting.root, space) if keeps_interface(space) else None,
     )
+    if test is not None:
+        print(test, file=sys.stderr)
+        artifacts.save_json(setting.out / "lr.json", "lr", asdict(test))
+    if retraining.warning:
+        print(retraining.warning, file=sys.stderr)
     curve.save(setting.out / "curve.csv")
+    artifacts.save_tensors(setting.out / "student.safetensors", "student", student.state_dict())
+    _save_arch(setting, space, architecture, retraining)
     clear(resume)
 
 
-def _save_arch(setting: Setting, space: SearchSpace, architecture: Architecture) -> None:
+def _initial_student(
+    setting: Setting, space: SearchSpace, teacher: CutTeacher, architecture: Architecture
+) -> StudentNetwork:
+    """The student before retraining, recalibrated: of distilled blocks, or of new ones where ``init`` says scratch."""
+    with pinned(derive_seed(setting.seed, "init")):
+        if setting.config.retrain.init == "scratch":
+            source = new_teacher(setting.root, setting.config, teacher)
+            supernets = _new_supernets(space, source)
+        else:
+            source = teacher
+            supernets = [load_supernet(setting.root, space, teacher, block.block_id) for block in space.blocks]
+        student = assemble(source.stem, supernets, source.head, architecture)
+    recalibrate(student, load_calibration(setting.root, setting.config, space).normalized_batches())
+    return student.requires_grad_(True)
+
+
+def _new_supernets(space: SearchSpace, teacher: CutTeacher) -> list[BlockSupernet]:
+    return [BlockSupernet(block, part) for block, part in zip(space.blocks, teacher.blocks, strict=True)]
+
+
+def _save_arch(setting: Setting, space: SearchSpace, architecture: Architecture, retraining: Retraining) -> None:
     train = load_part(setting.root, "train")
     names = [list(block.names(path)) for block, path in zip(space.blocks, architecture.paths, strict=True)]
     value = {
@@ -78,16 +99,25 @@ def _save_arch(setting: Setting, space: SearchSpace, architecture: Architecture)
         "class_names": list(train.class_names),
         "in_shape": list(train.in_shape),
         "space_digest": space.digest,
+        **asdict(retraining),
     }
     artifacts.save_json(setting.out / "arch.json", "arch", value)
 
 
+def load_retraining(root: Path) -> Retraining:
+    """Which student goes on, and how good both were on the rating part."""
+    arch = artifacts.load_json(root / folder("retrain") / "arch.json", "arch")
+    return Retraining(arch["kept"], arch["initial_acc"], arch["retrained_acc"])
+
+
 def load_student(root: Path, config: RunConfig, teacher: CutTeacher, weights: str) -> StudentNetwork:
-    """The retrained student (``weights`` "student"), or as it was before ("initial"), in eval mode on the CPU."""
+    """The student that goes on (``weights`` "student"), or as it was before retraining ("initial").
+
+    In eval mode, on the CPU.
+    """
     space = load_space(root, config)
     arch = artifacts.load_json(root / folder("retrain") / "arch.json", "arch")
-    blank = [BlockSupernet(block, part) for block, part in zip(space.blocks, teacher.blocks, strict=True)]
-    student = assemble(teacher.stem, blank, teacher.head, space.parse(arch["arch_id"]))
+    student = assemble(teacher.stem, _new_supernets(space, teacher), teacher.head, space.parse(arch["arch_id"]))
     tensors, _ = artifacts.load_tensors(root / folder("retrain") / f"{weights}.safetensors", "student")
     student.load_state_dict(tensors)
     return student.requires_grad_(False).eval()

@@ -9,7 +9,7 @@ from helixnas.artifacts import CACHE, folder, save_text
 from helixnas.config import RunConfig
 from helixnas.cost import measure, runner
 from helixnas.data import ImageSet
-from helixnas.fit import validation_loss
+from helixnas.fit import image_losses, with_labels
 from helixnas.progress import silent
 from helixnas.report import frontier_table, trials_table
 from helixnas.search import Measurement, decide, pricer, refine, solve
@@ -77,7 +77,7 @@ def _journal(setting: Setting, space: SearchSpace) -> Path:
 
 
 class _Objective:
-    """The validation loss of an assembled, recalibrated student on the rating part, and its latency where it counts."""
+    """The losses of an assembled, recalibrated student on the rating part, and its latency where that counts."""
 
     def __init__(self, setting: Setting, space: SearchSpace, *, is_timed: bool) -> None:
         config = setting.config
@@ -89,13 +89,13 @@ class _Objective:
         ]
         calibration = load_calibration(setting.root, config, space)
         self._calibration = [images.to(setting.device) for images in calibration.normalized_batches()]
-        self._part: ImageSet = load_part(setting.root, "rating")
+        self._part: ImageSet = with_labels(load_part(setting.root, "rating"), self._teacher.network)
 
     def __call__(self, architecture: Architecture) -> Measurement:
         student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
         recalibrate(student, self._calibration)
-        val_loss = validation_loss(student, self._part)
-        return Measurement(val_loss, self._latency_ms(student) if self._is_timed else None)
+        losses = image_losses(student, self._part).numpy()
+        return Measurement(losses, self._latency_ms(student) if self._is_timed else None)
 
     def _latency_ms(self, student: torch.nn.Module) -> float:
         settings = self._setting.config.cost.latency

@@ -15,6 +15,7 @@ from helixnas.artifacts import CACHE
 from helixnas.config import RunConfig
 from helixnas.data import num_batches, room_for
 from helixnas.distill import may_cache, partition, round_length
+from helixnas.retrain import max_steps
 from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace, keeps_interface
 from helixnas.student import BlockSupernet, StudentNetwork, assemble, num_calibration_images
 from helixnas.teacher import CutTeacher, feature_bytes
@@ -197,6 +198,8 @@ class _Estimate:
         """The training of one student."""
         recipe = self._config.retrain.recipe
         steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
+        if recipe.lr == "auto":
+            steps += max_steps(self._sizes.num_train, recipe.batch_size)
         with _threads(num_threads):
             step_s = recipe.batch_size * (3 * self._student_s() + _seconds(self._run_teacher) / len(self._probe))
         return steps * step_s

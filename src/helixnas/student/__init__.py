@@ -2,7 +2,7 @@
 
 from helixnas.student.adapter import has_tail, new_tail
 from helixnas.student.depthwise import quicken
-from helixnas.student.network import Deployed, StudentNetwork, assemble, reset
+from helixnas.student.network import Deployed, StudentNetwork, assemble
 from helixnas.student.ops import build_operation
 from helixnas.student.own import is_own, operation, register_own
 from helixnas.student.recalibrate import measuring, num_calibration_images, recalibrate
@@ -25,5 +25,4 @@ __all__ = [
     "quicken",
     "recalibrate",
     "register_own",
-    "reset",
 ]

@@ -26,6 +26,15 @@ class StudentNetwork(nn.Module):
         logits: Tensor = self.head(x)
         return logits
 
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What each block puts out for normalised images [N, C, H, W], in order; the head takes the last."""
+        features = []
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+            features.append(x)
+        return features
+
 
 def assemble(
     stem: nn.Module, supernets: Sequence[BlockSupernet], head: nn.Module, architecture: Architecture
@@ -37,13 +46,6 @@ def assemble(
     """
     chosen = [nn.Sequential(*operations) for operations in joined(supernets, architecture)]
     return copy.deepcopy(StudentNetwork(stem, chosen, head))
-
-
-def reset(network: nn.Module) -> None:
-    """Forget all training: every module that can be initialised is, from torch's global generator."""
-    for module in network.modules():
-        if callable(initialise := getattr(module, "reset_parameters", None)):
-            initialise()
 
 
 class Deployed(nn.Module):

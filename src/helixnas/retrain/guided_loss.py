@@ -1,0 +1,79 @@
+"""What a student learns from: its labels, the teacher's logits, and what the teacher's blocks put out."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
+
+from helixnas.config.schema import Distillation
+from helixnas.errors import ConfigError
+from helixnas.student import StudentNetwork
+from helixnas.teacher import CutTeacher, DistillLoss, cut_features
+
+
+class GuidedLoss:
+    """The weighted sum of three losses of a batch, of which the teacher's two come from one pass of the teacher.
+
+    The labels' cross-entropy is summed over the images that have a label (-1 means none) and divided by all. The
+    logits' is the divergence from the teacher's softened answer (Hinton et al. 2015, arXiv 1503.02531). The features'
+    is the mean over blocks of the squared error over the teacher's variance.
+
+    Args:
+        teacher: In eval mode, so that its BatchNorm statistics stay as they are.
+        variances: Of each block's output by channel, [C] each. None, where the student's blocks put out something
+            else than the teacher's: then the weight of the features counts as 0.
+        settings: The weights and the temperature.
+        label_smoothing: Of the labels, 0 to 1.
+
+    Raises:
+        ConfigError: The features alone have a weight, and cannot be compared.
+    """
+
+    def __init__(
+        self, teacher: CutTeacher, variances: Sequence[Tensor] | None, settings: Distillation, label_smoothing: float
+    ) -> None:
+        self._teacher, self._settings, self._label_smoothing = teacher, settings, label_smoothing
+        uses_features = variances is not None and settings.features > 0
+        self._feature_losses = [DistillLoss(variance) for variance in variances or ()] if uses_features else []
+        if not (settings.labels or settings.logits or uses_features):
+            raise ConfigError(
+                "retrain.distillation.labels or logits must be above 0 where the student's blocks have widths of their "
+                "own, which the teacher's features cannot be compared with, but both are 0. Change them in params.yaml."
+            )
+
+    def __call__(self, student: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        """The loss of normalised images [N, C, H, W] with labels [N], a scalar."""
+        features: list[Tensor] = []
+        if self._feature_losses:
+            assert isinstance(student, StudentNetwork)
+            features = student.features(inputs)
+            logits = student.head(features[-1])
+        else:
+            logits = student(inputs)
+        loss = self._settings.labels * self._label_loss(logits, labels) if self._settings.labels else 0.0
+        return loss + self._teachers_loss(inputs, features, logits)
+
+    def _label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        total = cross_entropy(logits, labels, ignore_index=-1, label_smoothing=self._label_smoothing, reduction="sum")
+        return total / len(labels)
+
+    def _teachers_loss(self, inputs: Tensor, features: Sequence[Tensor], logits: Tensor) -> Tensor:
+        loss = logits.new_zeros(())
+        if not (self._settings.logits or self._feature_losses):
+            return loss
+        with torch.no_grad():
+            _, *targets = cut_features(self._teacher, inputs, len(self._teacher.blocks))
+            answer = self._teacher.head(targets[-1])
+        if self._settings.logits:
+            loss = loss + self._settings.logits * _divergence(logits, answer, self._settings.temperature)
+        for feature_loss, feature, target in zip(self._feature_losses, features, targets, strict=False):
+            block_loss = feature_loss(feature.float(), target.float())
+            loss = loss + self._settings.features / len(targets) * block_loss
+        return loss
+
+
+def _divergence(logits: Tensor, answer: Tensor, temperature: float) -> Tensor:
+    """The divergence of softened logits, times the temperature's square, by which their gradients shrink."""
+    student, teacher = (log_softmax(some / temperature, dim=1) for some in (logits, answer))
+    return kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2

@@ -1,0 +1,109 @@
+"""Which learning rate suits a student: each is tried for a few steps from the same start, on the same batches."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from helixnas.config.schema import Recipe
+from helixnas.data import ImageSet, num_batches, room_for
+from helixnas.fit import Fit, LossFunction
+
+RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+NUM_STEPS = 40
+"""Of each trial, or an epoch's where that has fewer."""
+NUM_IMAGES = 512
+"""Of the sample that decides, or the whole part where that has fewer."""
+PATIENCE = 2
+"""So many rates in a row that are worse than the best before them end the test."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTest:
+    """What a range test found: the loss at the start, and after so many steps at each rate (None: no number)."""
+
+    lr: float
+    start_loss: float
+    losses: tuple[tuple[float, float | None], ...]
+    num_steps: int
+    num_images: int
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "RangeTest":
+        """The result that ``asdict`` turned into plain types."""
+        return cls(**{**value, "losses": tuple((lr, loss) for lr, loss in value["losses"])})
+
+    def __str__(self) -> str:
+        tried = ", ".join(f"{lr:g}: {'no number' if loss is None else f'{loss:.4f}'}" for lr, loss in self.losses)
+        return (
+            f"retrain.recipe.lr: auto takes {self.lr:g}. Loss on {self.num_images} rating images at the start "
+            f"{self.start_loss:.4f}, after {self.num_steps} steps at {tried}."
+        )
+
+
+def range_test(
+    student: nn.Module,
+    train: ImageSet,
+    part: ImageSet,
+    recipe_at: Callable[[float], Recipe],
+    loss: LossFunction,
+    seed: int,
+    device: torch.device,
+    num_loaders: int = 0,
+) -> RangeTest:
+    """Try rising rates, each with a warm-up and a decay to zero inside a few steps, and take the best.
+
+    The best has the lowest loss on a sample of ``part``, below the loss at the start. Where no rate improves on the
+    start, the smallest is taken. ``student``, which lies on ``device``, is left as it is.
+
+    Args:
+        student: The network at the start of its training.
+        train: The images to train on.
+        part: The images to judge by: the rating part.
+        recipe_at: The recipe of the training to come, at a rate.
+        loss: The loss of the training to come, which judges too.
+        seed: Of the training to come, whose first batches are taken.
+        device: Where to train.
+        num_loaders: As for ``Fit``.
+    """
+    sample = part.first(min(len(part), NUM_IMAGES))
+    num_steps = _num_steps(len(train), recipe_at(RATES[0]).batch_size)
+    start_loss = _mean_loss(student, sample, loss, device)
+    losses: dict[float, float] = {}
+    num_worse = 0
+    for lr in RATES:
+        lowest = min(losses.values(), default=math.inf)
+        fit = Fit(
+            copy.deepcopy(student), train, recipe_at(lr), "retrain.recipe", seed, device, loss, num_loaders=num_loaders
+        )
+        losses[lr] = _mean_loss(fit.rehearse(num_steps), sample, loss, device)
+        num_worse = 0 if losses[lr] <= lowest else num_worse + 1
+        if num_worse == PATIENCE:
+            break
+    better = [lr for lr in losses if losses[lr] <= start_loss]
+    told = tuple((lr, loss if math.isfinite(loss) else None) for lr, loss in losses.items())
+    return RangeTest(min(better, key=losses.__getitem__, default=RATES[0]), start_loss, told, num_steps, len(sample))
+
+
+def max_steps(num_train: int, batch_size: int) -> int:
+    """How many steps a range test takes at most."""
+    return len(RATES) * _num_steps(num_train, batch_size)
+
+
+def _num_steps(num_train: int, batch_size: int) -> int:
+    return min(NUM_STEPS, num_batches(num_train, batch_size))
+
+
+@torch.no_grad()
+def _mean_loss(network: nn.Module, part: ImageSet, loss: LossFunction, device: torch.device) -> float:
+    """The mean over a part's images, infinite where it is no number."""
+    network.eval()
+    total = 0.0
+    labels = part.labels.split(room_for(part.in_shape))
+    for images, some in zip(part.normalized_batches(), labels, strict=True):
+        total += len(some) * float(loss(network, images.to(device), some.to(device)))
+    return math.inf if math.isnan(total) else total / len(part)
