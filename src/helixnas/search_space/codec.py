@@ -23,6 +23,7 @@ def figures_to_json(figures: Figures) -> dict[str, Any]:
 def figures_from_json(value: Json) -> Figures:
     """The figures that ``figures_to_json`` wrote."""
     rows = {name: _figure(value[name]) for name in ("teacher", "student_before", "student")}
+    compared = [Comparison(**{**each, "figure": _figure(each["figure"])}) for each in value["comparisons"]]
     rest = {
         "budget": Budget(**value["budget"]),
         "retraining": Retraining(**value["retraining"]),

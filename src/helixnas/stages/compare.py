@@ -18,7 +18,7 @@ from helixnas.data import derive_seed
 from helixnas.fit import Checkpoint, pinned, resolve_loaders
 from helixnas.progress import Progress, forget
 from helixnas.retrain import retrain
-from helixnas.search_space import Budget, SearchSpace
+from helixnas.search_space import Budget, SearchSpace, keeps_interface
 from helixnas.stages.loading import (
     load_calibration,
     load_chosen,
@@ -28,6 +28,8 @@ from helixnas.stages.loading import (
     load_space,
     load_supernet,
     load_teacher,
+    load_variances,
+    new_teacher,
 )
 from helixnas.stages.setting import Setting, begin, clear
 from helixnas.student import BlockSupernet, StudentNetwork, assemble, recalibrate
