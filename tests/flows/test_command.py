@@ -34,7 +34,9 @@ def run(project: Path, *arguments: str, **variables: str) -> subprocess.Complete
 
 def save_figures(project: Path) -> None:
     figure = Figure("teacher", 0.9, Cost(1000, 100, 1.0))
-    figures = Figures("0:0", figure, figure, figure, Budget(madds=1000), 10, {"cpu": "any"}, Retraining("retrained", 0.5, 0.75))
+    figures = Figures(
+        "0:0", figure, figure, figure, Budget(madds=1000), 10, {"cpu": "any"}, Retraining("retrained", 0.5, 0.75)
+    )
     artifacts.save_json(project / "artifacts/report/figures.json", "figures", figures_to_json(figures))
 
 

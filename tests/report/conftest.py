@@ -80,7 +80,14 @@ def make_data(*, is_measured: bool = True, num_trials: int = 6) -> ReportData:
     ]
     curve = pd.DataFrame({"step": [0, 1], "name": "distill_loss", "value": [2.0, 0.5]})
     return ReportData(
-        figures=Figures(chosen.architecture.arch_id, *rows, budget, 400, {"device": f"cpu: {NASTY}"}, Retraining("retrained", 0.75, 0.97)),
+        figures=Figures(
+            chosen.architecture.arch_id,
+            *rows,
+            budget,
+            400,
+            {"device": f"cpu: {NASTY}"},
+            Retraining("retrained", 0.75, 0.97),
+        ),
         result=result,
         space=space,
         ratings=tuple(map(make_rating, space.blocks)),

@@ -73,7 +73,9 @@ def test_the_teacher_itself_has_nothing_to_learn_from_its_features_and_logits(
 ) -> None:
     supernets = [BlockSupernet(*pair).eval() for pair in zip(space.blocks, teacher.blocks, strict=True)]
     itself = assemble(teacher.stem, supernets, teacher.head, space.parse("0:0-0:0-0:0")).eval()
-    assert float(guided(teacher, logits=1.0, features=1.0)(itself, inputs, labels).detach()) == pytest.approx(0, abs=1e-6)
+    assert float(guided(teacher, logits=1.0, features=1.0)(itself, inputs, labels).detach()) == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("weights", [{"logits": 1.0}, {"features": 1.0}, {"logits": 0.5, "features": 1.0}])
