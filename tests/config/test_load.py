@@ -42,6 +42,14 @@ def test_the_repositorys_own_parameters_load_and_are_frozen() -> None:
         ("distill.groups=0", r"distill\.groups: .*greater than or equal to 1.*0"),
         ("distill.groups=[0,1]", r"distill\.groups: .*valid integer.*\[0, 1\]"),
         ("teacher.features=disk", r"teacher\.features: .*'auto', 'cache' or 'stream'.*'disk'"),
+        ("retrain.recipe.lr=fast", r"retrain\.recipe\.lr: .*'auto'.*'fast'"),
+        ("retrain.recipe.lr=0", r"retrain\.recipe\.lr: .*greater than 0"),
+        ("teacher.recipe.lr=auto", r"teacher\.recipe\.lr: .*valid number.*'auto'"),
+        ("retrain.distillation.labels=-0.1", r"retrain\.distillation\.labels: .*greater than or equal to 0"),
+        (
+            "retrain.distillation={labels:0,logits:0,features:0,temperature:2}",
+            r"^retrain\.distillation: labels, logits or features must be above 0",
+        ),
         (
             "distill.augment={min_scale:0.8,hflip:0,rand_augment:null,random_erasing:0}",
             r"features is cache, .*augment\.min_scale must be 1, but is 0\.8; or set teacher\.features: stream",
@@ -56,6 +64,18 @@ def test_a_value_that_cannot_work_is_named_with_its_key(override: str, message: 
 def test_a_latency_budget_needs_measuring() -> None:
     with pytest.raises(ConfigError, match=r"cost\.latency\.num_rounds must be at least 1"):
         load(ROOT, ["search.budget.latency_ms=1.0", "cost.latency.num_rounds=0"])
+
+
+def test_a_teacher_from_the_registry_cannot_be_retrained_from_scratch() -> None:
+    registered = "teacher.source='models:/teacher@champion'"
+    assert load(ROOT, [registered]).retrain.init == "inherit"
+    with pytest.raises(ConfigError, match=r"but models:/teacher@champion comes with them; set retrain\.init: inherit"):
+        load(ROOT, [registered, "retrain.init=scratch"])
+
+
+def test_a_recipe_takes_the_rate_that_was_found() -> None:
+    recipe = load(ROOT, ["retrain.recipe.lr=auto", "retrain.recipe.epochs=7"]).retrain.recipe
+    assert (recipe.at(0.125).lr, recipe.at(0.125).epochs) == (0.125, 7)
 
 
 def test_a_folder_without_parameters_is_named(tmp_path: Path) -> None:

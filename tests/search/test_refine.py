@@ -33,10 +33,7 @@ def instance() -> Instance:
 
 
 class Bench:
-    """An objective that keeps what it was asked: the predicted loss and latency, with noise of the arch_id's own.
-
-    All images agree, so that each difference is clear.
-    """
+    """Keeps what it was asked; tells the predicted loss and latency, with noise of the arch_id's own. Images agree."""
 
     def __init__(self, instance: Instance, *, is_timed: bool = False) -> None:
         self._price, self._is_timed = instance.price, is_timed
