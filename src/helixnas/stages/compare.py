@@ -62,27 +62,16 @@ def load_rival(root: Path, space: SearchSpace, teacher: CutTeacher, rival: Rival
 
 def _compared(setting: Setting) -> tuple[list[Rival], list[Path]]:
     """All rivals with what they reach, and the folders of half-done work, to be cleared once the result is saved."""
-    config, root = setting.config, setting.root
-    space = load_space(root, config)
-    is_timed = config.search.budget.latency_ms is not None  # else times must not decide: they do not reproduce
-    costs = load_costs(root, space, is_measured=is_timed)
-    fixed, teacher_cost = load_outer_costs(root, is_measured=is_timed)
-    budget = Budget.resolve(config.search.budget.model_dump(), teacher_cost)
-    chosen = load_chosen(root, space).arch_id
-    ways = obvious_ways(space, costs, fixed, budget)
-    asked, seed = config.compare.random, derive_seed(setting.seed, "random")
-    drawn = random_rivals(space, costs, fixed, budget, asked, seed)
-    if len(drawn) < asked:
-        print(f"Only {len(drawn)} of {asked} random architectures were found close under the budget.", file=sys.stderr)
-    rivals = [replace(rival, is_chosen=rival.arch_id == chosen) for rival in (*ways, *drawn)]
+    space = load_space(setting.root, setting.config)
+    rivals = _rivals(setting, space)
     if not rivals:
         return [], []
     trainer = _Trainer(setting, space)
     rivals = [replace(rival, before=reach(trainer.initial(rival), trainer.rating)) for rival in rivals]
-    to_train = _to_train(rivals, config.compare.num_retrained)
     for rival in rivals:
         if rival.is_chosen:  # its retrained weights are the chosen student's
             trainer.save(rival, "initial", trainer.initial(rival))
+    to_train = _to_train(rivals, setting.config.compare.num_retrained)
     trained: dict[str, Rival] = {}
     resumes = []
     for index, rival in enumerate(to_train):
@@ -90,6 +79,22 @@ def _compared(setting: Setting) -> tuple[list[Rival], list[Path]]:
         trained[rival.key] = replace(rival, after=reach(student, trainer.rating))
         resumes.append(resume)
     return [trained.get(rival.key, rival) for rival in rivals], resumes
+
+
+def _rivals(setting: Setting, space: SearchSpace) -> list[Rival]:
+    """The obvious ways and the random architectures under the budget, before anything is measured."""
+    config, root = setting.config, setting.root
+    is_timed = config.search.budget.latency_ms is not None  # else times must not decide: they do not reproduce
+    costs = load_costs(root, space, is_measured=is_timed)
+    fixed, teacher_cost = load_outer_costs(root, is_measured=is_timed)
+    budget = Budget.resolve(config.search.budget.model_dump(), teacher_cost)
+    asked, seed = config.compare.random, derive_seed(setting.seed, "random")
+    drawn = random_rivals(space, costs, fixed, budget, asked, seed)
+    if len(drawn) < asked:
+        print(f"Only {len(drawn)} of {asked} random architectures were found close under the budget.", file=sys.stderr)
+    chosen = load_chosen(root, space).arch_id
+    proposed = (*obvious_ways(space, costs, fixed, budget), *drawn)
+    return [replace(rival, is_chosen=rival.arch_id == chosen) for rival in proposed]
 
 
 def _to_train(rivals: Sequence[Rival], num_obvious: int) -> list[Rival]:
