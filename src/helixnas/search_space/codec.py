@@ -28,9 +28,7 @@ def figures_from_json(value: Json) -> Figures:
         "budget": Budget(**value["budget"]),
         "retraining": Retraining(**value["retraining"]),
         "warnings": tuple(value["warnings"]),
-        "comparisons": tuple(
-            Comparison(**{**each, "figure": _figure(each["figure"])}) for each in value["comparisons"]
-        ),
+        "comparisons": tuple(compared),
     }
     return Figures(**{**value, **rows, **rest})
 
