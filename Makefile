@@ -61,6 +61,7 @@ agreement: setup  ## how well ratings order students, in the run that lies here:
 	@$(BIN)/python benchmarks/agreement_tables.py
 	@$(BIN)/python benchmarks/agreement_alone.py
 	@$(BIN)/python benchmarks/agreement_students.py
+	@$(BIN)/python benchmarks/agreement_retraining.py
 
 ui: setup  ## MLflow, Prefect and the Optuna dashboard, on 127.0.0.1
 	@$(BIN)/python -m flows.ui
