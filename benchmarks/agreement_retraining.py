@@ -1,8 +1,8 @@
 """Does retraining keep what a pretrained network knows? By the rating part, and before the better of the two is kept.
 
 Two students: of ResNet-20, brought with its weights (`../shared/data`), two layers left out, on 5,000 images of
-CIFAR-10; and the one that the finished run chose, of a teacher that was trained there. Each is retrained by the recipe of
-params.yaml, whose rate a range test finds. Run in a folder where `make run` has ended:
+CIFAR-10; and the one that the finished run chose, of a teacher that was trained there. Each is retrained by the recipe
+of params.yaml, whose rate a range test finds. Run in a folder where `make run` has ended:
 python benchmarks/agreement_retraining.py
 """
 

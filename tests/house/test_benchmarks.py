@@ -73,3 +73,28 @@ def test_a_script_prints_its_figure_and_where_it_was_measured(tmp_path: Path) ->
     assert "goal <= 0.5 s" in done.stdout
     assert "commit" in done.stdout
     assert (tmp_path / "out.json").exists()
+
+
+def test_the_tables_of_a_finished_run_are_looked_at(finished: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "agreement_tables.py"), "--root", str(finished)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "updates of the candidate that has least: 1 (1 to 1, n = 1; goal >= 100: MISSED)" in done.stdout
+    assert "cells with the identity that rate worse than it" in done.stdout
+
+
+def test_a_folder_without_a_run_is_told_so(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "agreement_tables.py"), "--root", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {tmp_path} must hold a finished run, but holds none. Run `make run` there first.\n"
+
+
+def test_tau_and_its_interval_are_of_the_same_rows() -> None:
+    from agreement import bootstrapped, interval, tau
+
+    truth = [float(number) for number in range(30)]
+    resampled = bootstrapped({"same": truth, "reversed": truth[::-1]}, truth)
+    assert tau(truth, truth) == 1
+    assert interval(resampled["same"]) == (1, 1)
+    assert interval(resampled["reversed"]) == (-1, -1)

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.flow]
 ELSEWHERE = {
     "make test": "is what runs this, by .ci/run in an environment of its own",
     "make bench": "takes 20 minutes; tests/house/test_benchmarks.py runs a script of it",
+    "make agreement": "takes 25 minutes; tests/house/test_benchmarks.py runs a script of it",
 }
 SERVERS = {"make ui", "make schedule"}
 FITS_TINY = ("search.budget.madds=25%", "retrain.recipe.epochs=4")
