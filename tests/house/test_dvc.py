@@ -30,7 +30,7 @@ UNNAMED = {
 
 PARTLY = {
     ("search", "report"): "report/tables.py",
-    **{(stage, "cost"): "cost/dearer.py" for stage in ("distill", "rating", "retrain")},
+    **{(stage, "cost"): "cost/dearer.py" for stage in ("distill", "rating", "retrain", "compare")},
 }
 """The one file that a stage takes of a room, where the rest of the room would repeat the stage for nothing."""
 
@@ -103,7 +103,7 @@ UNUSED = {
     "data": {"device"},
     "cost": {"seed"},
     "teacher": {"num_loaders"},
-    "distill": {"num_loaders", "teacher.features", "distill.groups"},
+    "distill": {"num_loaders", "teacher.features", "teacher.cache_gb", "distill.groups"},
     "retrain": {"num_loaders"},
     "compare": {"num_loaders"},
 }
@@ -124,13 +124,13 @@ OUTSIDE_STAGES = {
     "search_space.attention": "src/helixnas/search_space/spaces/substitute.py",
     "search_space.mlp_ratios": "src/helixnas/search_space/spaces/substitute.py",
     "teacher.block_ids": "dvc.yaml",
-    "teacher.cache_gb": "src/helixnas/distill/batches.py",
+    "distill.groups": "src/helixnas/stages/distill.py",
     "tracking.experiment": "src/helixnas/stages/publish.py",
     "tracking.model_name": "src/helixnas/stages/promote.py",
     "tracking.max_acc_drop": "src/helixnas/stages/promote.py",
     "flow.num_workers": "flows/search.py",
 }
-"""Where a knob is read that no stage reads, or none of a convolutional network whose images are cropped."""
+"""Where a knob is read that no stage reads, or none of a convolutional network whose features are cached."""
 
 
 def test_there_is_no_dead_knob(run: Callable[[str], Run]) -> None:

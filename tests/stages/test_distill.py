@@ -15,7 +15,7 @@ from helixnas.errors import ConfigError
 from helixnas.stages import distill
 from tests.project import new_project
 
-PLAIN = ["distill.augment.min_scale=1", "distill.augment.hflip=0.5", "distill.epochs=2"]
+PLAIN = ["distill.augment.min_scale=1", "distill.augment.hflip=0.5", "distill.updates=2"]
 
 
 def new_root(finished: Path, root: Path, *overrides: str) -> Path:

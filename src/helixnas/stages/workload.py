@@ -1,12 +1,9 @@
 """What each stage will take, told from a step or two of the real work: time, memory, disk."""
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +14,7 @@ from helixnas.data import num_batches, room_for
 from helixnas.distill import may_cache, partition, round_length
 from helixnas.retrain import max_steps
 from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace, keeps_interface
+from helixnas.stages.probe import num_bytes, seconds, threads, train_step
 from helixnas.student import BlockSupernet, StudentNetwork, assemble, num_calibration_images
 from helixnas.teacher import CutTeacher, feature_bytes
 
@@ -99,13 +97,13 @@ class _Estimate:
     def data(self) -> Workload:
         sizes = self._sizes
         num_images = sizes.num_train + sizes.num_rating + sizes.num_test
-        num_bytes = num_images * sizes.bytes_per_image
-        return Workload("data", START_S + num_images * 2e-4, BASE_BYTES + 2 * num_bytes, num_bytes)
+        held = num_images * sizes.bytes_per_image
+        return Workload("data", START_S + num_images * 2e-4, BASE_BYTES + 2 * held, held)
 
     def teacher(self) -> Workload:
         recipe, network = self._config.teacher.recipe, self._teacher.network
-        with _threads(self._config.teacher.num_threads):
-            step_s, saved = _train_step(network, lambda: network(self._probe))
+        with threads(self._config.teacher.num_threads):
+            step_s, saved = train_step(network, lambda: network(self._probe))
         steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
         return self._training("teacher", network, step_s, saved, steps, recipe.batch_size)
 
@@ -113,11 +111,11 @@ class _Estimate:
         """The first block of a group trains all of it, in one pass of the teacher; the others find their work done."""
         settings, stage, supernet = self._config.distill, f"distill@{block_id}", self.supernets[block_id]
         if block_id >= settings.groups:
-            return Workload(stage, START_S, BASE_BYTES + self._data_bytes(), _num_bytes(supernet))
+            return Workload(stage, START_S, BASE_BYTES + self._data_bytes(), num_bytes(supernet))
         group = partition(self._teacher.specs, settings.groups)[block_id]
-        with _threads(settings.num_threads):
+        with threads(settings.num_threads):
             measured = [self._distill_step(member) for member in group]
-            guide_s = _seconds(lambda: _features(self._teacher, self._probe))
+            guide_s = seconds(lambda: _features(self._teacher, self._probe))
         share = (group[-1] + 2) / (len(self._paths) + 2)  # blocks behind the last one are not run
         passes = [settings.updates * round_length(self._blocks[member]) for member in group]
         steps = max(passes)
@@ -127,21 +125,21 @@ class _Estimate:
         saved = max(saved for _, saved in measured)
         supernets = nn.ModuleList(self.supernets[member] for member in group)
         whole = self._training(stage, supernets, time_s / max(1, steps), saved, steps, settings.batch_size)
-        return replace(whole, disk_bytes=_num_bytes(supernet))
+        return replace(whole, disk_bytes=num_bytes(supernet))
 
     def _num_cached_batches(self) -> int:
         """How many passes of the teacher fill the cache of features; 0 where each batch is a pass."""
         teacher, distill = self._config.teacher, self._config.distill
         num_views = self._sizes.num_train * (2 if distill.augment.hflip else 1)
-        num_bytes = feature_bytes(self._teacher.specs, num_views)
-        if not may_cache(teacher, distill.augment, num_bytes, CACHE):
+        needed = feature_bytes(self._teacher.specs, num_views)
+        if not may_cache(teacher, distill.augment, needed, CACHE):
             return 0
         return num_batches(num_views, distill.batch_size)
 
     def _distill_step(self, block_id: int) -> tuple[float, int]:
         """A training step of the probe through a path of a block: its seconds, and the most that autograd keeps."""
         supernet, inputs = self.supernets[block_id], self._features[block_id]
-        measured = [_train_step(supernet, partial(supernet, inputs, path)) for path in self._paths[block_id]]
+        measured = [train_step(supernet, partial(supernet, inputs, path)) for path in self._paths[block_id]]
         return sum(step_s for step_s, _ in measured) / len(measured), max(saved for _, saved in measured)
 
     def rating(self, block: BlockSpace, supernet: BlockSupernet) -> Workload:
@@ -161,13 +159,13 @@ class _Estimate:
         settings = self._config.cost.latency
         paths_s = sum(self._path_s(*block) * block[0].num_paths for block in blocks)
         time_s = 2 * START_S + settings.num_rounds * paths_s * settings.batch_size / len(self._probe)
-        weights = sum(map(_num_bytes, self.supernets))
+        weights = sum(map(num_bytes, self.supernets))
         return Workload("cost", time_s, BASE_BYTES + weights, sum(block.num_paths for block, _ in blocks) * 64)
 
     def search(self) -> Workload:
         num_images = self._num_calibration() + self._sizes.num_rating
         time_s = 2 * START_S + self._num_trials * num_images * self._student_s()
-        weights = sum(_num_bytes(supernet) for supernet in self.supernets)
+        weights = sum(num_bytes(supernet) for supernet in self.supernets)
         return Workload("search", time_s, BASE_BYTES + 2 * weights + self._data_bytes(), 10**5)
 
     def retrain(self) -> Workload:
@@ -175,8 +173,8 @@ class _Estimate:
         return Workload(
             "retrain",
             2 * START_S + self._retrain_s(self._config.retrain.num_threads),
-            BASE_BYTES + 6 * _num_bytes(network) + self._data_bytes(),
-            2 * _num_bytes(network),
+            BASE_BYTES + 6 * num_bytes(network) + self._data_bytes(),
+            2 * num_bytes(network),
         )
 
     def compare(self) -> Workload:
@@ -189,8 +187,8 @@ class _Estimate:
         num_images = self._num_calibration() + self._sizes.num_rating
         time_s = 2 * START_S + num_measured * num_images * self._student_s()
         time_s += num_trained * self._retrain_s(settings.num_threads)
-        weights = _num_bytes(self._student())
-        held = sum(map(_num_bytes, self.supernets)) * (2 if settings.random else 1)
+        weights = num_bytes(self._student())
+        held = sum(map(num_bytes, self.supernets)) * (2 if settings.random else 1)
         memory = BASE_BYTES + 6 * weights + held + self._data_bytes()
         return Workload("compare", time_s, memory, 2 * num_trained * weights)
 
@@ -200,8 +198,8 @@ class _Estimate:
         steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
         if recipe.lr == "auto":
             steps += max_steps(self._sizes.num_train, recipe.batch_size)
-        with _threads(num_threads):
-            step_s = recipe.batch_size * (3 * self._student_s() + _seconds(self._run_teacher) / len(self._probe))
+        with threads(num_threads):
+            step_s = recipe.batch_size * (3 * self._student_s() + seconds(self._run_teacher) / len(self._probe))
         return steps * step_s
 
     def _training(
@@ -209,7 +207,7 @@ class _Estimate:
     ) -> Workload:
         """``step_s`` and ``saved`` are of the probe's batch. Weights, gradients and two moments each, and the batch."""
         scale = batch_size / len(self._probe)
-        weights = _num_bytes(network)
+        weights = num_bytes(network)
         memory = BASE_BYTES + 5 * weights + int(saved * scale) + self._data_bytes()
         return Workload(stage, START_S + steps * step_s * scale, memory, weights)
 
@@ -217,13 +215,13 @@ class _Estimate:
         """The forward pass of the probe through a path of a block."""
         inputs, paths = self._features[block.block_id], self._paths[block.block_id]
         with torch.no_grad():
-            return sum(_seconds(partial(supernet, inputs, path)) for path in paths) / len(paths)
+            return sum(seconds(partial(supernet, inputs, path)) for path in paths) / len(paths)
 
     def _student_s(self) -> float:
         """The forward pass of one image through a student."""
         network = self._student().eval()
         with torch.no_grad():
-            return self._likely.share * _seconds(lambda: network(self._probe)) / len(self._probe)
+            return self._likely.share * seconds(lambda: network(self._probe)) / len(self._probe)
 
     def _student(self) -> StudentNetwork:
         return assemble(self._teacher.stem, self.supernets, self._teacher.head, self._likely.largest)
@@ -240,17 +238,6 @@ class _Estimate:
 
     def _data_bytes(self) -> int:
         return (self._sizes.num_train + self._sizes.num_rating) * self._sizes.bytes_per_image
-
-
-@contextmanager
-def _threads(num_threads: int) -> Iterator[None]:
-    """As many threads in the body as the stage will have."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def num_nodes(block: BlockSpace) -> int:
@@ -273,37 +260,3 @@ def _features(teacher: CutTeacher, images: Tensor) -> list[Tensor]:
         features.append(x)
         x = block(x)
     return features
-
-
-def _train_step(network: nn.Module, forward: Callable[[], Tensor]) -> tuple[float, int]:
-    """Seconds of a forward and a backward pass, and the bytes that autograd keeps between them."""
-    saved: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
-        return tensor
-
-    def step() -> None:
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            outputs = forward()
-            if outputs.requires_grad:
-                outputs.square().mean().backward()
-
-    seconds = _seconds(step)
-    network.zero_grad(set_to_none=True)
-    return seconds, sum(saved.values())
-
-
-def _seconds(run: Callable[[], Any]) -> float:
-    """The shorter of two runs, after one that warms up."""
-    run()
-    times = []
-    for _ in range(2):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def _num_bytes(network: nn.Module) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
