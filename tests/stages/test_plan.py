@@ -70,8 +70,8 @@ def test_every_stage_has_its_time_memory_and_disk(made: Plan) -> None:
     assert made.workloads[0].disk_bytes == 1797 * 16 * 16
 
 
-def test_more_epochs_take_more_time(config: RunConfig, made: Plan) -> None:
-    longer = config.model_copy(update={"distill": config.distill.model_copy(update={"epochs": 400})})
+def test_more_updates_take_more_time(config: RunConfig, made: Plan) -> None:
+    longer = config.model_copy(update={"distill": config.distill.model_copy(update={"updates": 400})})
     times = {workload.stage: workload.time_s for workload in made.workloads}
     assert {w.stage: w.time_s for w in plan(longer).workloads}["distill@1"] > 2 * times["distill@1"]
 
