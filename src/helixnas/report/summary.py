@@ -29,11 +29,12 @@ def headline_html(figures: Figures) -> str:
 
 def figures_table(figures: Figures) -> str:
     """The teacher, the student before retraining, the student; each cost with its share of the teacher's as a bar."""
+    title = f"{figures.acc_name}<small>{figures.num_test_images:,} test images</small>"
     names = "".join(f'<th scope="col">{TITLES[name]}<small>{name}</small></th>' for name in COST_NAMES)
     rows = "".join(_row(figure, figures.teacher) for figure in figures.rows)
     return (
-        f'<table class="figures"><thead><tr><td></td><th scope="col">top-1 accuracy<small>{figures.num_test_images:,} '
-        f"test images</small></th>{names}</tr></thead><tbody>{rows}</tbody></table>"
+        f'<table class="figures"><thead><tr><td></td><th scope="col">{title}</th>{names}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
     )
 
 

@@ -16,7 +16,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The table that a run ends with. ``machine`` says where latency was measured, and with how many threads."""
+    """The table that a run ends with. ``machine`` says where latency was measured, and with how many threads.
+
+    ``split`` is the digest of the data's split. Where not ``is_labelled``, the images had no labels: the teacher's own
+    top-1 stood for them, and each accuracy is the share of images on which a network agrees with the teacher.
+    """
 
     arch_id: str
     teacher: Figure
@@ -25,7 +29,14 @@ class Figures:
     budget: Budget
     num_test_images: int
     machine: dict[str, str]
+    split: str = ""
+    is_labelled: bool = True
 
     @property
     def rows(self) -> tuple[Figure, ...]:
         return (self.teacher, self.student_before, self.student)
+
+    @property
+    def acc_name(self) -> str:
+        """What the accuracies are called."""
+        return "top-1 accuracy" if self.is_labelled else "agreement with the teacher"

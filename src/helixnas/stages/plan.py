@@ -1,5 +1,6 @@
 """plan: what a run would do, before any training: the cut, the choices, what budgets can be reached, what it takes."""
 
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from helixnas.progress import silent
 from helixnas.search import extreme, solve
 from helixnas.search_space import COST_NAMES, Budget, Cost, CostTable, RatingTable, SearchSpace, quantity
 from helixnas.stages.loading import new_space
-from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
+from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
 from helixnas.stages.workload import Likely, Sizes, Workload, workloads
 from helixnas.student import BlockSupernet, assemble
 from helixnas.teacher import CutTeacher, cut
@@ -72,6 +73,9 @@ def plan(config: RunConfig) -> Plan:
     """Cut the untrained teacher, count every path, measure a few steps. Seconds; nothing is written."""
     torch.set_num_threads(config.cost.num_threads)
     seen = peek(config.data)
+    for note in seen.notes:
+        print(note, file=sys.stderr)
+    require_frozen(config.teacher, seen.num_classes)
     example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
     teacher = cut(_network(config, seen), asked_blocks(config.teacher), example)
     space = new_space(teacher.specs, config)
@@ -105,7 +109,7 @@ def _network(config: RunConfig, seen: Peek) -> nn.Module:
         program = Path(folder) / PROGRAM.name
         if is_registered(settings):
             fetch(Path(), config.tracking.experiment, settings, program)
-        return new_network(program, settings, seen.in_shape, len(seen.class_names), *whole)
+        return new_network(program, settings, seen.in_shape, seen.num_classes, *whole)
 
 
 def _costs(

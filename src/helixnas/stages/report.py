@@ -32,7 +32,13 @@ def run(config: RunConfig) -> None:
         costs=load_costs(setting.root, space, is_measured=bool(config.cost.latency.num_rounds)),
         curves=_curves(setting.root, len(space.blocks)),
         trials=pd.read_csv(setting.root / folder("search") / "trials.csv"),
-        facts={**figures.machine, **environment_facts(), "seed": str(config.seed), "data": config.data.source},
+        facts={
+            **figures.machine,
+            **environment_facts(),
+            "seed": str(config.seed),
+            "data": config.data.source,
+            "split": figures.split,
+        },
     )
     write(setting.out / "report.html", data)
 
@@ -53,7 +59,8 @@ def _figures(setting: Setting, arch_id: str, budget: Budget) -> Figures:
         cost = type(counted)(counted.madds, counted.num_params, latency_ms)
         rows.append(Figure(name, accuracy(network, test), cost))
     teacher_row, before, after = rows
-    return Figures(arch_id, teacher_row, before, after, budget, len(test), machine(setting.device))
+    facts = machine(setting.device), test.split, test.is_labelled
+    return Figures(arch_id, teacher_row, before, after, budget, len(test), *facts)
 
 
 def _latencies(setting: Setting, networks: list[nn.Module], in_shape: tuple[int, ...]) -> list[float]:
