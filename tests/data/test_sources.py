@@ -1,10 +1,6 @@
 """The user's own images, from wherever they lie: every source gives the same kind of parts, and says what is wrong."""
 
-import io
-import shutil
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,32 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from helixnas.config import load
-from helixnas.config.schema import Data
-from helixnas.data import Prepared, peek, prepare
+from helixnas.data import Prepared, peek
 from helixnas.errors import ConfigError, DataError
-from helixnas.progress import silent
-from tests.conftest import ROOT
-
-COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
-
-
-def settings(source: str, path: Path, **others: Any) -> Data:
-    return load(ROOT).data.model_copy(update={"source": source, "path": str(path), "image_size": 8, **others})
-
-
-def prepared(source: str, path: Path, **others: Any) -> Prepared:
-    return prepare(settings(source, path, **others), silent)
-
-
-def paint(folder: Path, num_images: int = 12, size: tuple[int, int] = (20, 10)) -> None:
-    """Class folders of one colour each, which gets lighter from image to image."""
-    for name, colour in COLOURS.items():
-        (folder / name).mkdir(parents=True)
-        for index in range(num_images):
-            Image.new("RGB", size, tuple(value * (index + 9) // 24 for value in colour)).save(
-                folder / name / f"{index}.png"
-            )
+from tests.data.conftest import COLOURS, encoded, paint, prepared, settings
 
 
 def assert_colours(result: Prepared, num_images: int) -> None:
@@ -48,13 +21,6 @@ def assert_colours(result: Prepared, num_images: int) -> None:
         assert part.class_names == ("blue", "green", "red")
         brightest = part.images.float().mean(dim=(2, 3)).argmax(dim=1)
         assert torch.equal(brightest, 2 - part.labels)
-
-
-def encoded(colour: tuple[int, ...], index: int) -> bytes:
-    """One colour, lighter with a higher ``index``, so that no image comes twice."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (9, 9), tuple(value * (index + 9) // 36 for value in colour)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def test_a_folder_of_class_folders_is_split_by_class(tmp_path: Path) -> None:
@@ -159,37 +125,6 @@ def test_a_torchvision_dataset_on_disk_keeps_its_splits(tmp_path: Path) -> None:
     assert parts["train"].in_shape == (1, 8, 8)
 
 
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project's folder with a module of the user's own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
-    (tmp_path / "mine.py").write_text(
-        "import numpy as np\n"
-        "images = np.random.default_rng(0).integers(0, 256, (40, 6, 9, 9), np.uint8)\n"
-        "def load(path):\n"
-        "    return images, np.arange(40) % 2, ['no', 'yes']\n"
-        "def floats(path):\n"
-        "    return images / 2, np.arange(40) % 2, ['no', 'yes']\n"
-        "def too_many(path):\n"
-        "    return images, np.arange(40), ['no', 'yes']\n"
-        "def halves(path):\n"
-        "    return images, np.arange(40) / 2, ['no', 'yes']\n"
-        "def missing(path):\n"
-        "    return images, [0, None] * 20, ['no', 'yes']\n"
-        "def one_hot(path):\n"
-        "    return images, np.eye(2, dtype=int).repeat(20, 0), ['no', 'yes']\n"
-        "def one_class(path):\n"
-        "    return images, np.zeros(40, int), ['no', 'yes']\n"
-        "def nameless(path):\n"
-        "    return images, np.arange(40) % 2, []\n"
-        "def bare(path):\n"
-        "    return images, None, None\n"
-    )
-    return tmp_path
-
-
 def test_a_function_of_the_users_own_gives_any_channel_count(own: Path) -> None:
     assert prepared("factory:mine:load", own).parts["train"].in_shape == (6, 8, 8)
 
@@ -255,70 +190,3 @@ def test_a_folder_without_images_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="must give images"):
         prepared("folder", tmp_path)
-
-
-def assert_unlabelled(result: Prepared, sizes: dict[str, int]) -> None:
-    assert {name: len(part) for name, part in result.parts.items()} == sizes
-    for part in result.parts.values():
-        assert (part.is_labelled, part.num_classes, part.class_names) == (False, None, ())
-        assert part.labels.unique().tolist() == [-1]
-    assert result.notes == ()
-
-
-def test_images_in_no_class_folder_have_no_labels(tmp_path: Path) -> None:
-    paint(tmp_path / "classes")
-    for file in (tmp_path / "classes").rglob("*.png"):
-        file.rename(tmp_path / f"{file.parent.name}_{file.name}")
-    shutil.rmtree(tmp_path / "classes")
-    assert_unlabelled(prepared("folder", tmp_path), {"train": 21, "rating": 6, "test": 9})
-    assert peek(settings("folder", tmp_path)).num_classes is None
-
-
-def test_a_split_of_images_without_labels_is_kept(tmp_path: Path) -> None:
-    for name, count in (("train", 10), ("test", 4)):
-        (tmp_path / name).mkdir()
-        for index in range(count):
-            Image.new("RGB", (8, 8), (index, count, 0)).save(tmp_path / name / f"{index}.png")
-    assert_unlabelled(prepared("folder", tmp_path), {"train": 8, "rating": 2, "test": 4})
-
-
-def test_parquet_without_a_label_column_has_no_labels(tmp_path: Path) -> None:
-    images = [encoded(COLOURS["red"], index) for index in range(20)]
-    pq.write_table(pa.table({"image": images, "width": [9] * 20}), tmp_path / "all.parquet")
-    assert_unlabelled(prepared("parquet", tmp_path), {"train": 12, "rating": 3, "test": 5})
-
-
-def test_a_function_may_give_images_without_labels(own: Path) -> None:
-    assert_unlabelled(prepared("factory:mine:bare", own), {"train": 24, "rating": 6, "test": 10})
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (
-            [0, 1] * 4 + [None] * 7,
-            r"all whole numbers or all strings, but \S+all\.parquet, row 8 has None; .*; and 2 more",
-        ),
-        (
-            [0, 1] * 7 + [0.5],
-            r"all whole numbers or all strings, but .*all\.parquet, row 0 has 0\.0; .*; and 10 more\.",
-        ),
-        ([0, 1] * 7 + [-1], r"2 class names need labels from 0 to 1, but \S+all\.parquet, row 14 has -1\. Correct"),
-        ([3] * 15, r"at least two classes, but all 15 are of 3\."),
-    ],
-)
-def test_labels_that_cannot_be_used_are_named_by_row(tmp_path: Path, labels: list[Any], message: str) -> None:
-    images = [encoded(COLOURS["red"], index) for index in range(15)]
-    pq.write_table(pa.table({"image": images, "label": labels}), tmp_path / "all.parquet")
-    with pytest.raises(DataError, match=message):
-        peek(settings("parquet", tmp_path))
-    with pytest.raises(DataError, match=message):
-        prepared("parquet", tmp_path)
-
-
-def test_a_file_without_labels_among_others_with_labels_is_told(tmp_path: Path) -> None:
-    images = [encoded(COLOURS["red"], index) for index in range(4)]
-    pq.write_table(pa.table({"image": images, "label": [0, 1, 0, 1]}), tmp_path / "train.parquet")
-    pq.write_table(pa.table({"image": images}), tmp_path / "test.parquet")
-    with pytest.raises(DataError, match=r"All files or none must have labels, but these have none: \S+test\.parquet\."):
-        prepared("parquet", tmp_path)

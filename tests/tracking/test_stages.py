@@ -152,9 +152,7 @@ def test_a_version_carries_what_it_has_seen_and_the_digest_of_its_split(
 
 def test_a_student_of_another_split_than_its_figures_is_not_registered(finished: Path, config: RunConfig) -> None:
     save_seen(finished / folder("teacher") / "seen.safetensors", (1000,), split="food")
-    with pytest.raises(
-        ArtifactError, match=r"seen\.safetensors must be of the split of \S+figures\.json, but is"
-    ):
+    with pytest.raises(ArtifactError, match=r"seen\.safetensors must be of the split of \S+figures\.json, but is"):
         publishing.publish(finished, config, OUTCOMES)
     assert promoting.versions(finished, config) == []
 
@@ -171,9 +169,7 @@ def test_a_champion_of_another_split_is_not_beaten_on_its_own_training_images(
     publishing.publish(finished, config, OUTCOMES)
     path = finished / folder("data") / "test.safetensors"
     replace(ImageSet.load(path), digests=torch.arange(1050, 1350)).save(path)
-    with pytest.raises(
-        PromotionError, match=r"version 1 has seen 50 of 300\. Set data\.split_seed .* of version 1"
-    ):
+    with pytest.raises(PromotionError, match=r"version 1 has seen 50 of 300\. Set data\.split_seed .* of version 1"):
         promoting.promote(finished, config)
 
 
