@@ -96,3 +96,14 @@ def test_agreement_is_weighed_against_chance() -> None:
 @pytest.mark.parametrize(("tau", "n"), [(None, 24), (1.0, 4)])
 def test_agreement_of_too_few_is_not_claimed(tau: float | None, n: int) -> None:
     assert agreement_sentence(tau, n).startswith("Too few")
+
+
+def test_without_labels_it_is_agreement_with_the_teacher(data: ReportData) -> None:
+    figures = replace(
+        data.figures, is_labelled=False, teacher=replace(data.figures.teacher, top1_acc=1.0), num_test_images=400
+    )
+    assert headline(figures).startswith("The student reaches 98.00 % agreement with the teacher with 37.5 % of the")
+    assert loss_sentence(figures).startswith(
+        "It loses 2.00 points of agreement with the teacher: 8 more of the 400 test images are told otherwise than by "
+        "the teacher. One image is 0.25 points; the student's agreement with the teacher lies between"
+    )
