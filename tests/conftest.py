@@ -61,7 +61,7 @@ def config() -> RunConfig:
 
 @pytest.fixture(scope="session")
 def parts(config: RunConfig) -> dict[str, ImageSet]:
-    return prepare(config.data, seed=0, progress=silent).parts
+    return prepare(config.data, silent).parts
 
 
 @pytest.fixture

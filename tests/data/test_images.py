@@ -1,9 +1,12 @@
 """A set of images, whole and some at a time."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from helixnas.data import ImageSet
+from helixnas.errors import ArtifactError
 
 
 @pytest.mark.parametrize(("size", "sizes"), [(32, [256, 44]), (64, [64, 64, 64, 64, 44]), (224, [16] * 18 + [12])])
@@ -13,3 +16,17 @@ def test_batches_are_the_whole_set_in_parts_that_have_room(size: int, sizes: lis
     batches = list(part.normalized_batches())
     assert [len(batch) for batch in batches] == sizes
     assert torch.equal(torch.cat(batches), part.normalized())
+
+
+def test_a_part_in_another_parts_place_is_refused(parts: dict[str, ImageSet], tmp_path: Path) -> None:
+    parts["train"].save(tmp_path / "train.safetensors")
+    (tmp_path / "train.safetensors").rename(tmp_path / "test.safetensors")
+    with pytest.raises(ArtifactError, match=r"test\.safetensors must hold the test part, but holds train\. Run `dvc"):
+        ImageSet.load(tmp_path / "test.safetensors")
+
+
+def test_the_first_images_keep_their_labels_and_digests(parts: dict[str, ImageSet]) -> None:
+    part, first = parts["train"], parts["train"].first(5)
+    assert torch.equal(first.labels, part.labels[:5])
+    assert torch.equal(first.digests, part.digests[:5])
+    assert (len(first), first.split, first.is_labelled) == (5, part.split, True)

@@ -1,4 +1,4 @@
-"""The parts: fixed by the seed, apart from each other, and read back as they were."""
+"""The parts: fixed by data.split_seed, apart from each other, and read back as they were."""
 
 from pathlib import Path
 
@@ -25,12 +25,21 @@ def test_the_parts_are_disjoint_and_cover_all_classes(parts: dict[str, ImageSet]
     assert all(len(part.labels.unique()) == 10 for part in parts.values())
 
 
-def test_the_same_seed_gives_the_same_parts_and_another_seed_others(
+def test_the_same_split_seed_gives_the_same_parts_and_another_others(
     parts: dict[str, ImageSet], config: RunConfig
 ) -> None:
-    again, other = (prepare(config.data, seed, silent).parts for seed in (0, 1))
+    again = prepare(config.data, silent).parts
+    other = prepare(config.data.model_copy(update={"split_seed": 1}), silent).parts
     assert all(torch.equal(parts[name].images, again[name].images) for name in parts)
     assert as_set(parts["test"]) != as_set(other["test"])
+    assert parts["test"].split == parts["train"].split == again["test"].split != other["test"].split
+
+
+def test_images_are_known_again_at_another_size(parts: dict[str, ImageSet], config: RunConfig) -> None:
+    larger = prepare(config.data.model_copy(update={"image_size": 12}), silent).parts
+    assert larger["test"].in_shape != parts["test"].in_shape
+    assert all(torch.equal(parts[name].digests, larger[name].digests) for name in parts)
+    assert larger["test"].split == parts["test"].split
 
 
 def test_a_peek_at_the_rating_part_is_its_beginning(parts: dict[str, ImageSet], config: RunConfig) -> None:
@@ -51,10 +60,12 @@ def test_normalised_train_images_have_mean_0_and_deviation_1(parts: dict[str, Im
 
 
 def test_a_part_is_read_back_as_it_was_saved(parts: dict[str, ImageSet], tmp_path: Path) -> None:
-    path = tmp_path / "part.safetensors"
+    path = tmp_path / "rating.safetensors"
     parts["rating"].save(path)
     loaded = ImageSet.load(path)
     assert torch.equal(loaded.images, parts["rating"].images)
+    assert torch.equal(loaded.digests, parts["rating"].digests)
+    assert (loaded.split, loaded.is_labelled) == (parts["rating"].split, True)
     assert (loaded.class_names, loaded.mean, loaded.std) == (
         parts["rating"].class_names,
         parts["rating"].mean,
@@ -66,7 +77,7 @@ def test_a_part_is_read_back_as_it_was_saved(parts: dict[str, ImageSet], tmp_pat
 
 
 def test_images_are_scaled_to_the_asked_size(config: RunConfig) -> None:
-    part = prepare(config.data.model_copy(update={"image_size": 12}), 0, silent).parts["train"]
+    part = prepare(config.data.model_copy(update={"image_size": 12}), silent).parts["train"]
     assert part.in_shape == (1, 12, 12)
     assert part.images.dtype == torch.uint8
 

@@ -1,9 +1,6 @@
 """The user's own images, from wherever they lie: every source gives the same kind of parts, and says what is wrong."""
 
-import io
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,28 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from helixnas.config import load
-from helixnas.data import Prepared, prepare
+from helixnas.data import Prepared, peek
 from helixnas.errors import ConfigError, DataError
-from helixnas.progress import silent
-from tests.conftest import ROOT
-
-COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
-
-
-def prepared(source: str, path: Path, **settings: Any) -> Prepared:
-    data = load(ROOT).data.model_copy(update={"source": source, "path": str(path), "image_size": 8, **settings})
-    return prepare(data, 0, silent)
-
-
-def paint(folder: Path, num_images: int = 12, size: tuple[int, int] = (20, 10)) -> None:
-    """Class folders of one colour each, which gets lighter from image to image."""
-    for name, colour in COLOURS.items():
-        (folder / name).mkdir(parents=True)
-        for index in range(num_images):
-            Image.new("RGB", size, tuple(value * (index + 9) // 24 for value in colour)).save(
-                folder / name / f"{index}.png"
-            )
+from tests.data.conftest import COLOURS, encoded, paint, prepared, settings
 
 
 def assert_colours(result: Prepared, num_images: int) -> None:
@@ -45,12 +23,6 @@ def assert_colours(result: Prepared, num_images: int) -> None:
         assert torch.equal(brightest, 2 - part.labels)
 
 
-def encoded(colour: tuple[int, ...]) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (9, 9), colour).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def test_a_folder_of_class_folders_is_split_by_class(tmp_path: Path) -> None:
     paint(tmp_path)
     result = prepared("folder", tmp_path)
@@ -60,7 +32,7 @@ def test_a_folder_of_class_folders_is_split_by_class(tmp_path: Path) -> None:
 
 def test_test_images_that_are_chosen_already_stay_the_test_part(tmp_path: Path) -> None:
     paint(tmp_path / "train")
-    paint(tmp_path / "test", num_images=4)
+    paint(tmp_path / "test", num_images=4, size=(21, 10))
     result = prepared("folder", tmp_path)
     assert_colours(result, 48)
     assert len(result.parts["test"]) == 12
@@ -83,7 +55,8 @@ def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for index in range(9):
-            Image.fromarray(pixels[::-1] if name == "a" else pixels).save(
+            lighter = pixels + np.uint8(index) + np.uint8(9 * (name == "a"))
+            Image.fromarray(lighter[::-1] if name == "a" else lighter).save(
                 tmp_path / name / f"{index}.png", exif=exif if name == "a" else None
             )
     images = prepared("folder", tmp_path).parts["train"].images
@@ -112,8 +85,12 @@ def test_unreadable_files_are_listed_and_skipped_up_to_the_share(tmp_path: Path)
 
 
 def test_parquet_as_hugging_face_writes_it(tmp_path: Path) -> None:
-    for split, count in (("train", 10), ("test", 5)):
-        images = [{"bytes": encoded(colour), "path": None} for colour in COLOURS.values() for _ in range(count)]
+    for split, count, first in (("train", 10, 0), ("test", 5, 10)):
+        images = [
+            {"bytes": encoded(colour, first + index), "path": None}
+            for colour in COLOURS.values()
+            for index in range(count)
+        ]
         table = pa.table({"image": images, "label": [label for label in range(3) for _ in range(count)]})
         names = b'{"info": {"features": {"label": {"names": ["blue", "green", "red"], "_type": "ClassLabel"}}}}'
         pq.write_table(
@@ -125,7 +102,7 @@ def test_parquet_as_hugging_face_writes_it(tmp_path: Path) -> None:
 
 
 def test_parquet_of_plain_bytes_and_class_names(tmp_path: Path) -> None:
-    rows = [(encoded(colour), name) for name, colour in COLOURS.items() for _ in range(10)]
+    rows = [(encoded(colour, index), name) for name, colour in COLOURS.items() for index in range(10)]
     pq.write_table(
         pa.table({"img": [row[0] for row in rows], "label": [row[1] for row in rows]}), tmp_path / "all.parquet"
     )
@@ -136,7 +113,7 @@ def test_a_torchvision_dataset_on_disk_keeps_its_splits(tmp_path: Path) -> None:
     folder = tmp_path / "MNIST/raw"
     folder.mkdir(parents=True)
     for split, count in (("train", 40), ("t10k", 10)):
-        pixels = np.random.default_rng(0).integers(0, 256, (count, 28, 28), np.uint8)
+        pixels = np.random.default_rng(count).integers(0, 256, (count, 28, 28), np.uint8)
         header = (2051).to_bytes(4, "big") + count.to_bytes(4, "big") + (28).to_bytes(4, "big") * 2
         (folder / f"{split}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
         labels = bytes(row % 4 for row in range(count))
@@ -146,24 +123,6 @@ def test_a_torchvision_dataset_on_disk_keeps_its_splits(tmp_path: Path) -> None:
     parts = prepared("torchvision:MNIST", tmp_path).parts
     assert {name: len(part) for name, part in parts.items()} == {"train": 32, "rating": 8, "test": 10}
     assert parts["train"].in_shape == (1, 8, 8)
-
-
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project's folder with a module of the user's own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
-    (tmp_path / "mine.py").write_text(
-        "import numpy as np\n"
-        "def load(path):\n"
-        "    return np.zeros((40, 6, 9, 9), np.uint8), np.arange(40) % 2, ['no', 'yes']\n"
-        "def floats(path):\n"
-        "    return np.zeros((40, 6, 9, 9)), np.arange(40) % 2, ['no', 'yes']\n"
-        "def too_many(path):\n"
-        "    return np.zeros((40, 6, 9, 9), np.uint8), np.arange(40), ['no', 'yes']\n"
-    )
-    return tmp_path
 
 
 def test_a_function_of_the_users_own_gives_any_channel_count(own: Path) -> None:
@@ -184,12 +143,19 @@ def test_arrays_cannot_have_any_number_of_channels(own: Path) -> None:
     ("function", "message"),
     [
         ("floats", r"must return images uint8 .*, but its images are torch.float64 \(40, 6, 9, 9\)"),
-        ("too_many", r"must return labels from 0 to 1, but one is 39"),
+        ("too_many", r"2 class names need labels from 0 to 1, but image 2 has 2; .*image 6 has 6; and 33 more\. Corr"),
+        ("halves", r"labels that are whole numbers, but image 0 has 0; image 1 has 0\.5; .*; and 35 more\. Return"),
+        ("missing", r"must return .*labels \[N\] or None, .* but: .*NoneType"),
+        ("one_hot", r"must return .*, but its labels are \(40, 2\)"),
+        ("one_class", r"must be of at least two classes, but all 40 are of no\. Add"),
+        ("nameless", r"Labels need class names, but there are none"),
     ],
 )
 def test_a_function_that_returns_something_else_is_told(own: Path, function: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         prepared(f"factory:mine:{function}", own)
+    with pytest.raises(DataError, match=message):
+        peek(settings(f"factory:mine:{function}", own))
 
 
 @pytest.mark.parametrize(("name", "message"), [("mine:lode", "it has no 'lode'"), ("yours:load", "no module 'yours'")])
@@ -222,5 +188,5 @@ def test_images_that_are_not_where_they_should_be_are_told(tmp_path: Path, sourc
 
 def test_a_folder_without_images_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="must give labelled images"):
+    with pytest.raises(DataError, match="must give images"):
         prepared("folder", tmp_path)

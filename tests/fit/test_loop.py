@@ -1,6 +1,5 @@
 """Training one network: it learns, it repeats to the bit, and a kill costs an epoch and nothing else."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from helixnas.config import load
 from helixnas.config.schema import Recipe
 from helixnas.data import ImageSet
 from helixnas.errors import ConfigError, DivergenceError
-from helixnas.fit import Checkpoint, Fit, accuracy, image_losses, predict, with_labels
+from helixnas.fit import Checkpoint, Fit, accuracy, image_losses, predict
 from helixnas.progress import forget, silent
 from tests.conftest import ROOT, SmallNet
 
@@ -156,13 +155,3 @@ def test_the_losses_of_images_do_not_depend_on_the_batch(parts: dict[str, ImageS
     with torch.no_grad():
         whole = torch.nn.functional.cross_entropy(network(part.normalized()).double(), part.labels)
     assert float(losses.mean()) == pytest.approx(float(whole), abs=1e-6)
-
-
-def test_an_image_without_a_label_has_the_teachers_answer(parts: dict[str, ImageSet]) -> None:
-    part, teacher = parts["rating"], SmallNet()
-    assert with_labels(part, teacher) is part
-    labels = part.labels.clone()
-    labels[::2] = -1
-    filled = with_labels(replace(part, labels=labels), teacher).labels
-    assert torch.equal(filled[1::2], part.labels[1::2])
-    assert torch.equal(filled[::2], predict(teacher, part).argmax(dim=1)[::2])

@@ -31,6 +31,11 @@ def test_the_teacher_has_no_shares(data: ReportData) -> None:
     assert printed(figures)[1].split() == ["teacher", "99.00", "%", "2.40M", "5.00K", "4.00", "ms"]
 
 
+def test_without_labels_the_column_is_agreement(data: ReportData) -> None:
+    assert "agreement with the teacher (test)" in printed(replace(data.figures, is_labelled=False))[0]
+    assert "top-1 (test)" in printed(data.figures)[0]
+
+
 def test_markup_in_a_name_is_printed_as_it_is(data: ReportData) -> None:
     figures = replace(data.figures, student=replace(data.figures.student, name="[red]student[/red]"))
     assert printed(figures)[-1].startswith("[red]student[/red]")

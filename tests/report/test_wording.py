@@ -119,3 +119,14 @@ def test_ratings_that_say_little_are_told_with_the_block_the_counts_and_the_keys
         "Block 1 has cells that could do nothing, but rate worse than leaving the block out, which has 0.2: "
         "1:0.0 with 0.3. Raise distill.updates, or lower distill.lr.",
     )
+
+
+def test_without_labels_it_is_agreement_with_the_teacher(data: ReportData) -> None:
+    figures = replace(
+        data.figures, is_labelled=False, teacher=replace(data.figures.teacher, top1_acc=1.0), num_test_images=400
+    )
+    assert headline(figures).startswith("The student reaches 98.00 % agreement with the teacher with 37.5 % of the")
+    assert loss_sentence(figures).startswith(
+        "It loses 2.00 points of agreement with the teacher: 8 more of the 400 test images are told otherwise than by "
+        "the teacher. One image is 0.25 points; the student's agreement with the teacher lies between"
+    )

@@ -56,6 +56,17 @@ def test_a_function_of_the_users_own_gets_the_arguments(own: Path) -> None:
     assert isinstance(create(settings("factory:mine:net", model_args={"width": 8}), (1, 8, 8), 10), SmallNet)
 
 
+def test_without_labels_a_network_tells_as_many_classes_as_it_was_made_for(own: Path) -> None:
+    made = settings("timm:resnet10t", model_args={"num_classes": 7})
+    assert create(made, GREY, None)(torch.rand(2, *GREY)).shape == (2, 7)
+    assert create(settings("torchvision:squeezenet1_1"), COLOUR, None)(torch.rand(2, *COLOUR)).shape == (2, 1000)
+    assert isinstance(create(settings("factory:mine:net"), (1, 8, 8), None), SmallNet)
+    with pytest.raises(
+        ConfigError, match=r"must tell two classes or more, \[2, K\] for two images, but gives \(2, 1\)"
+    ):
+        create(settings("timm:resnet10t", model_args={"num_classes": 1}), GREY, None)
+
+
 @pytest.mark.parametrize(
     ("source", "values", "shape", "message"),
     [

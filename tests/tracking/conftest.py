@@ -1,7 +1,7 @@
 import hashlib
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,14 +52,29 @@ def example() -> np.ndarray:
     return (images(2)[0].float() / 255).numpy()
 
 
-def evaluate(module: nn.Module) -> float:
+def judge(module: nn.Module) -> torch.Tensor:
+    """Which of ten images a module gets right."""
     inputs, labels = images(10)
-    return float((module(inputs.float() / 255).argmax(1) == labels).double().mean())
+    return module(inputs.float() / 255).argmax(1) == labels
+
+
+DIGESTS = torch.arange(10)
+"""Of the images that ``judge`` takes."""
+
+
+def evaluate(module: nn.Module) -> float:
+    return float(judge(module).double().mean())
+
+
+def save_seen(path: Path, digests: Sequence[int], split: str = "feed") -> Path:
+    artifacts.save_tensors(path, "seen", {"digests": torch.tensor(digests, dtype=torch.int64)}, {"split": split})
+    return path
 
 
 def figures(madds: int = 100, latency_ms: float | None = 1.5) -> Figures:
     rows = [Figure(name, 0.9, Cost(madds, 10, latency_ms)) for name in ("teacher", "before", "student")]
-    return Figures("0:0", *rows, Budget(madds=200.0), 10, {"cpu": "here"}, Retraining("retrained", 0.5, 0.75))
+    kept = Retraining("retrained", 0.5, 0.75)
+    return Figures("0:0", *rows, Budget(madds=200.0), 10, {"cpu": "here"}, kept, split="feed")
 
 
 @pytest.fixture(scope="session")
@@ -124,15 +139,16 @@ Add = Callable[..., Version]
 
 @pytest.fixture
 def add(store: Store, root: Path, config: RunConfig) -> Add:
-    """Register a student: ``add("md5", bias=9)``."""
+    """Register a student: ``add("md5", bias=9)``. ``seen`` None: without that file, as before it was recorded."""
     arch = root / "arch.json"
     artifacts.save_json(arch, "arch", FACTS)
 
-    def add(text: str, bias: float = 0.0, madds: int = 100) -> Version:
+    def add(text: str, bias: float = 0.0, madds: int = 100, seen: Sequence[int] | None = (100, 101)) -> Version:
+        files = () if seen is None else (save_seen(root / "seen.safetensors", seen),)
         return register(
             store,
             NAME,
-            lambda: Student(Brightness(bias), example(), (arch,)),
+            lambda: Student(Brightness(bias), example(), (arch, *files)),
             figures=figures(madds),
             dvc_md5=hashlib.md5(text.encode()).hexdigest(),
             commit="c0ffee",

@@ -33,6 +33,7 @@ def test_the_parent_holds_parameters_figures_and_identity(store: Store, project:
     assert run.data.metrics["student/top1_acc"] == 0.9
     assert run.data.metrics["teacher/latency_ms"] == 1.5
     assert run.data.tags["arch_id"] == "0:0"
+    assert (run.data.tags["split"], run.data.tags["top1_acc_is"]) == ("feed", "top-1 accuracy")
     assert run.data.tags["dvc_md5"] == "2" * 32 + ".dir"
 
 

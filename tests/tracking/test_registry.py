@@ -9,7 +9,7 @@ from torch import nn
 
 from helixnas.errors import PromotionError
 from helixnas.search_space import Cost
-from helixnas.tracking import Store, Student, begin, load_model, register, versions
+from helixnas.tracking import Store, Student, begin, fetch_program, load_model, register, versions
 from helixnas.tracking.versions import get, tags
 from tests.tracking.conftest import FACTS, NAME, Add, Brightness, evaluate, example, figures, images
 
@@ -146,3 +146,17 @@ def test_the_loaded_module_judges_as_the_trained_one(add: Add, store: Store) -> 
 def test_an_example_has_two_images_at_least() -> None:
     assert len(example()) == 2
     assert example().dtype == np.float32
+
+
+def test_a_program_is_fetched_with_what_its_version_has_seen(add: Add, store: Store, tmp_path: Path) -> None:
+    add("a", seen=(3, -4))
+    version, seen = fetch_program(store, f"models:/{NAME}@challenger", tmp_path / "network.pt2")
+    assert (version.version, seen.tolist()) == (1, [3, -4])
+    assert (tmp_path / "network.pt2").is_file()
+
+
+def test_a_program_of_before_splits_were_recorded_is_not_fetched(add: Add, store: Store, tmp_path: Path) -> None:
+    add("a", seen=None)
+    with pytest.raises(PromotionError, match=r"Version 1 of student must tell which images .* anew by `make run`"):
+        fetch_program(store, f"models:/{NAME}/1", tmp_path / "network.pt2")
+    assert not (tmp_path / "network.pt2").exists()

@@ -1,9 +1,11 @@
 """The stages that use this room: publish after the pipeline, promote and predict after that."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
@@ -11,12 +13,13 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
-from helixnas.errors import DataError, PromotionError
+from helixnas.errors import ArtifactError, DataError, PromotionError
+from helixnas.search_space import figures_to_json
 from helixnas.stages import promote as promoting
 from helixnas.stages import publish as publishing
 from helixnas.stages import retrain
-from helixnas.tracking import CHAMPION, Store
-from tests.tracking.conftest import FACTS, LOCK, Brightness, images
+from helixnas.tracking import CHAMPION, Store, load_model
+from tests.tracking.conftest import FACTS, LOCK, NAME, Brightness, figures, images, save_seen
 
 OUTCOMES = {"teacher": "ran", "distill@1": "cached"}
 
@@ -25,8 +28,9 @@ OUTCOMES = {"teacher": "ran", "distill@1": "cached"}
 def finished(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished pipeline whose student tells light images from dark ones."""
     for name, num_images in (("rating", 4), ("test", 300)):
-        part = ImageSet(*images(num_images), ("dark", "light"), (0.0,), (1.0,))
+        part = ImageSet(*images(num_images), ("dark", "light"), (0.0,), (1.0,), torch.arange(num_images), "feed")
         part.save(project / folder("data") / f"{name}.safetensors")
+    save_seen(project / folder("teacher") / "seen.safetensors", (1000, 1001))
     artifacts.save_json(project / folder("retrain") / "arch.json", "arch", FACTS)
     artifacts.save_tensors(project / folder("retrain") / "student.safetensors", "student", Brightness().state_dict())
     monkeypatch.setattr(retrain, "load_deployed", deployed)
@@ -134,3 +138,49 @@ def test_a_file_that_is_no_image_is_told(finished: Path, config: RunConfig) -> N
     (finished / "words.png").write_text("words")
     with pytest.raises(DataError, match=r"words\.png must be a readable image"):
         promoting.predict(finished, config, [finished / "words.png"], "challenger")
+
+
+def test_a_version_carries_what_it_has_seen_and_the_digest_of_its_split(
+    finished: Path, config: RunConfig, store: Store
+) -> None:
+    version = publishing.publish(finished, config, OUTCOMES).version
+    loaded = load_model(store, config.tracking.model_name, "challenger")
+    assert loaded.seen is not None
+    assert loaded.seen.tolist() == [1000, 1001]
+    assert version.split == "feed"
+
+
+def test_a_student_of_another_split_than_its_figures_is_not_registered(finished: Path, config: RunConfig) -> None:
+    save_seen(finished / folder("teacher") / "seen.safetensors", (1000,), split="food")
+    with pytest.raises(ArtifactError, match=r"seen\.safetensors must be of the split of \S+figures\.json, but is"):
+        publishing.publish(finished, config, OUTCOMES)
+    assert promoting.versions(finished, config) == []
+
+
+def test_a_champion_of_another_split_is_not_beaten_on_its_own_training_images(
+    finished: Path, config: RunConfig
+) -> None:
+    seen = finished / folder("teacher") / "seen.safetensors"
+    save_seen(seen, range(1000, 1100))
+    publishing.publish(finished, config, OUTCOMES)
+    promoting.promote(finished, config)
+    retrained(finished, 0.1, "3")
+    save_seen(seen, range(2000, 2100))
+    publishing.publish(finished, config, OUTCOMES)
+    path = finished / folder("data") / "test.safetensors"
+    replace(ImageSet.load(path), digests=torch.arange(1050, 1350)).save(path)
+    with pytest.raises(PromotionError, match=r"version 1 has seen 50 of 300\. Set data\.split_seed .* of version 1"):
+        promoting.promote(finished, config)
+
+
+def test_without_labels_the_gate_speaks_of_agreement(finished: Path, config: RunConfig, store: Store) -> None:
+    agreeing = replace(figures(), is_labelled=False)
+    artifacts.save_json(finished / folder("report") / "figures.json", "figures", figures_to_json(agreeing))
+    path = finished / folder("data") / "test.safetensors"
+    part = ImageSet.load(path)
+    replace(part, labels=torch.full_like(part.labels, -1), class_names=(), is_labelled=False).save(path)
+    facts = {"num_classes": 2, "split": "feed"}
+    artifacts.save_tensors(finished / folder("teacher") / "labels.safetensors", "labels", {"test": part.labels}, facts)
+    publishing.publish(finished, config, OUTCOMES)
+    assert "Version 1 reaches 1.0000 agreement with the teacher" in promoting.promote(finished, config).reason
+    assert store.client.get_model_version(NAME, "1").tags["top1_acc_is"] == "agreement with the teacher"

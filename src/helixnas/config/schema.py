@@ -68,6 +68,7 @@ class Data(Section):
     channels: Count | None
     mean: list[float] | None
     std: list[Rate] | None
+    split_seed: Annotated[int, Field(ge=0, lt=2**31)]
     test_fraction: Fraction
     rating_fraction: Fraction
     max_unreadable: Share

@@ -9,72 +9,82 @@ from torch.nn.functional import interpolate
 
 from helixnas.config.schema import Data
 from helixnas.data.images import ImageSet
-from helixnas.data.source import Source
+from helixnas.data.source import Source, few
 from helixnas.data.sources import open_source
+from helixnas.data.split import check_labels, image_digest, split, split_digest, without_repeats
 from helixnas.errors import DataError
 from helixnas.progress import Progress, silent
-
-NUM_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """The parts ``train``, ``rating`` and ``test``, and what could not be read: name and reason of each image."""
+    """The parts ``train``, ``rating`` and ``test``, and what could not be read: name and reason of each image.
+
+    ``notes`` are sentences that the user should read: images that were dropped, classes that some parts may lack.
+    """
 
     parts: dict[str, ImageSet]
     unreadable: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
 
 
-def prepare(settings: Data, seed: int, progress: Progress) -> Prepared:
-    """Read a source and split it, each part with its share of every class; ``rating`` is cut from what ``test`` leaves.
+def prepare(settings: Data, progress: Progress) -> Prepared:
+    """Read a source and split it; no image is in two parts.
 
-    DataError if too much is unreadable, or a class is too small to be in all three parts.
+    DataError if too much is unreadable, if labels cannot be used, or if a part would have no image.
     """
     source = open_source(settings.source, Path(settings.path), settings.channels)
-    images, rows, unreadable = _read(source, settings, progress)
+    check_labels(source)
+    images, digests, rows, unreadable = _read(source, settings, progress)
     labels = source.labels[rows]
-    is_test = None if source.is_test is None else source.is_test[rows]
-    train, rating, test = _split(labels, is_test, settings, seed)
-    mean, std = _normalisation(images[train], settings)
-    chosen = {"train": train, "rating": rating, "test": test}
-    parts = {n: ImageSet(images[part], labels[part], source.class_names, mean, std) for n, part in chosen.items()}
-    return Prepared(parts, unreadable)
+    drawn = split(labels, None if source.is_test is None else source.is_test[rows], settings)
+    chosen = without_repeats(drawn.rows, digests)
+    mean, std = _normalisation(images[chosen.rows["train"]], settings)
+    facts = (split_digest(chosen.rows, digests), source.is_labelled)
+    parts = {
+        name: ImageSet(images[part], labels[part], source.class_names, mean, std, digests[part], *facts)
+        for name, part in chosen.rows.items()
+    }
+    return Prepared(parts, unreadable, drawn.notes + chosen.notes)
 
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """What can be told of a source before it is read: the shape of an image, the classes, the size of each part."""
+    """What can be told of a source before it is read: the shape of an image, the classes, the size of each part.
+
+    ``num_classes`` is None where the images have no labels. ``notes`` are sentences that the user should read.
+    """
 
     in_shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
+    num_classes: int | None
     num_images: dict[str, int]
+    notes: tuple[str, ...]
 
 
 def peek(settings: Data) -> Peek:
-    """Open a source and read its first image; DataError if that cannot be read."""
+    """Open a source, split it, and read its first image; DataError for what ``prepare`` would refuse of its labels."""
     source = open_source(settings.source, Path(settings.path), settings.channels)
+    check_labels(source)
+    drawn = split(source.labels, source.is_test, settings)
     try:
         channels, height, width = square(source.read(0), settings.image_size).shape
     except (OSError, ValueError) as error:
         raise _unreadable_error([(source.names[0], str(error))], len(source.labels), settings.max_unreadable) from error
-    num_all = len(source.labels)
-    num_test = round(num_all * settings.test_fraction) if source.is_test is None else int(source.is_test.sum())
-    num_rating = round((num_all - num_test) * settings.rating_fraction)
-    sizes = {"train": num_all - num_test - num_rating, "rating": num_rating, "test": num_test}
-    return Peek((channels, height, width), source.class_names, sizes)
+    sizes = {name: len(part) for name, part in drawn.rows.items()}
+    num_classes = len(source.class_names) if source.is_labelled else None
+    return Peek((channels, height, width), num_classes, sizes, drawn.notes)
 
 
-def peek_rating(settings: Data, seed: int, num_images: int) -> ImageSet:
+def peek_rating(settings: Data, num_images: int) -> ImageSet:
     """The first images of the rating part as ``prepare`` will split it, read from the source.
 
     Where ``data.mean`` and ``data.std`` are not given, those of these images stand for the train part's.
     """
     source = open_source(settings.source, Path(settings.path), settings.channels)
-    _, rating, _ = _split(source.labels, source.is_test, settings, seed)
-    chosen = rating[:num_images].tolist()
+    chosen = split(source.labels, source.is_test, settings).rows["rating"][:num_images].tolist()
     names = [source.names[row] for row in chosen]
     some = Source(source.labels[chosen], source.class_names, names, lambda row: source.read(chosen[row]))
-    images, rows, _ = _read(some, settings, silent)
+    images, _, rows, _ = _read(some, settings, silent)
     return ImageSet(images, some.labels[rows], source.class_names, *_normalisation(images, settings))
 
 
@@ -90,15 +100,19 @@ def square(image: Tensor, image_size: int) -> Tensor:
     return scaled.round().clamp(0, 255).to(torch.uint8)
 
 
-def _read(source: Source, settings: Data, progress: Progress) -> tuple[Tensor, Tensor, tuple[tuple[str, str], ...]]:
-    """Every readable image as uint8 [N, C, size, size], its rows in the source, and what was skipped."""
+def _read(
+    source: Source, settings: Data, progress: Progress
+) -> tuple[Tensor, Tensor, Tensor, tuple[tuple[str, str], ...]]:
+    """Every readable image as uint8 [N, C, size, size], their digests and rows in the source, and what was skipped."""
     total = len(source.labels)
     images: Tensor | None = None
     kept: list[int] = []
+    digests: list[int] = []
     unreadable: list[tuple[str, str]] = []
     for row in range(total):
         try:
-            image = square(source.read(row), settings.image_size)
+            whole = source.read(row)
+            image = square(whole, settings.image_size)
         except (OSError, ValueError) as error:
             unreadable.append((source.names[row], " ".join(str(error).split())))
             continue
@@ -106,38 +120,19 @@ def _read(source: Source, settings: Data, progress: Progress) -> tuple[Tensor, T
             images = torch.empty(total, *image.shape, dtype=torch.uint8)
         images[len(kept)] = image
         kept.append(row)
+        digests.append(image_digest(whole))
         progress(row + 1, total)
     if images is None or len(unreadable) > settings.max_unreadable * total:
         raise _unreadable_error(unreadable, total, settings.max_unreadable)
-    return images[: len(kept)], torch.tensor(kept), tuple(unreadable)
+    return images[: len(kept)], torch.tensor(digests), torch.tensor(kept), tuple(unreadable)
 
 
 def _unreadable_error(unreadable: list[tuple[str, str]], total: int, allowed: float) -> DataError:
-    listed = "; ".join(f"{name}: {reason}" for name, reason in unreadable[:NUM_LISTED])
-    more = f"; and {len(unreadable) - NUM_LISTED} more" if len(unreadable) > NUM_LISTED else ""
+    listed = few([f"{name}: {reason}" for name, reason in unreadable])
     return DataError(
-        f"At most {allowed:.2%} of {total} images may be unreadable, but these {len(unreadable)} are: {listed}{more}. "
+        f"At most {allowed:.2%} of {total} images may be unreadable, but these {len(unreadable)} are: {listed}. "
         "Mend or remove them, or raise data.max_unreadable."
     )
-
-
-def _split(labels: Tensor, is_test: Tensor | None, settings: Data, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    from sklearn.model_selection import train_test_split
-
-    rows = torch.arange(len(labels)).numpy()
-    try:
-        if is_test is None:
-            rest, test = train_test_split(rows, test_size=settings.test_fraction, random_state=seed, stratify=labels)
-        else:  # the source's own split; shuffled, so that the first images of a part are a random sample of it
-            order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-            rest, test = order[~is_test[order]].numpy(), order[is_test[order]].numpy()
-        share = settings.rating_fraction
-        train, rating = train_test_split(rest, test_size=share, random_state=seed, stratify=labels[rest])
-    except ValueError as error:
-        raise DataError(
-            f"Every class must have images for three parts, but: {error} Change data.*_fraction."
-        ) from error
-    return torch.from_numpy(train), torch.from_numpy(rating), torch.from_numpy(test)
 
 
 def _normalisation(images: Tensor, settings: Data) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -9,13 +9,18 @@ from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from helixnas.errors import DataError
 
+UNLABELLED = -1
+NUM_LISTED = 5
+"""How many rows or names a message lists."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """Labelled images that are still to be read.
+    """Images that are still to be read.
 
-    ``labels`` are int64 [N]. ``is_test`` is bool [N] where the source brings a test split of its own. ``names`` say
-    which image is meant in a message. ``read(row)`` gives uint8 [C, H, W] of any size, or raises OSError, ValueError.
+    ``labels`` are int64 [N]; images without labels have -1 and no class names. ``is_test`` is bool [N] where the
+    source brings a test split of its own. ``names`` say which image is meant in a message. ``read(row)`` gives uint8
+    [C, H, W] of any size, or raises OSError, ValueError.
     """
 
     labels: Tensor
@@ -23,6 +28,21 @@ class Source:
     names: Sequence[str]
     read: Callable[[int], Tensor]
     is_test: Tensor | None = None
+
+    @property
+    def is_labelled(self) -> bool:
+        return bool(self.class_names)
+
+
+def no_labels(num_images: int) -> Tensor:
+    """The labels of images that have none."""
+    return torch.full((num_images,), UNLABELLED)
+
+
+def few(items: Sequence[str]) -> str:
+    """The first of ``items``, and how many more there are, for a message."""
+    more = f"; and {len(items) - NUM_LISTED} more" if len(items) > NUM_LISTED else ""
+    return "; ".join(items[:NUM_LISTED]) + more
 
 
 def of_arrays(images: Tensor, labels: Tensor, class_names: Sequence[str], is_test: Tensor | None = None) -> Source:

@@ -4,7 +4,7 @@ from helixnas.fit.ahead import ahead, resolve_loaders
 from helixnas.fit.augment import Augmenter, pinned
 from helixnas.fit.checkpoint import Checkpoint
 from helixnas.fit.guard import require_finite
-from helixnas.fit.loop import Fit, LossFunction, accuracy, image_losses, predict, with_labels
+from helixnas.fit.loop import Fit, LossFunction, accuracy, image_losses, predict
 
 __all__ = [
     "Augmenter",
@@ -18,5 +18,4 @@ __all__ = [
     "predict",
     "require_finite",
     "resolve_loaders",
-    "with_labels",
 ]

@@ -1,7 +1,6 @@
 """Train one network: the loop is ours, the optimizer, scheduler, augmentation and EMA are timm's."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -181,11 +180,3 @@ def accuracy(network: nn.Module, part: ImageSet) -> float:
 def image_losses(network: nn.Module, part: ImageSet) -> Tensor:
     """The cross-entropy (natural log) of each image of a part, float64 [N], on the CPU; their mean is the val_loss."""
     return cross_entropy(predict(network, part).double(), part.labels, reduction="none")
-
-
-def with_labels(part: ImageSet, teacher: nn.Module) -> ImageSet:
-    """The part with the teacher's answer for each image whose label is -1, which means that it has none."""
-    is_unlabelled = part.labels < 0
-    if not is_unlabelled.any():
-        return part
-    return replace(part, labels=torch.where(is_unlabelled, predict(teacher, part).argmax(dim=1), part.labels))

@@ -47,7 +47,7 @@ class ReportData:
     costs: tuple[CostTable, ...]
     curves: dict[str, pd.DataFrame]
     facts: dict[str, str]
-    teacher: TeacherAccuracy
+    teacher: TeacherAccuracy | None
     layers: tuple[LayerLoss, ...]
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
 

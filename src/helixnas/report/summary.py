@@ -38,11 +38,12 @@ def headline_html(figures: Figures) -> str:
 
 def figures_table(figures: Figures) -> str:
     """The teacher, the student before retraining, the student; each cost with its share of the teacher's as a bar."""
+    title = f"{figures.acc_name}<small>{figures.num_test_images:,} test images</small>"
     names = "".join(f'<th scope="col">{TITLES[name]}<small>{name}</small></th>' for name in COST_NAMES)
     rows = "".join(_row(figure, figures.teacher) for figure in figures.rows)
     return (
-        f'<table class="figures"><thead><tr><td></td><th scope="col">top-1 accuracy<small>{figures.num_test_images:,} '
-        f"test images</small></th>{names}</tr></thead><tbody>{rows}</tbody></table>"
+        f'<table class="figures"><thead><tr><td></td><th scope="col">{title}</th>{names}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
     )
 
 
@@ -82,8 +83,8 @@ def warnings_html(figures: Figures) -> str:
     return "".join(f'<p class="warning">{escape(warning)}</p>' for warning in figures.warnings)
 
 
-def teacher_html(accuracy: TeacherAccuracy, layers: Sequence[LayerLoss]) -> str:
-    """How good the teacher is on the rating part, and what it costs to leave out one of its layers."""
+def teacher_html(accuracy: TeacherAccuracy | None, layers: Sequence[LayerLoss]) -> str:
+    """How good the teacher is on the rating part, if that has labels, and what leaving out each of its layers costs."""
     rows = "".join(
         f'<tr><th scope="row"><code>{escape(layer.module)}</code></th><td>{layer.block_id}</td>'
         f"<td><b>{layer.distill_loss:.3f}</b></td></tr>"
@@ -96,7 +97,8 @@ def teacher_html(accuracy: TeacherAccuracy, layers: Sequence[LayerLoss]) -> str:
     table = (
         f'<div class="scroll"><table class="figures layers"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
     )
-    return f"<p>{escape(str(accuracy))}</p>" + (table if layers else "")
+    judged = "" if accuracy is None else f"<p>{escape(str(accuracy))}</p>"
+    return judged + (table if layers else "")
 
 
 def decision_list(figures: Figures, result: SearchResult, space: SearchSpace) -> str:

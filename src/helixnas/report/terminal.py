@@ -15,7 +15,7 @@ def print_figures(figures: Figures, console: Console) -> None:
     """Print the table that a run ends with: accuracy and cost, in dim what they are against the teacher's."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("", overflow="fold")
-    for title in ("top-1 (test)", *COST_NAMES):
+    for title in ("top-1 (test)" if figures.is_labelled else f"{figures.acc_name} (test)", *COST_NAMES):
         table.add_column(title, justify="right", no_wrap=True)
     best = figures.best_obvious
     beside = () if best is None else (replace(best.figure, name="best obvious way"),)

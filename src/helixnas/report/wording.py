@@ -42,8 +42,9 @@ def headline(figures: Figures) -> str:
     student, teacher = figures.student, figures.teacher
     share = share_of("madds", student, teacher) or 0.0
     speed = _speed(share_of("latency_ms", student, teacher))
+    beside = f"(teacher {percent(teacher.top1_acc, 2)})" if figures.is_labelled else figures.acc_name
     return (
-        f"The student reaches {percent(student.top1_acc, 2)} (teacher {percent(teacher.top1_acc, 2)}) "
+        f"The student reaches {percent(student.top1_acc, 2)} {beside} "
         f"with {percent(share)} of the multiply-adds{speed}."
     )
 
@@ -62,15 +63,16 @@ def loss_sentence(figures: Figures) -> str:
     difference = figures.student.top1_acc - figures.teacher.top1_acc
     num_images = abs(round(difference * n))
     low, high = wilson_interval(figures.student.top1_acc, n)
-    change = f"{100 * abs(difference):.2f} points of top-1 accuracy"
+    change = f"{100 * abs(difference):.2f} points of {figures.acc_name}"
+    wrong = "wrong" if figures.is_labelled else "told otherwise than by the teacher"
     changes = {
-        -1: f"It loses {change}: {num_images} more of the {n:,} test images {_be(num_images)} wrong.",
+        -1: f"It loses {change}: {num_images} more of the {n:,} test images {_be(num_images)} {wrong}.",
         0: f"It gets as many of the {n:,} test images right as the teacher.",
-        1: f"It gains {change}: {num_images} fewer of the {n:,} test images {_be(num_images)} wrong.",
+        1: f"It gains {change}: {num_images} fewer of the {n:,} test images {_be(num_images)} {wrong}.",
     }
     return (
-        f"{changes[(difference > 0) - (difference < 0)]} One image is {100 / n:.2g} points; the student's accuracy "
-        f"lies between {percent(low)} and {percent(high)} with 95 % confidence."
+        f"{changes[(difference > 0) - (difference < 0)]} One image is {100 / n:.2g} points; the student's "
+        f"{figures.acc_name} lies between {percent(low)} and {percent(high)} with 95 % confidence."
     )
 
 

@@ -11,7 +11,7 @@ from helixnas import artifacts
 from helixnas.config.schema import Retrain
 from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError
-from helixnas.fit import Checkpoint, Fit, accuracy, with_labels
+from helixnas.fit import Checkpoint, Fit, accuracy
 from helixnas.progress import Log, Progress
 from helixnas.retrain.guided_loss import GuidedLoss
 from helixnas.retrain.range_test import RangeTest, range_test
@@ -44,7 +44,7 @@ def retrain(
         student: Recalibrated, so that it is as good as it can be before retraining.
         teacher: In eval mode.
         train: The images to train on.
-        validation: The rating part. The teacher answers for images without a label.
+        validation: The rating part.
         settings: The recipe, and what to learn from.
         seed: Of the order of images and their augmentation.
         device: Where to train.
@@ -61,7 +61,6 @@ def retrain(
     quicken(student)  # the blocks that are the teacher's own
     student.to(device)
     teacher.to(device)
-    validation = with_labels(validation, teacher.network)
     initial = {name: tensor.clone() for name, tensor in student.state_dict().items()}
     initial_acc = accuracy(student, validation)
     loss = GuidedLoss(teacher, variances, settings.distillation, settings.recipe.label_smoothing)

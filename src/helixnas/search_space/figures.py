@@ -60,7 +60,9 @@ class Retraining:
 class Figures:
     """The table that a run ends with. ``machine`` says where latency was measured, and with how many threads.
 
-    ``retraining`` is what the rating part said of it, by which it was kept or not.
+    ``retraining`` is what the rating part said of it, by which it was kept or not. ``split`` is the digest of the
+    data's split. Where not ``is_labelled``, the images had no labels: the teacher's own top-1 stood for them, and each
+    accuracy is the share of images on which a network agrees with the teacher.
     """
 
     arch_id: str
@@ -74,6 +76,8 @@ class Figures:
     warnings: tuple[str, ...] = ()
     """What a reader of the table must know too, whole sentences each, with what to do."""
     comparisons: tuple[Comparison, ...] = ()
+    split: str = ""
+    is_labelled: bool = True
 
     @property
     def rows(self) -> tuple[Figure, ...]:
@@ -84,6 +88,11 @@ class Figures:
         """The obvious way that does best on the test part, the chosen architecture apart; None if none was trained."""
         others = [each for each in self.comparisons if each.kind == "obvious" and not each.is_chosen]
         return max(others, key=lambda each: each.figure.top1_acc, default=None)
+
+    @property
+    def acc_name(self) -> str:
+        """What the accuracies are called."""
+        return "top-1 accuracy" if self.is_labelled else "agreement with the teacher"
 
 
 def wilson_interval(share: float, n: int, z: float = 1.96) -> tuple[float, float]:

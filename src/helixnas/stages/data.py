@@ -12,11 +12,12 @@ from helixnas.stages.setting import begin
 
 def run(config: RunConfig) -> None:
     setting = begin("data", config, num_threads=1)
-    prepared = prepare(config.data, setting.seed, setting.progress)
+    prepared = prepare(config.data, setting.progress)
     for name, part in prepared.parts.items():
         part.save(setting.out / f"{name}.safetensors")
-    if prepared.unreadable:
-        print(f"{len(prepared.unreadable)} unreadable images were skipped: see unreadable.csv", file=sys.stderr)
+    skipped = f"{len(prepared.unreadable)} unreadable images were skipped: see unreadable.csv"
+    for note in [*prepared.notes, *([skipped] if prepared.unreadable else [])]:
+        print(note, file=sys.stderr)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("image", "reason"), *prepared.unreadable])
     save_text(setting.out / "unreadable.csv", text.getvalue())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,28 @@ from helixnas.student import BlockSupernet, num_calibration_images, register_own
 from helixnas.teacher import BlockBatch, Boundaries, CutTeacher, DistillLoss, block_batch, recut
 
 NUM_PROOF_IMAGES = 8
+LABELS = folder("teacher") / "labels.safetensors"
+"""What the teacher says of each image, for images that have no labels of their own."""
+SEEN = folder("teacher") / "seen.safetensors"
+"""The digests of the images that a student has seen in training, by itself or by way of a teacher of the registry."""
 
 
 def load_part(root: Path, name: str) -> ImageSet:
-    """The part ``train``, ``rating`` or ``test``."""
+    """The part ``train``, ``rating`` or ``test``. Where the images have no labels, the teacher's top-1 stands for them.
+
+    ArtifactError where the teacher's are missing, or were made for another split.
+    """
+    part = ImageSet.load(root / folder("data") / f"{name}.safetensors")
+    if part.is_labelled:
+        return part
+    tensors, facts = artifacts.load_tensors(root / LABELS, "labels")
+    if facts["split"] != part.split:
+        raise ArtifactError(f"{root / LABELS} must be of the images in the parts, but is of others. Run `dvc repro`.")
+    return replace(part, labels=tensors[name], class_names=tuple(map(str, range(facts["num_classes"]))))
+
+
+def load_raw_part(root: Path, name: str) -> ImageSet:
+    """The same as the data stage made it: for those who come before the teacher."""
     return ImageSet.load(root / folder("data") / f"{name}.safetensors")
 
 
@@ -101,9 +120,10 @@ def load_teacher(root: Path, config: RunConfig, device: torch.device) -> CutTeac
     return teacher
 
 
-def load_teacher_accuracy(root: Path) -> TeacherAccuracy:
-    """How good the teacher is on the rating part."""
-    return TeacherAccuracy(**artifacts.load_json(root / folder("teacher") / "accuracy.json", "accuracy"))
+def load_teacher_accuracy(root: Path) -> TeacherAccuracy | None:
+    """How good the teacher is on the rating part; None where the images have no labels."""
+    value = artifacts.load_json(root / folder("teacher") / "accuracy.json", "accuracy")
+    return None if value is None else TeacherAccuracy(**value)
 
 
 def load_layer_losses(root: Path) -> tuple[LayerLoss, ...]:
@@ -133,7 +153,7 @@ def new_teacher(root: Path, config: RunConfig, trained: CutTeacher) -> CutTeache
 def _untrained(root: Path, config: RunConfig, train: ImageSet) -> nn.Module:
     """The teacher's network as its source makes it, without weights that it is told to take."""
     settings = config.teacher.model_copy(update={"pretrained": False, "weights": None})
-    return new_network(root / PROGRAM, settings, train.in_shape, len(train.class_names), train.mean, train.std)
+    return new_network(root / PROGRAM, settings, train.in_shape, train.num_classes, train.mean, train.std)
 
 
 def load_feature_moments(root: Path, block_id: int) -> tuple[Tensor, Tensor]:

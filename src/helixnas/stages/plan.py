@@ -1,5 +1,6 @@
 """plan: what a run would do, before any training: the cut, the choices, what budgets can be reached, what it takes."""
 
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import nn
 from helixnas.compare import obvious_ways
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
-from helixnas.data import Peek, derive_seed, peek, peek_rating
+from helixnas.data import Peek, peek, peek_rating
 from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy
 from helixnas.progress import silent
@@ -26,7 +27,7 @@ from helixnas.search_space import (
     quantity,
 )
 from helixnas.stages.loading import new_space, whole_space
-from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
+from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
 from helixnas.stages.workload import Likely, Sizes, Workload, workloads
 from helixnas.student import BlockSupernet, assemble
 from helixnas.teacher import CutTeacher, cut
@@ -93,6 +94,9 @@ def plan(config: RunConfig) -> Plan:
     """Cut the teacher, judge it if it comes trained, count every path, measure a few steps. Nothing is written."""
     torch.set_num_threads(config.cost.num_threads)
     seen = peek(config.data)
+    for note in seen.notes:
+        print(note, file=sys.stderr)
+    require_frozen(config.teacher, seen.num_classes)
     example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
     teacher = cut(_network(config, seen), asked_blocks(config.teacher), example)
     space = new_space(teacher.specs, config)
@@ -129,13 +133,15 @@ def _network(config: RunConfig, seen: Peek) -> nn.Module:
         program = Path(folder) / PROGRAM.name
         if is_registered(settings):
             fetch(Path(), config.tracking.experiment, settings, program)
-        return new_network(program, settings, seen.in_shape, len(seen.class_names), *whole)
+        return new_network(program, settings, seen.in_shape, seen.num_classes, *whole)
 
 
-def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccuracy:
-    """How good a teacher that is not trained here is, on the first images of the rating part."""
+def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccuracy | None:
+    """How good a teacher that is not trained here is, on the first images of the rating part, if these have labels."""
     num_images = min(NUM_JUDGED, max(MIN_JUDGED, JUDGED_MADDS // max(1, madds)))
-    part = peek_rating(config.data, derive_seed(config.seed, "data"), num_images)
+    part = peek_rating(config.data, num_images)
+    if not part.is_labelled:
+        return None
     if is_registered(config.teacher):  # it was made to take pixels
         part = replace(part, mean=(0.0,) * len(part.mean), std=(1.0,) * len(part.std))
     return TeacherAccuracy(accuracy(network, part), len(part), len(part.class_names))

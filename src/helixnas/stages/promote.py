@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from helixnas import tracking
-from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet, read_images
 from helixnas.stages.publish import load_figures
@@ -27,16 +26,21 @@ class Prediction(NamedTuple):
 def promote(root: Path, config: RunConfig, version: int | None = None) -> Promotion:
     """Make the challenger, or ``version``, the champion; PromotionError where the gate refuses.
 
-    The gate is the run's budget, and top-1 accuracy on the test part, taken anew for both.
+    The gate is the run's budget, and top-1 accuracy on the test part, taken anew for both, of which neither may have
+    seen an image in training.
     """
-    test = ImageSet.load(root / folder("data") / "test.safetensors")
-    budget, settings = load_figures(root).budget, config.tracking
+    from helixnas.stages.loading import load_part  # with it comes timm, and the other commands here need none
+
+    test = load_part(root, "test")
+    figures, settings = load_figures(root), config.tracking
     return tracking.promote(
         _store(root, config),
         settings.model_name,
-        lambda module: accuracy(module, test),
-        budget=budget,
+        lambda module: right(module, test),
+        test.digests,
+        budget=figures.budget,
         max_acc_drop=settings.max_acc_drop,
+        acc_name=figures.acc_name,
         version=version,
     )
 
@@ -67,9 +71,9 @@ def delete(root: Path, config: RunConfig, version: int) -> None:
     tracking.delete(_store(root, config), config.tracking.model_name, version)
 
 
-def accuracy(module: nn.Module, part: ImageSet) -> float:
-    """Top-1 accuracy (0 to 1) of a deployed module on a part."""
-    return float((_logits(module, part.images).argmax(dim=1) == part.labels).double().mean())
+def right(module: nn.Module, part: ImageSet) -> Tensor:
+    """Which images of a part a deployed module gets right, bool [N]."""
+    return _logits(module, part.images).argmax(dim=1) == part.labels
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from pathlib import Path
 from helixnas import artifacts, tracking
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
+from helixnas.errors import ArtifactError
 from helixnas.search_space import Figures, figures_from_json
 from helixnas.tracking import Store, Student, Version
 
@@ -76,7 +77,7 @@ def _register(store: Store, root: Path, config: RunConfig, figures: Figures, run
     return tracking.register(
         store,
         config.tracking.model_name,
-        lambda: _student(root, config),
+        lambda: _student(root, config, figures),
         figures=figures,
         dvc_md5=tracking.dvc_md5(root, STUDENT),
         commit=tracking.read_commit(root).sha,
@@ -84,11 +85,16 @@ def _register(store: Store, root: Path, config: RunConfig, figures: Figures, run
     )
 
 
-def _student(root: Path, config: RunConfig) -> Student:
+def _student(root: Path, config: RunConfig, figures: Figures) -> Student:
+    """The student with what it has seen in training, which must be of the split that its figures are of."""
     # imported here, since with the student comes timm, and a version that is registered already needs neither
     from helixnas.data import ImageSet
+    from helixnas.stages.loading import SEEN
     from helixnas.stages.retrain import load_deployed
 
+    _, facts = artifacts.load_tensors(root / SEEN, "seen")
+    if facts["split"] != figures.split:
+        raise ArtifactError(f"{root / SEEN} must be of the split of {FIGURES}, but is of another. Run `dvc repro`.")
     part = ImageSet.load(root / folder("data") / "rating.safetensors")
     example = part.first(NUM_EXAMPLE_IMAGES).images.float() / 255
-    return Student(load_deployed(root, config), example.numpy(), (root / STUDENT, root / ARCH))
+    return Student(load_deployed(root, config), example.numpy(), (root / STUDENT, root / ARCH, root / SEEN))

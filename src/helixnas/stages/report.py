@@ -51,7 +51,7 @@ def run(config: RunConfig) -> None:
         load_rivals(setting.root),
     )
     teacher = load_teacher_accuracy(setting.root)
-    warnings = (teacher.warning, idle_layers_warning(layers), *rating_warnings(space, ratings))
+    warnings = (teacher and teacher.warning, idle_layers_warning(layers), *rating_warnings(space, ratings))
     figures = replace(
         _figures(setting, space, result, [rival for rival in rivals if rival.has_weights]),
         warnings=tuple(warning for warning in warnings if warning),
@@ -68,7 +68,7 @@ def run(config: RunConfig) -> None:
         trials=pd.read_csv(setting.root / folder("search") / "trials.csv"),
         teacher=teacher,
         layers=layers,
-        facts=facts | {"obvious ways": _counted_ways(rivals)},
+        facts=facts | {"split": figures.split, "obvious ways": _counted_ways(rivals)},
     )
     write(setting.out / "report.html", data)
 
@@ -99,6 +99,8 @@ def _figures(setting: Setting, space: SearchSpace, result: SearchResult, rivals:
         machine=machine(setting.device),
         retraining=load_retraining(root),
         comparisons=tuple(comparisons),
+        split=test.split,
+        is_labelled=test.is_labelled,
     )
 
 

@@ -9,7 +9,7 @@ from helixnas.artifacts import CACHE, folder, save_text
 from helixnas.config import RunConfig
 from helixnas.cost import measure, runner
 from helixnas.data import ImageSet
-from helixnas.fit import image_losses, with_labels
+from helixnas.fit import image_losses
 from helixnas.progress import silent
 from helixnas.report import frontier_table, trials_table
 from helixnas.search import Measurement, decide, pricer, refine, solve
@@ -89,7 +89,7 @@ class _Objective:
         ]
         calibration = load_calibration(setting.root, config, space)
         self._calibration = [images.to(setting.device) for images in calibration.normalized_batches()]
-        self._part: ImageSet = with_labels(load_part(setting.root, "rating"), self._teacher.network)
+        self._part: ImageSet = load_part(setting.root, "rating")
 
     def __call__(self, architecture: Architecture) -> Measurement:
         student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)

@@ -3,16 +3,18 @@
 import sys
 from dataclasses import asdict, replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet, derive_seed
-from helixnas.fit import Checkpoint, Fit, accuracy, pinned, resolve_loaders
+from helixnas.errors import DataError
+from helixnas.fit import Checkpoint, Fit, accuracy, pinned, predict, resolve_loaders
 from helixnas.search_space import TeacherAccuracy
-from helixnas.stages.loading import NUM_PROOF_IMAGES, load_part
-from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network
+from helixnas.stages.loading import LABELS, NUM_PROOF_IMAGES, SEEN, load_part, load_raw_part
+from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
 from helixnas.stages.setting import Curve, Setting, begin, clear
 from helixnas.teacher import (
     CutTeacher,
@@ -30,26 +32,47 @@ NUM_LAYER_IMAGES = 256
 
 def run(config: RunConfig) -> None:
     setting = begin("teacher", config, config.teacher.num_threads)
-    train = load_part(setting.root, "train")
-    program = setting.root / PROGRAM
+    train = load_raw_part(setting.root, "train")
+    require_frozen(config.teacher, train.num_classes)
+    seen = [train.digests, load_raw_part(setting.root, "rating").digests]
     if is_registered(config.teacher):
-        fetch(setting.root, config.tracking.experiment, config.teacher, program)
+        seen.append(_fetch(setting))
+    artifacts.save_tensors(setting.root / SEEN, "seen", {"digests": torch.cat(seen).unique()}, {"split": train.split})
+    program = setting.root / PROGRAM
     with pinned(derive_seed(setting.seed, "init")):
-        network = new_network(program, config.teacher, train.in_shape, len(train.class_names), train.mean, train.std)
+        network = new_network(program, config.teacher, train.in_shape, train.num_classes, train.mean, train.std)
     example = train.first(NUM_PROOF_IMAGES).normalized()
     teacher = cut(network, asked_blocks(config.teacher), example)  # before training: a cut that fails, fails at once
     _train(setting, network, train)
     teacher = recut(network.cpu(), teacher.boundaries, teacher.specs, example)
     statistics = feature_statistics(teacher, train.normalized_batches())
     _save(setting, teacher, statistics)
+    if not train.is_labelled:
+        _save_labels(setting, teacher.network, train)
     _judge(setting, teacher, statistics, train)
+
+
+def _fetch(setting: Setting) -> Tensor:
+    """Fetch a teacher from the registry, and return the digests of the images that it has seen in training.
+
+    DataError where images of the test part are among them: students would know these by way of their teacher.
+    """
+    test, settings = load_raw_part(setting.root, "test").digests, setting.config.teacher
+    version, seen = fetch(setting.root, setting.config.tracking.experiment, settings, setting.root / PROGRAM)
+    num_seen = int(torch.isin(test, seen).sum())
+    if num_seen:
+        raise DataError(
+            f"The teacher must not have seen images of the test part in training, but {version} has seen {num_seen} of "
+            f"{len(test)}. Set data.split_seed to what it was in the run that registered it, or change teacher.source."
+        )
+    return seen
 
 
 def _train(setting: Setting, network: nn.Module, train: ImageSet) -> None:
     resume = setting.resume_folder(["data", "teacher"], [setting.root / folder("data") / "train.safetensors"])
     checkpoint, curve = Checkpoint(resume / "checkpoint.pt"), Curve(resume / "curve.jsonl")
     if setting.config.teacher.recipe.epochs:
-        rating = load_part(setting.root, "rating")
+        rating = load_raw_part(setting.root, "rating")
         recipe = setting.config.teacher.recipe
         loaders = resolve_loaders(setting.config.num_loaders, setting.device)
         fit = Fit(network, train, recipe, "teacher.recipe", setting.seed, setting.device, num_loaders=loaders)
@@ -81,11 +104,26 @@ def _save(setting: Setting, teacher: CutTeacher, statistics: list[FeatureStatist
 def _judge(setting: Setting, teacher: CutTeacher, statistics: list[FeatureStatistics], train: ImageSet) -> None:
     """Tell and save how good the teacher is on the rating part, and which of its layers matter."""
     rating = load_part(setting.root, "rating")
-    told = TeacherAccuracy(accuracy(teacher.network, rating), len(rating), len(rating.class_names))
+    told = None
+    if rating.is_labelled:
+        told = TeacherAccuracy(accuracy(teacher.network, rating), len(rating), len(rating.class_names))
     some = train.first(min(NUM_LAYER_IMAGES, len(train)))
     layers = layer_losses(teacher, [block.variance for block in statistics], some.normalized_batches())
-    artifacts.save_json(setting.out / "accuracy.json", "accuracy", asdict(told))
+    artifacts.save_json(setting.out / "accuracy.json", "accuracy", None if told is None else asdict(told))
     artifacts.save_json(setting.out / "layers.json", "layers", [asdict(layer) for layer in layers])
-    for line in (str(told), told.warning, idle_layers_warning(layers)):
-        if line:
-            print(line, file=sys.stderr)
+    judged = () if told is None else (str(told), told.warning)
+    for line in filter(None, (*judged, idle_layers_warning(layers))):
+        print(line, file=sys.stderr)
+
+
+def _save_labels(setting: Setting, network: nn.Module, train: ImageSet) -> None:
+    """The teacher's top-1 of every image, of the test part too: what students are compared with for want of labels."""
+    parts = {
+        "train": train,
+        "rating": load_raw_part(setting.root, "rating"),
+        "test": load_raw_part(setting.root, "test"),
+    }
+    logits = {name: predict(network, part) for name, part in parts.items()}
+    labels = {name: each.argmax(dim=1) for name, each in logits.items()}
+    facts = {"num_classes": logits["train"].shape[1], "split": train.split}
+    artifacts.save_tensors(setting.root / LABELS, "labels", labels, facts)

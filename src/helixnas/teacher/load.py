@@ -18,9 +18,10 @@ Shape = tuple[int, int, int]
 """Of one image: channels, height, width."""
 
 
-def create(settings: Teacher, in_shape: Shape, num_classes: int) -> nn.Module:
+def create(settings: Teacher, in_shape: Shape, num_classes: int | None) -> nn.Module:
     """The teacher that ``params.yaml`` names, on the CPU, with its own weights (``pretrained``), a file's, or fresh.
 
+    ``num_classes`` is None where the images have no labels: then the network tells as many classes as it was made for.
     ConfigError for a name or an argument that its source does not know, and where the network does not take such
     images or does not tell so many classes; ArtifactError for weights that do not fit.
     """
@@ -33,8 +34,8 @@ def create(settings: Teacher, in_shape: Shape, num_classes: int) -> nn.Module:
 
 
 @torch.no_grad()
-def check(network: nn.Module, in_shape: Shape, num_classes: int) -> None:
-    """ConfigError unless the network turns images [N, *in_shape] into logits [N, num_classes]."""
+def check(network: nn.Module, in_shape: Shape, num_classes: int | None) -> None:
+    """ConfigError unless the network turns images [N, *in_shape] into logits [N, num_classes], or [N, 2 or more]."""
     network.eval()
     size = "x".join(map(str, in_shape))
     try:
@@ -45,32 +46,40 @@ def check(network: nn.Module, in_shape: Shape, num_classes: int) -> None:
             f"The teacher must take images of {size}, but: {reason} "
             "Change data.channels, data.image_size or teacher.model_args."
         ) from error
-    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-    if shape != (2, num_classes):
+    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else ()
+    if num_classes is None:
+        is_right, wanted = shape[:1] == (2,) and len(shape) == 2 and shape[1] > 1, "two classes or more, [2, K]"
+    else:
+        is_right, wanted = shape == (2, num_classes), f"the {num_classes} classes of the data, [2, {num_classes}]"
+    if not is_right:
         raise ConfigError(
-            f"The teacher must tell the {num_classes} classes of the data, [2, {num_classes}] for two images, but "
-            f"gives {shape}. Use the data that it was trained for, or a teacher of so many classes."
+            f"The teacher must tell {wanted} for two images, but gives {shape or type(logits).__name__}. "
+            "Use the data that it was trained for, or a teacher of so many classes."
         )
 
 
-def _timm(name: str, settings: Teacher, in_shape: Shape, num_classes: int) -> nn.Module:
+def _timm(name: str, settings: Teacher, in_shape: Shape, num_classes: int | None) -> nn.Module:
     if not timm.is_model(name) or ("." in name and name not in timm.list_pretrained()):
         raise _unknown(name, "model of timm", [*timm.list_models(), *timm.list_pretrained()])
-    options = {"pretrained": settings.pretrained, "in_chans": in_shape[0], "num_classes": num_classes}
+    options = {"pretrained": settings.pretrained, "in_chans": in_shape[0], **_told(num_classes)}
     return _called("timm's " + name, settings, lambda: timm.create_model(name, **options, **settings.model_args))
 
 
-def _torchvision(name: str, settings: Teacher, _in_shape: Shape, num_classes: int) -> nn.Module:
+def _torchvision(name: str, settings: Teacher, _in_shape: Shape, num_classes: int | None) -> nn.Module:
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
         raise _unknown(name, "classifier of torchvision", known)
-    options = {"weights": "DEFAULT" if settings.pretrained else None, "num_classes": num_classes}
+    options = {"weights": "DEFAULT" if settings.pretrained else None, **_told(num_classes)}
     return _called("torchvision's " + name, settings, lambda: models.get_model(name, **options, **settings.model_args))
 
 
-def _factory(name: str, settings: Teacher, _in_shape: Shape, _num_classes: int) -> nn.Module:
+def _told(num_classes: int | None) -> dict[str, int]:
+    return {} if num_classes is None else {"num_classes": num_classes}
+
+
+def _factory(name: str, settings: Teacher, _in_shape: Shape, _num_classes: int | None) -> nn.Module:
     if settings.pretrained:
         raise ConfigError(f"teacher.pretrained is for timm and torchvision; {name} loads its own, or teacher.weights.")
     network = _called(name, settings, lambda: load_own(name, "teacher.source")(**settings.model_args))
@@ -79,7 +88,7 @@ def _factory(name: str, settings: Teacher, _in_shape: Shape, _num_classes: int) 
     return network
 
 
-SOURCES: dict[str, Callable[[str, Teacher, Shape, int], nn.Module]] = {
+SOURCES: dict[str, Callable[[str, Teacher, Shape, int | None], nn.Module]] = {
     "timm": _timm,
     "torchvision": _torchvision,
     "factory": _factory,

@@ -12,6 +12,7 @@ os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model that is l
 from helixnas.tracking.alias import CHALLENGER, CHAMPION, PREVIOUS
 from helixnas.tracking.lineage import Commit, dvc_md5, read_commit, recorded_stages
 from helixnas.tracking.load import Loaded, fetch_program, load_model, load_version
+from helixnas.tracking.paired import Paired
 from helixnas.tracking.pipeline import begin, end
 from helixnas.tracking.promotion import Promotion, delete, promote, rollback
 from helixnas.tracking.registry import Student, register
@@ -24,6 +25,7 @@ __all__ = [
     "PREVIOUS",
     "Commit",
     "Loaded",
+    "Paired",
     "Promotion",
     "Store",
     "Student",

@@ -85,6 +85,7 @@ def _record_result(store: Store, run_id: str, root: Path, figures: Figures) -> N
     now_ms = int(time.time() * 1000)
     metrics = [Metric(key, value, now_ms, 0) for key, value in _values(figures) if value is not None]
     tags = [RunTag("arch_id", figures.arch_id), RunTag("dvc_md5", dvc_md5(root, STUDENT))]
+    tags += [RunTag("split", figures.split), RunTag("top1_acc_is", figures.acc_name)]
     store.client.log_batch(run_id, metrics=metrics, tags=tags)
     source = json.dumps({"uri": TRAIN.as_posix()})
     dataset = Dataset(name=TRAIN.stem, digest=dvc_md5(root, TRAIN), source_type="local", source=source)

@@ -1,53 +1,85 @@
 """Who is champion: a gate that a challenger must pass, a way back, and what may be deleted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from helixnas.errors import PromotionError
 from helixnas.search_space import Budget, quantity
 from helixnas.tracking.alias import CHALLENGER, CHAMPION, PREVIOUS
-from helixnas.tracking.load import load_version
+from helixnas.tracking.load import Loaded, load_version, require_seen
+from helixnas.tracking.paired import Paired
 from helixnas.tracking.store import Store
 from helixnas.tracking.versions import Version, aliases, get, with_alias
 
-Evaluate = Callable[[nn.Module], float]
-"""A module's top-1 accuracy (0 to 1), the same images for each."""
+Judge = Callable[[nn.Module], Tensor]
+"""Which test images a module gets right, bool [N]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A promotion that was granted. Accuracies are those of this gate, None where none was taken."""
+    """A promotion that was granted. Accuracies and their comparison are this gate's, None where none was taken."""
 
     version: int
     previous: int | None
     challenger_acc: float | None
     champion_acc: float | None
+    paired: Paired | None
     reason: str
 
 
 def promote(
-    store: Store, name: str, evaluate: Evaluate, *, budget: Budget, max_acc_drop: float, version: int | None = None
+    store: Store,
+    name: str,
+    judge: Judge,
+    digests: Tensor,
+    *,
+    budget: Budget,
+    max_acc_drop: float,
+    acc_name: str,
+    version: int | None = None,
 ) -> Promotion:
     """Make the challenger, or ``version``, the champion, if it fits the budget and is accurate enough.
 
-    It may lose ``max_acc_drop`` (0 to 1) against the champion on the images of ``evaluate``; the first champion needs
-    the budget only. The old champion becomes ``previous``. PromotionError, and no alias moves, where the gate refuses.
+    The first champion needs the budget only. The old champion becomes ``previous``.
+
+    Args:
+        store: Where the versions are.
+        name: The registered model.
+        judge: Says which test images a version gets right.
+        digests: Of the test images, int64 [N].
+        budget: What the new champion must fit.
+        max_acc_drop: What it may lose of its accuracy against the champion (0 to 1).
+        acc_name: What the accuracy is called in messages.
+        version: Promoted in place of the challenger.
+
+    Raises:
+        PromotionError: The gate refuses, or a version has seen test images in training; then no alias moves.
     """
     challenger = _challenger(store, name) if version is None else get(store, name, version)
     champion = with_alias(store, name, CHAMPION)
     if champion is not None and champion.version == challenger.version:
-        return Promotion(champion.version, None, None, None, f"Version {champion.version} is the champion already.")
+        return Promotion(
+            champion.version, None, None, None, None, f"Version {champion.version} is the champion already."
+        )
     _require_budget(challenger, budget)
-    challenger_acc = evaluate(load_version(store, challenger).module)
-    champion_acc = None if champion is None else evaluate(load_version(store, champion).module)
-    reason = _require_accuracy(challenger, challenger_acc, champion, champion_acc, max_acc_drop)
-    if champion is not None:
+    loaded = [load_version(store, each) for each in (challenger, champion) if each is not None]
+    _require_unseen(loaded, digests)
+    right = [judge(each.module) for each in loaded]
+    challenger_acc, *others = (float(each.double().mean()) for each in right)
+    if champion is None:
+        champion_acc, paired, previous = None, None, None
+        reason = f"Version {challenger.version} reaches {challenger_acc:.4f} {acc_name} and is the first champion."
+    else:
+        (champion_acc,), paired, previous = others, Paired.of(*right), champion.version
+        both = (challenger, challenger_acc), (champion, champion_acc)
+        reason = _require_accuracy(*both, paired, max_acc_drop, acc_name)
         _move(store, champion, PREVIOUS)
     _move(store, challenger, CHAMPION)
-    previous = None if champion is None else champion.version
-    return Promotion(challenger.version, previous, challenger_acc, champion_acc, f"{reason} It fits {budget}.")
+    reason = f"{reason} It fits {budget}."
+    return Promotion(challenger.version, previous, challenger_acc, champion_acc, paired, reason)
 
 
 def rollback(store: Store, name: str) -> Version:
@@ -94,23 +126,36 @@ def _require_budget(challenger: Version, budget: Budget) -> None:
     )
 
 
+def _require_unseen(loaded: Sequence[Loaded], digests: Tensor) -> None:
+    """PromotionError if one of the versions, challenger and champion, has seen test images in training."""
+    num_seen = {
+        each.version.version: int(torch.isin(digests, require_seen(each.version, each.seen)).sum()) for each in loaded
+    }
+    guilty = [number for number, num in num_seen.items() if num]
+    if guilty:
+        told = " and ".join(f"version {number} has seen {num_seen[number]} of {len(digests)}" for number in guilty)
+        raise PromotionError(
+            f"Versions must be compared on test images that neither has seen in training, but {told}. Set "
+            f"data.split_seed to what it was in the run of version {guilty[-1]}, and `make run` again."
+        )
+
+
 def _require_accuracy(
-    challenger: Version,
-    challenger_acc: float,
-    champion: Version | None,
-    champion_acc: float | None,
-    max_acc_drop: float,
+    new: tuple[Version, float], old: tuple[Version, float], paired: Paired, max_acc_drop: float, acc_name: str
 ) -> str:
-    """Why the challenger passes, as a sentence; PromotionError if it does not."""
-    if champion is None or champion_acc is None:
-        return f"Version {challenger.version} reaches {challenger_acc:.4f} and is the first champion."
+    """Why the challenger (``new``) passes, in sentences; PromotionError if it does not. Versions with accuracies."""
+    (challenger, challenger_acc), (champion, champion_acc) = new, old
     if challenger_acc < champion_acc - max_acc_drop - 1e-9:
         raise PromotionError(
-            f"A challenger must reach the champion's top-1 accuracy less {max_acc_drop:g}, but version "
+            f"A challenger must reach the champion's {acc_name} less {max_acc_drop:g}, but version "
             f"{challenger.version} has {challenger_acc:.4f} and the champion, version {champion.version}, has "
-            f"{champion_acc:.4f} on the same images. Train a better one, or raise tracking.max_acc_drop in params.yaml."
+            f"{champion_acc:.4f} on the same images. {paired} Train a better one, or raise tracking.max_acc_drop in "
+            "params.yaml."
         )
-    return f"Version {challenger.version} reaches {challenger_acc:.4f}, version {champion.version} {champion_acc:.4f}."
+    return (
+        f"Version {challenger.version} reaches {challenger_acc:.4f} {acc_name}, version {champion.version} "
+        f"{champion_acc:.4f}. {paired}"
+    )
 
 
 def _move(store: Store, version: Version, alias: str) -> None:

@@ -12,7 +12,10 @@ from helixnas.tracking.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One registered student. ``is_new`` tells whether the call that returned it made it."""
+    """One registered student. ``is_new`` tells whether the call that returned it made it.
+
+    ``split`` is the digest of the split that it was trained on; None if it is older than such digests.
+    """
 
     name: str
     version: int
@@ -22,6 +25,7 @@ class Version:
     dvc_md5: str
     is_new: bool
     aliases: tuple[str, ...]
+    split: str | None = None
 
 
 def tags(figures: Figures, dvc_md5: str) -> dict[str, str]:
@@ -30,6 +34,8 @@ def tags(figures: Figures, dvc_md5: str) -> dict[str, str]:
     values = {
         "arch_id": figures.arch_id,
         "top1_acc": figures.student.top1_acc,
+        "top1_acc_is": figures.acc_name,
+        "split": figures.split,
         "madds": cost.madds,
         "num_params": cost.num_params,
         "latency_ms": cost.latency_ms,
@@ -59,8 +65,12 @@ def aliases(store: Store, name: str) -> dict[str, int]:
 
 
 def find(store: Store, name: str, dvc_md5: str) -> Version | None:
-    """The newest version made of the student file with this digest; None if there is none."""
-    return next((version for version in versions(store, name) if version.dvc_md5 == dvc_md5), None)
+    """The newest version made of the student file with this digest; None if there is none.
+
+    A version of before splits were recorded does not count: the gate refuses it, so that it must be registered anew.
+    """
+    known = (version for version in versions(store, name) if version.split is not None)
+    return next((version for version in known if version.dvc_md5 == dvc_md5), None)
 
 
 def get(store: Store, name: str, number: int) -> Version:
@@ -93,4 +103,5 @@ def _read(entity: Any, numbers: dict[str, int]) -> Version:
         dvc_md5=values["dvc_md5"],
         is_new=False,
         aliases=tuple(sorted(alias for alias, holder in numbers.items() if holder == number)),
+        split=values.get("split"),
     )

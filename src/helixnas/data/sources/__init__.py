@@ -25,5 +25,5 @@ def open_source(source: str, path: Path, channels: int | None) -> Source:
     kind, _, name = source.partition(":")
     opened = SOURCES[kind](name, path, channels)
     if not len(opened.labels):
-        raise DataError(f"data.source must give labelled images, but {source} at {path} gives none. Correct data.path.")
+        raise DataError(f"data.source must give images, but {source} at {path} gives none. Correct data.path.")
     return replace(opened, read=lambda row: with_channels(opened.read(row), channels))

@@ -1,4 +1,4 @@
-"""A folder of class folders, as most people keep their images."""
+"""A folder of class folders, as most people keep their images; or of images without labels."""
 
 from functools import partial
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from helixnas.data.decode import SUFFIXES, decode, guess_channels
-from helixnas.data.source import Source
+from helixnas.data.source import UNLABELLED, Source
 from helixnas.errors import DataError
 
 TRAIN, TEST = "train", "test"
@@ -15,19 +15,23 @@ TRAIN, TEST = "train", "test"
 def open_source(_name: str, path: Path, channels: int | None) -> Source:
     """``CLASS/**/image``, or ``train/CLASS/...`` and ``test/CLASS/...`` where the test images are chosen already.
 
-    Classes are the folders' names in alphabetical order, images come in the order of their paths.
+    Classes are the folders' names in alphabetical order, images come in the order of their paths. Where there are no
+    class folders, the images that lie there instead have no labels.
     """
     if not path.is_dir():
-        raise DataError(f"data.path must be a folder of class folders, but {path} is none. Correct it in params.yaml.")
+        raise DataError(
+            f"data.path must be a folder of class folders or of images, but {path} is none. Correct it in params.yaml."
+        )
     has_split = (path / TRAIN).is_dir() and (path / TEST).is_dir()
     tops = [path / TRAIN, path / TEST] if has_split else [path]
     class_names = sorted({folder.name for top in tops for folder in _folders(top)})
     files, labels, is_test = [], [], []
     for top in tops:
-        for folder in _folders(top):
-            found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+        for folder in _folders(top) if class_names else [top]:
+            inside = folder.rglob("*") if class_names else folder.iterdir()
+            found = sorted(file for file in inside if file.suffix.lower() in SUFFIXES)
             files += found
-            labels += [class_names.index(folder.name)] * len(found)
+            labels += [class_names.index(folder.name) if class_names else UNLABELLED] * len(found)
             is_test += [top.name == TEST] * len(found)
     read = partial(_read, files, channels or (guess_channels(files) if files else 3))
     names = [str(file) for file in files]

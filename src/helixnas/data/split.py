@@ -1,0 +1,142 @@
+"""Which image goes into which part, and that no image is in two.
+
+An image is known by its digest, which tells it again in another run, under another split and at another size.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from helixnas.config.schema import Data
+from helixnas.data.batches import derive_seed
+from helixnas.data.source import UNLABELLED, Source, few
+from helixnas.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """The rows of ``train``, ``rating`` and ``test``, in this order, and sentences that the user should read."""
+
+    rows: dict[str, Tensor]
+    notes: tuple[str, ...]
+
+
+def check_labels(source: Source) -> None:
+    """DataError unless every label has a class name, and at least two classes have images; or there are no labels."""
+    num_classes = len(source.class_names)
+    if not num_classes:
+        if bool((source.labels != UNLABELLED).any()):
+            raise DataError("Labels need class names, but there are none. Name the classes, or give no labels.")
+        return
+    wrong = ((source.labels < 0) | (source.labels >= num_classes)).nonzero().flatten().tolist()
+    if wrong:
+        listed = few([f"{source.names[row]} has {int(source.labels[row])}" for row in wrong])
+        raise DataError(
+            f"The {num_classes} class names need labels from 0 to {num_classes - 1}, but {listed}. "
+            "Correct the labels, or name the classes that are missing."
+        )
+    present = source.labels.unique().tolist()
+    if len(present) < 2:
+        raise DataError(
+            f"Labelled images must be of at least two classes, but all {len(source.labels)} are of "
+            f"{source.class_names[present[0]]}. Add images of other classes, or give the images without labels."
+        )
+
+
+def split(labels: Tensor, is_test: Tensor | None, settings: Data) -> Split:
+    """Draw the parts by ``data.split_seed``, each with its share of every class; what ``test`` leaves holds ``rating``.
+
+    Classes with too few images for that are drawn together, as if they were one class.
+
+    Args:
+        labels: int64 [N]; all -1 where the images have none.
+        is_test: bool [N], the source's own test images; None where they are to be drawn.
+
+    Raises:
+        DataError: A part would have no image.
+    """
+    seed, small = derive_seed(settings.split_seed, "data"), set[int]()
+    if is_test is None:
+        rest, test, small = _cut(torch.arange(len(labels)), labels, settings.test_fraction, 3, seed)
+    else:  # shuffled, so that the first images of the part are a random sample of it
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+        rest, test = order[~is_test[order]], order[is_test[order]]
+    train, rating, smaller = _cut(rest, labels, settings.rating_fraction, 2, seed)
+    rows = {"train": train, "rating": rating, "test": test}
+    empty = [name for name, part in rows.items() if not len(part)]
+    if empty:
+        raise DataError(
+            f"There must be images for three parts, but {len(labels)} images leave none for {' and '.join(empty)}. "
+            "Add images, or change data.test_fraction, data.rating_fraction, or the source's own test split."
+        )
+    num_small, num_classes = len(small | smaller), len(labels.unique())
+    note = (
+        f"{num_small} of {num_classes} classes have too few images for three parts, so they were split "
+        "without regard to their class, and some parts may lack them."
+    )
+    return Split(rows, (note,) if num_small else ())
+
+
+def _cut(rows: Tensor, labels: Tensor, share: float, least: int, seed: int) -> tuple[Tensor, Tensor, set[int]]:
+    """Part ``rows`` into those that stay and a ``share``, by class; and the classes that were drawn together.
+
+    Those are the classes of fewer than ``least`` rows; or all, where the share has fewer images than there are classes.
+    """
+    from sklearn.model_selection import train_test_split
+
+    if len(rows) < 2:
+        return rows, rows[:0], set()
+    classes, strata, counts = labels[rows].unique(return_inverse=True, return_counts=True)
+    is_small = counts < least
+    # too few even together: they join the largest class, or they alone would keep all the others from being stratified
+    together = len(classes) if counts[is_small].sum() >= least else int(counts.argmax())
+    strata = torch.where(is_small[strata], together, strata)
+    small = set(classes[is_small].tolist())
+    size = min(math.ceil(share * len(rows)), len(rows) - 1)
+    try:
+        kept, cut = train_test_split(rows.numpy(), test_size=size, random_state=seed, stratify=strata.numpy())
+    except ValueError:
+        small = set(classes.tolist())
+        kept, cut = train_test_split(rows.numpy(), test_size=size, random_state=seed)
+    return torch.from_numpy(kept), torch.from_numpy(cut), small
+
+
+def image_digest(image: Tensor) -> int:
+    """What an image [C, H, W] is known by: 64 bits of a hash of its decoded pixels and its shape, as an int64 holds."""
+    pixels = hashlib.blake2b(str(tuple(image.shape)).encode())
+    pixels.update(image.numpy().tobytes())
+    return int.from_bytes(pixels.digest()[:8], "little", signed=True)
+
+
+def without_repeats(rows: Mapping[str, Tensor], digests: Tensor) -> Split:
+    """The parts without the images that an earlier part holds too; DataError where that leaves a part empty."""
+    seen = digests[:0]
+    kept, notes = dict[str, Tensor](), list[str]()
+    for name, part in rows.items():
+        is_new = ~torch.isin(digests[part], seen)
+        num_repeats = len(part) - int(is_new.sum())
+        if num_repeats == len(part):
+            raise DataError(
+                f"The {name} part must have images of its own, but all of its {len(part)} images are in an earlier "
+                "part too. Remove the images that come more than once, or change data.split_seed."
+            )
+        if num_repeats:
+            notes.append(
+                f"{num_repeats} of {len(part)} images of the {name} part were dropped: an earlier part holds them too."
+            )
+        kept[name] = part[is_new]
+        seen = torch.cat([seen, digests[part]])
+    return Split(kept, tuple(notes))
+
+
+def split_digest(rows: Mapping[str, Tensor], digests: Tensor) -> str:
+    """What a split is known by: the same for the same images in the same parts, in whatever order."""
+    hashed = hashlib.sha256()
+    for name, part in rows.items():
+        hashed.update(f"{name}:{len(part)}:".encode())
+        hashed.update(digests[part].sort().values.numpy().tobytes())
+    return hashed.hexdigest()[:16]
