@@ -43,14 +43,14 @@ def test_images_are_known_again_at_another_size(parts: dict[str, ImageSet], conf
 
 
 def test_a_peek_at_the_rating_part_is_its_beginning(parts: dict[str, ImageSet], config: RunConfig) -> None:
-    seen = peek_rating(config.data, 0, 40)
+    seen = peek_rating(config.data, 40)
     assert torch.equal(seen.images, parts["rating"].images[:40])
     assert torch.equal(seen.labels, parts["rating"].labels[:40])
     assert seen.class_names == parts["rating"].class_names
     assert seen.mean == pytest.approx(parts["rating"].mean, abs=0.02)
-    assert len(peek_rating(config.data, 0, 10**6)) == len(parts["rating"])
+    assert len(peek_rating(config.data, 10**6)) == len(parts["rating"])
     given = config.data.model_copy(update={"mean": [0.25], "std": [0.5]})
-    assert (peek_rating(given, 0, 5).mean, peek_rating(given, 0, 5).std) == ((0.25,), (0.5,))
+    assert (peek_rating(given, 5).mean, peek_rating(given, 5).std) == ((0.25,), (0.5,))
 
 
 def test_normalised_train_images_have_mean_0_and_deviation_1(parts: dict[str, ImageSet]) -> None:
