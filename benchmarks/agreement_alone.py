@@ -33,7 +33,7 @@ from helixnas.student import BlockSupernet, num_calibration_images
 from helixnas.teacher import DistillLoss, block_batch
 
 NUM_PATHS, SEEDS, GOAL = 14, (0, 1, 2), 0.7
-UPDATES_ALONE = 480
+UPDATES_ALONE = 400
 """Of every weight of a path that is trained alone: four times as many as a candidate has in the default supernet."""
 
 
