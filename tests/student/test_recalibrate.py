@@ -1,10 +1,13 @@
 """BatchNorm statistics measured anew: the plain mean over batches, all else left as it was."""
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from helixnas.student import measuring, recalibrate
+from helixnas.search_space import BlockSpec
+from helixnas.student import measuring, num_calibration_images, recalibrate
 
 BATCHES = [torch.randn(8, 3, 4, 4, generator=torch.Generator().manual_seed(seed)) * (seed + 1) for seed in range(4)]
 
@@ -76,3 +79,26 @@ def test_a_network_without_batchnorm_may_be_recalibrated() -> None:
     network = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
     recalibrate(network, [torch.zeros(2, 3)])
     assert not network.training
+
+
+@pytest.mark.parametrize(
+    ("asked", "num_train", "sides", "wanted"),
+    [
+        (64, 4000, (1,), 64),  # as asked
+        ("auto", 10**6, (56, 28, 14, 7), 256),  # ImageNet's 7x7 maps give 49 values an image
+        ("auto", 10**6, (4, 2), 2048),  # 2^13 values of 4 positions each
+        ("auto", 10**6, (1,), 8192),
+        ("auto", 4000, (1,), 4000),  # there are no more
+    ],
+)
+def test_calibration_takes_as_many_images_as_the_smallest_map_needs(
+    asked: int | Literal["auto"], num_train: int, sides: tuple[int, ...], wanted: int
+) -> None:
+    specs = [BlockSpec(0, (8, 64, 64), (8, side, side), "NCHW", ("a",)) for side in sides]
+    assert num_calibration_images(asked, num_train, specs) == wanted
+
+
+def test_statistics_of_as_many_values_are_right_within_a_few_percent() -> None:
+    norm = nn.BatchNorm2d(64)
+    recalibrate(norm, [3 * torch.randn(8192, 64, 1, 1, generator=torch.Generator().manual_seed(0))])
+    assert float((norm.running_var / 9 - 1).abs().max()) < 0.06
