@@ -14,7 +14,7 @@ from helixnas.data import ImageSet, num_batches, room_for
 from helixnas.fit import Fit, LossFunction
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-NUM_STEPS = 40
+NUM_STEPS = 24
 """Of each trial, or an epoch's where that has fewer."""
 NUM_IMAGES = 512
 """Of the sample that decides, or the whole part where that has fewer."""
