@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from helixnas.compare import Reached, Rival, mcnemar, reach, rival_from_json
+from helixnas.compare import Reached, Rival, reach, rival_from_json
 from helixnas.data import ImageSet
-from helixnas.search_space import Cost
+from helixnas.search_space import Cost, mcnemar
 from tests.conftest import SmallNet
 
 

@@ -3,10 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from helixnas.compare import mcnemar
 from helixnas.report import ReportData
 from helixnas.report.beside import below_warning, beside_sentence
-from helixnas.search_space import Comparison, Cost, Figure, Figures
+from helixnas.search_space import Comparison, Cost, Figure, Figures, mcnemar
 
 from .conftest import NASTY
 from .test_page import page_of

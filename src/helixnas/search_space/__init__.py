@@ -20,6 +20,7 @@ from helixnas.search_space.figures import (
     LayerLoss,
     Retraining,
     TeacherAccuracy,
+    mcnemar,
     wilson_interval,
 )
 from helixnas.search_space.tables import (
@@ -70,6 +71,7 @@ __all__ = [
     "figures_to_json",
     "keeps_interface",
     "mbconv",
+    "mcnemar",
     "own",
     "quantity",
     "search_result_from_json",

@@ -95,6 +95,22 @@ class Figures:
         return "top-1 accuracy" if self.is_labelled else "agreement with the teacher"
 
 
+def mcnemar(num_first_only: int, num_second_only: int) -> float:
+    """McNemar's exact test, two-sided (McNemar 1947): how likely so unequal counts are between equal networks.
+
+    Args:
+        num_first_only: Images that the first network alone gets right.
+        num_second_only: Images that the second network alone gets right.
+
+    Returns:
+        p, 0 to 1; 1 where the networks are right on the same images.
+    """
+    from scipy.stats import binomtest  # takes a second to load, and most who read figures do not need it
+
+    num_discordant = num_first_only + num_second_only
+    return float(binomtest(num_first_only, num_discordant).pvalue) if num_discordant else 1.0
+
+
 def wilson_interval(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson's 95 % interval of a share (0 to 1) seen in ``n`` images (Wilson 1927)."""
     centre = share + z * z / (2 * n)

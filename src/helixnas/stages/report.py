@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
-from helixnas.compare import Rival, excess, mcnemar
+from helixnas.compare import Rival, excess
 from helixnas.config import RunConfig
 from helixnas.cost import count, machine, measure, runner
 from helixnas.data import ImageSet
@@ -24,6 +24,7 @@ from helixnas.search_space import (
     SearchResult,
     SearchSpace,
     figures_to_json,
+    mcnemar,
 )
 from helixnas.stages.compare import load_rival, load_rivals
 from helixnas.stages.loading import (

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from helixnas.search_space import mcnemar
+
 
 @dataclass(frozen=True, slots=True)
 class Paired:
@@ -19,12 +21,9 @@ class Paired:
     @classmethod
     def of(cls, challenger: Tensor, champion: Tensor) -> "Paired":
         """Compare which images, bool [N], each gets right."""
-        from scipy.stats import binomtest
-
         only_challenger = int((challenger & ~champion).sum())
         only_champion = int((champion & ~challenger).sum())
-        num = only_challenger + only_champion
-        return cls(only_challenger, only_champion, float(binomtest(only_challenger, num).pvalue) if num else 1.0)
+        return cls(only_challenger, only_champion, mcnemar(only_challenger, only_champion))
 
     def __str__(self) -> str:
         return (
