@@ -14,7 +14,7 @@ from helixnas.errors import ArtifactError
 from helixnas.fit import Checkpoint, Fit, accuracy
 from helixnas.progress import Log, Progress
 from helixnas.retrain.guided_loss import GuidedLoss
-from helixnas.retrain.range_test import RangeTest, range_test
+from helixnas.retrain.lr_range import RangeTest, range_test
 from helixnas.search_space import Retraining
 from helixnas.student import quicken
 from helixnas.teacher import CutTeacher

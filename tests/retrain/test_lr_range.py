@@ -16,7 +16,7 @@ from helixnas.config.schema import Recipe
 from helixnas.data import ImageSet
 from helixnas.fit import Checkpoint, Fit
 from helixnas.progress import forget, silent
-from helixnas.retrain.range_test import RATES, RangeTest, range_test
+from helixnas.retrain.lr_range import RATES, RangeTest, range_test
 from tests.conftest import ROOT, SmallNet
 
 CPU = torch.device("cpu")
