@@ -55,21 +55,21 @@ class Block:
             self._batches.fill(folder, "features")
         asked = self._config.rating.num_calibration_images
         calibration = train.first(num_calibration_images(asked, len(train), [self.space.spec]))
-        self._calibration = block_batch(self._teacher, block_id, calibration.normalized()).inputs
+        self.calibration = block_batch(self._teacher, block_id, calibration.normalized()).inputs
         self._held_out = block_batch(self._teacher, block_id, rating.normalized())
 
-    def rated(self, space: BlockSpace, updates: int, seed: int) -> dict[str, float]:
+    def rated(self, space: BlockSpace, updates: int, seed: int, sampler: str = "stratified") -> dict[str, float]:
         """Train a space of this block from scratch and rate each of its paths."""
         torch.manual_seed(derive_seed(seed, "init"))
         supernet = BlockSupernet(space, self._teacher.blocks[self._block_id]).to(memory_format=torch.channels_last)
         supernet.match_outputs(self._mean, self._std)
-        settings = self._config.distill.model_copy(update={"updates": updates})
+        settings = self._config.distill.model_copy(update={"updates": updates, "sampler": sampler})
         training = Distillation(supernet, space, self._loss, settings, seed, self._batches.num_steps)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             train_group(Member(training, Checkpoint(Path(folder) / "c"), forget), [], self._batches, silent)
         supernet.requires_grad_(False)
         held_out = [lambda: self._held_out]
-        table = rate(supernet, space, self._loss, self._calibration, held_out, seed, silent, 2**31)
+        table = rate(supernet, space, self._loss, self.calibration, held_out, seed, silent, 2**31)
         return dict(zip(table.paths, table.distill_loss, strict=True))
 
 
