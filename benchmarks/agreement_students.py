@@ -23,7 +23,7 @@ from figure import Figure, publish
 from torch import nn
 
 from helixnas.config import load
-from helixnas.fit import Checkpoint, accuracy, validation_losses
+from helixnas.fit import Checkpoint, accuracy, image_losses
 from helixnas.progress import Reporter, forget, silent
 from helixnas.retrain import retrain
 from helixnas.search import pricer
@@ -110,7 +110,7 @@ class Students:
     def _judge(self, student: nn.Module) -> tuple[float, float]:
         """Cross-entropy and top-1 accuracy on the rating and the test part together."""
         total = sum(map(len, self._judges))
-        loss = sum(float(validation_losses(student, part).sum()) for part in self._judges)
+        loss = sum(float(image_losses(student, part).sum()) for part in self._judges)
         return loss / total, sum(accuracy(student, part) * len(part) for part in self._judges) / total
 
 

@@ -22,7 +22,7 @@ from helixnas.errors import ConfigError, DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, forget, silent
 from helixnas.rating import rate
-from helixnas.search_space import SKIP, BlockSpace, BlockSpec, Cell, SearchSpace, mbconv
+from helixnas.search_space import SKIP, TEACHER, BlockSpace, BlockSpec, Cell, SearchSpace, mbconv
 from helixnas.search_space.candidate import fewer_layers
 from helixnas.student import BlockSupernet
 from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss, block_batch
@@ -203,6 +203,30 @@ def test_a_cell_that_contains_the_identity_ends_no_worse_than_it(config: RunConf
     assert len(others) == 6
     assert 0.01 < identity < 1
     assert max(others) < identity
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 8, 9, 10, 19, 20])
+def test_a_training_of_few_steps_has_a_schedule(
+    new_training: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, num_steps: int
+) -> None:
+    sampler = SAMPLERS["stratified"]
+
+    def short(*arguments: Any) -> Any:
+        made = sampler(*arguments)
+        made.num_steps = num_steps
+        return made
+
+    monkeypatch.setitem(SAMPLERS, "stratified", short)
+    training = new_training()
+    training.distillation.begin_epoch()
+    for offset in range(num_steps):
+        training.distillation.step(offset, training.batches[offset % NUM_STEPS])
+
+
+def test_a_block_of_the_teachers_own_alone_is_done_before_it_begins(config: RunConfig) -> None:
+    block = BlockSpace(BlockSpec(0, (8, 4, 4), (8, 4, 4), "NCHW", ("b",)), (Cell((8,), (1,), ((TEACHER,),)),))
+    supernet = BlockSupernet(block, torch.nn.Conv2d(8, 8, 1))
+    assert Distillation(supernet, block, DistillLoss(torch.ones(8)), config.distill, 0, NUM_STEPS).is_done
 
 
 def test_layers_of_the_teacher_learn_at_a_tenth_of_the_rate() -> None:

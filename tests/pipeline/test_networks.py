@@ -107,7 +107,7 @@ def test_everything_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (120, 3, 20, 24), np.uint8), np.arange(120) % 4
     np.savez(tmp_path / "mine.npz", images=images, labels=labels, class_names=["a", "b", "c", "d"])
-    save_file(resnet(1, 4).state_dict(), tmp_path / "weights.safetensors")
+    save_file(resnet([1, 1, 1], num_classes=4).state_dict(), tmp_path / "weights.safetensors")
     overrides = [
         "data.source='factory:examples.arrays:load'",
         "data.path=mine.npz",
@@ -118,7 +118,7 @@ def test_everything_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "retrain.recipe.batch_size=16",
         "search_space.operations=['examples.ghost:ghost']",
     ]
-    args = {"num_blocks": 1, "num_classes": 4}
+    args = {"depths": [1, 1, 1], "num_classes": 4}
     listed = [["layer1"], ["layer2"], ["layer3"]]
     run(tmp_path, "factory:examples.cifar_resnet:resnet", args, overrides, listed)
     assert_student(tmp_path)

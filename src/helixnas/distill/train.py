@@ -53,8 +53,12 @@ class Distillation:
         self._optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
         if settings.compile:
             compile_operations(supernet, block)
+        total = max(2, self.num_steps + 1)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, [group["lr"] for group in groups], self.num_steps + 1, pct_start=0.1
+            self._optimizer,
+            [group["lr"] for group in groups],
+            total,
+            pct_start=max(0.1, 2 / total),  # a warm-up of one step at least, which OneCycleLR needs
         )
         self._total = 0.0
 
@@ -137,10 +141,13 @@ class Distillation:
 
 
 def _parameter_groups(supernet: BlockSupernet, block: BlockSpace, lr: float) -> list[dict[str, Any]]:
-    """The fresh candidates and adapters at ``lr``, and what is left of the teacher's own layers at a share of it."""
+    """The fresh candidates and adapters at ``lr``, and what is left of the teacher's own layers at a share of it.
+
+    A block that has nothing to learn gets a parameter that nobody uses, since an optimizer must have one.
+    """
     fresh, inherited = list(supernet.adapters.parameters()), list[nn.Parameter]()
     for index in trainable_cells(block):
         members = inherited if block.cells[index].is_of_teacher else fresh
         members.extend(supernet.cells[index].parameters())
     groups = [{"params": fresh, "lr": lr}, {"params": inherited, "lr": TEACHER_LR_SCALE * lr}]
-    return [group for group in groups if group["params"]]
+    return [group for group in groups if group["params"]] or [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr}]
