@@ -10,7 +10,7 @@ from helixnas.config import load
 from helixnas.config.schema import Recipe
 from helixnas.data import ImageSet
 from helixnas.errors import ConfigError, DivergenceError
-from helixnas.fit import Checkpoint, Fit, accuracy, image_losses, predict
+from helixnas.fit import Batch, Checkpoint, Fit, accuracy, image_losses, predict
 from helixnas.progress import forget, silent
 from tests.conftest import ROOT, SmallNet
 
@@ -105,8 +105,8 @@ def test_another_loss_is_trained_on_where_one_is_given(parts: dict[str, ImageSet
     torch.manual_seed(0)
     network = SmallNet()
 
-    def away_from(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        return network(inputs).square().mean()
+    def away_from(network: nn.Module, batch: Batch) -> Tensor:
+        return network(batch.inputs).square().mean()
 
     fit = Fit(network, parts["train"], recipe(), "teacher.recipe", 0, CPU, away_from)
     fit.run(Checkpoint(tmp_path / "c"), lambda _: 0.0, forget, silent)
@@ -119,9 +119,9 @@ def rehearsed(parts: dict[str, ImageSet], num_steps: int, **changes: object) -> 
     fit = Fit(SmallNet(), parts["train"], recipe(**changes), "teacher.recipe", 5, CPU)
     rates: list[float] = []
 
-    def loss(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    def loss(network: nn.Module, batch: Batch) -> Tensor:
         rates.append(fit._optimizer.param_groups[0]["lr"])
-        return fit._label_loss(network, inputs, labels)
+        return fit._label_loss(network, batch)
 
     fit._loss = loss
     return fit.rehearse(num_steps), rates

@@ -30,6 +30,7 @@ UNNAMED = {
 
 PARTLY = {
     ("search", "report"): "report/tables.py",
+    **{(stage, "distill"): "distill/batches.py" for stage in ("retrain", "compare")},
     **{(stage, "cost"): "cost/dearer.py" for stage in ("distill", "rating", "retrain", "compare")},
 }
 """The one file that a stage takes of a room, where the rest of the room would repeat the stage for nothing."""
@@ -104,8 +105,8 @@ UNUSED = {
     "cost": {"seed"},
     "teacher": {"num_loaders"},
     "distill": {"num_loaders", "teacher.features", "teacher.cache_gb", "distill.groups"},
-    "retrain": {"num_loaders"},
-    "compare": {"num_loaders"},
+    "retrain": {"num_loaders", "teacher.features", "teacher.cache_gb"},
+    "compare": {"num_loaders", "teacher.features", "teacher.cache_gb"},
 }
 """What `begin` reads for every stage, but these make nothing of; and what changes a stage's speed alone."""
 

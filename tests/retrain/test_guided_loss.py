@@ -1,15 +1,18 @@
 """What a student learns from: each part alone is what it says, and the teacher stays as it is."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div
 
-from helixnas.config.schema import Distillation
+from helixnas.config.schema import Augment, Distillation
 from helixnas.data import ImageSet
+from helixnas.distill import FeatureBatches
 from helixnas.errors import ConfigError
+from helixnas.fit import Batch
 from helixnas.retrain.guided_loss import GuidedLoss
 from helixnas.search_space import SearchSpace
 from helixnas.student import BlockSupernet, StudentNetwork, assemble
@@ -45,7 +48,7 @@ def test_labels_alone_are_the_smoothed_cross_entropy(
 ) -> None:
     student.eval()
     wanted = cross_entropy(student(inputs), labels, label_smoothing=0.1)
-    assert torch.allclose(guided(teacher, labels=2.0)(student, inputs, labels), 2 * wanted)
+    assert torch.allclose(guided(teacher, labels=2.0)(student, Batch(inputs, labels)), 2 * wanted)
 
 
 def test_logits_alone_are_the_divergence_from_the_teachers_softened_answer(
@@ -54,7 +57,7 @@ def test_logits_alone_are_the_divergence_from_the_teachers_softened_answer(
     student.eval()
     ours, wanted = ((network(inputs) / 2).log_softmax(1) for network in (student, teacher.network))
     divergence = 4 * kl_div(ours, wanted, reduction="batchmean", log_target=True)
-    assert torch.allclose(guided(teacher, logits=0.5)(student, inputs, labels), 0.5 * divergence)
+    assert torch.allclose(guided(teacher, logits=0.5)(student, Batch(inputs, labels)), 0.5 * divergence)
 
 
 def test_features_alone_are_the_mean_over_blocks_in_units_of_their_variance(
@@ -65,7 +68,7 @@ def test_features_alone_are_the_mean_over_blocks_in_units_of_their_variance(
     pairs = zip(student.features(inputs), targets, (2.0, 0.5, 1.0), strict=True)
     wanted = sum((ours - target).square().mean() / variance for ours, target, variance in pairs) / 3
     assert float(wanted.detach()) > 0.01
-    assert torch.allclose(guided(teacher, features=3.0)(student, inputs, labels), 3 * wanted)
+    assert torch.allclose(guided(teacher, features=3.0)(student, Batch(inputs, labels)), 3 * wanted)
 
 
 def test_the_teacher_itself_has_nothing_to_learn_from_its_features_and_logits(
@@ -73,7 +76,7 @@ def test_the_teacher_itself_has_nothing_to_learn_from_its_features_and_logits(
 ) -> None:
     supernets = [BlockSupernet(*pair).eval() for pair in zip(space.blocks, teacher.blocks, strict=True)]
     itself = assemble(teacher.stem, supernets, teacher.head, space.parse("0:0-0:0-0:0")).eval()
-    assert float(guided(teacher, logits=1.0, features=1.0)(itself, inputs, labels).detach()) == pytest.approx(
+    assert float(guided(teacher, logits=1.0, features=1.0)(itself, Batch(inputs, labels)).detach()) == pytest.approx(
         0, abs=1e-6
     )
 
@@ -84,7 +87,7 @@ def test_images_without_labels_are_learned_from(
 ) -> None:
     student.eval()
     loss = guided(teacher, **weights)
-    assert torch.equal(loss(student, inputs, torch.full_like(labels, -1)), loss(student, inputs, labels))
+    assert torch.equal(loss(student, Batch(inputs, torch.full_like(labels, -1))), loss(student, Batch(inputs, labels)))
 
 
 def test_of_labels_and_none_only_those_there_are_count(
@@ -93,8 +96,8 @@ def test_of_labels_and_none_only_those_there_are_count(
     student.eval()
     loss = guided(teacher, labels=1.0)
     half = torch.where(torch.arange(32) < 16, labels, -1)
-    assert torch.allclose(loss(student, inputs, half), loss(student, inputs[:16], labels[:16]) / 2)
-    assert float(loss(student, inputs, torch.full_like(labels, -1)).detach()) == 0
+    assert torch.allclose(loss(student, Batch(inputs, half)), loss(student, Batch(inputs[:16], labels[:16])) / 2)
+    assert float(loss(student, Batch(inputs, torch.full_like(labels, -1))).detach()) == 0
 
 
 def test_the_teacher_is_run_once_a_batch_and_stays_as_it_is(
@@ -104,21 +107,42 @@ def test_the_teacher_is_run_once_a_batch_and_stays_as_it_is(
     passes: list[nn.Module] = []
     for piece in (teacher.stem, *teacher.blocks, teacher.head):
         piece.register_forward_hook(lambda module, *_: passes.append(module))
-    guided(teacher, labels=0.5, logits=0.5, features=1.0)(student, inputs, labels).backward()
+    guided(teacher, labels=0.5, logits=0.5, features=1.0)(student, Batch(inputs, labels)).backward()
     assert len(passes) == 5
     assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.network.state_dict().items())
     assert all(parameter.grad is None for parameter in teacher.network.parameters())
     assert all(parameter.grad is not None for parameter in student.parameters())
 
 
+def test_known_views_cost_no_pass_of_the_blocks_and_give_the_same_bits(
+    teacher: CutTeacher, student: StudentNetwork, parts: dict[str, ImageSet], tmp_path: Path
+) -> None:
+    teacher.network.to(memory_format=torch.channels_last)
+    student.eval()
+    train = parts["train"].first(48)
+    augment = Augment(min_scale=1, hflip=0.5, rand_augment=None, random_erasing=0)
+    batches = FeatureBatches(teacher, train, augment, 32, 0, torch.device("cpu"))
+    batches.fill(tmp_path, "key")
+    images = train.normalized()
+    views = torch.tensor([*range(16), *range(48, 64)])  # the first images as they are, then their mirrors
+    batch = Batch(torch.cat([images[:16], images[:16].flip(3)]), train.labels[:16].repeat(2), views)
+    passes: list[nn.Module] = []
+    teacher.stem.register_forward_hook(lambda module, *_: passes.append(module))
+    settings = Distillation(**(NOTHING | {"logits": 0.5, "features": 1.0}))
+    cached = GuidedLoss(teacher, VARIANCES, settings, 0.1, batches.cache)(student, batch)
+    streamed = GuidedLoss(teacher, VARIANCES, settings, 0.1)(student, batch)
+    assert torch.equal(cached, streamed)
+    assert len(passes) == 1  # of the second loss
+
+
 def test_without_a_common_interface_features_count_as_nothing(
     teacher: CutTeacher, student: StudentNetwork, inputs: Tensor, labels: Tensor
 ) -> None:
     student.eval()
-    without = guided(teacher, None, logits=1.0, features=1.0)(student, inputs, labels)
-    assert torch.equal(without, guided(teacher, logits=1.0)(student, inputs, labels))
+    without = guided(teacher, None, logits=1.0, features=1.0)(student, Batch(inputs, labels))
+    assert torch.equal(without, guided(teacher, logits=1.0)(student, Batch(inputs, labels)))
     any_network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    assert guided(teacher, None, features=1.0, labels=1.0)(any_network, inputs, labels).requires_grad
+    assert guided(teacher, None, features=1.0, labels=1.0)(any_network, Batch(inputs, labels)).requires_grad
 
 
 def test_a_student_that_is_left_with_nothing_to_learn_from_is_told(teacher: CutTeacher) -> None:

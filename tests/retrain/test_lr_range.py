@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from helixnas.config import load
 from helixnas.config.schema import Recipe
 from helixnas.data import ImageSet
-from helixnas.fit import Checkpoint, Fit
+from helixnas.fit import Batch, Checkpoint, Fit
 from helixnas.progress import forget, silent
 from helixnas.retrain.lr_range import RATES, RangeTest, range_test
 from tests.conftest import ROOT, SmallNet
@@ -27,8 +27,8 @@ def recipe_at(**changes: object) -> Callable[[float], Recipe]:
     return lambda lr: Recipe(**(base | {"lr": lr}))
 
 
-def label_loss(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-    return cross_entropy(network(inputs), labels)
+def label_loss(network: nn.Module, batch: Batch) -> Tensor:
+    return cross_entropy(network(batch.inputs), batch.labels)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_where_nothing_improves_on_the_start_the_smallest_rate_is_taken(
         for parameter in small_net.parameters():
             parameter.zero_()  # the least loss that the objective below knows
 
-    def shrink(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    def shrink(network: nn.Module, batch: Batch) -> Tensor:
         size = sum(parameter.square().sum() for parameter in network.parameters())
         return size - 0.1 * network.head.bias.sum() if network.training else size
 
@@ -99,8 +99,8 @@ def test_where_nothing_improves_on_the_start_the_smallest_rate_is_taken(
 def test_a_rate_whose_loss_is_no_number_is_out(
     tested: Callable[..., RangeTest], small_net: SmallNet, value: float
 ) -> None:
-    def breaks(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        loss = label_loss(network, inputs, labels)
+    def breaks(network: nn.Module, batch: Batch) -> Tensor:
+        loss = label_loss(network, batch)
         moved = float((network.head.weight - small_net.head.weight).detach().abs().max())
         return loss if network.training or moved < 0.005 else loss * value
 

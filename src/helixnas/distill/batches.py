@@ -33,17 +33,18 @@ class FeatureBatches:
         self._teacher, self._train, self._augment, self._device = teacher, train, augment, device
         self._augmenter = Augmenter(augment, train.in_shape[1], train.mean, train.std)
         self._batch_size, self._seed, self._num_loaders = batch_size, seed, num_loaders
-        self._cache: FeatureCache | None = None
+        self.cache: FeatureCache | None = None
+        """What ``fill`` made; without it, each batch costs a pass of the teacher."""
         self.num_steps = num_batches(len(train), batch_size)
 
     def __call__(self, epoch: int, block_ids: Sequence[int]) -> Iterator[list[BlockBatch]]:
         """The steps of an epoch: one batch for each of ``block_ids``, from one pass of the teacher."""
         order = list(epoch_batches(len(self._train), self._batch_size, derive_seed(self._seed, "order", epoch)))
         seeds = [derive_seed(self._seed, "augment", epoch, offset) for offset in range(len(order))]
-        if self._cache is not None:
+        if self.cache is not None:
             for rows, seed in zip(order, seeds, strict=True):
-                mirrored = self._augmenter.flips(len(rows), seed)
-                yield self._cache.batches(block_ids, rows + len(self._train) * mirrored, self._device)
+                views = self._augmenter.views(rows, len(self._train), seed)
+                yield self.cache.batches(block_ids, views, self._device)
             return
 
         def augmented(offset: int) -> Tensor:
@@ -51,11 +52,6 @@ class FeatureBatches:
 
         for images in ahead(augmented, range(len(order)), self._num_loaders):
             yield block_batches(self._teacher, block_ids, images.to(self._device))
-
-    @property
-    def is_cached(self) -> bool:
-        """Whether batches cost no pass of the teacher."""
-        return self._cache is not None
 
     @property
     def num_views(self) -> int:
@@ -68,7 +64,7 @@ class FeatureBatches:
         ``key`` must name all that features depend on but the views: images, teacher, its cut, the kind of device.
         """
         views = f"{key}-{self._batch_size}-{self.num_views // len(self._train)}"
-        self._cache = FeatureCache.open(root, views, self.num_views, self._passes)
+        self.cache = FeatureCache.open(root, views, self.num_views, self._passes)
 
     def _passes(self) -> Iterator[list[Tensor]]:
         """All views in order, in batches as large as those of an epoch: a kernel may round otherwise for another size.

@@ -4,10 +4,11 @@ from helixnas.fit.ahead import ahead, resolve_loaders
 from helixnas.fit.augment import Augmenter, pinned
 from helixnas.fit.checkpoint import Checkpoint
 from helixnas.fit.guard import require_finite
-from helixnas.fit.loop import Fit, LossFunction, accuracy, image_losses, predict
+from helixnas.fit.loop import Batch, Fit, LossFunction, accuracy, image_losses, predict
 
 __all__ = [
     "Augmenter",
+    "Batch",
     "Checkpoint",
     "Fit",
     "LossFunction",

@@ -65,6 +65,16 @@ class Augmenter:
         with pinned(seed):
             return torch.stack([self._transform(to_pil_image(image)) for image in images])
 
+    def views(self, rows: Tensor, num_images: int, seed: int) -> Tensor:
+        """Which image or mirror each of ``rows`` becomes, where nothing else is done to them.
+
+        Args:
+            rows: Of the images of a batch, int64 [B].
+            num_images: Of the part that the rows belong to. Mirrors are counted behind the images.
+            seed: Of the batch.
+        """
+        return rows + num_images * self.flips(len(rows), seed)
+
     def flips(self, num_images: int, seed: int) -> Tensor:
         """Which images of a batch are mirrored, bool [num_images], where nothing else is done to them."""
         with pinned(seed):

@@ -1,7 +1,7 @@
 """Train one network: the loop is ours, the optimizer, scheduler, augmentation and EMA are timm's."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from timm.optim import create_optimizer_v2
@@ -19,8 +19,24 @@ from helixnas.fit.checkpoint import Checkpoint
 from helixnas.fit.guard import require_finite
 from helixnas.progress import Log, Progress
 
-LossFunction = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""The loss of a batch, a scalar, from the network, its normalised images [N, C, H, W] and their labels [N]."""
+
+class Batch(NamedTuple):
+    """Images as a step sees them.
+
+    Attributes:
+        inputs: Augmented and normalised images, [B, C, H, W].
+        labels: int64 [B], -1 where an image has none.
+        views: int64 [B], the view that each input is: the row of its image in the train part, plus the size of the part
+            where it is mirrored. None where augmentation does more than flip, so that views do not repeat.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    views: Tensor | None = None
+
+
+LossFunction = Callable[[nn.Module, Batch], Tensor]
+"""The loss of a batch, a scalar, from the network that is trained."""
 
 
 class Fit:
@@ -71,25 +87,25 @@ class Fit:
         """
         scheduler = _scheduler(self._optimizer, self._recipe.lr, num_steps, num_steps // 5)
         self._network.train()
-        for step, inputs, labels in self._batches(0, num_steps):
-            self._step(step, scheduler, inputs, labels)
+        for step, batch in self._batches(0, num_steps):
+            self._step(step, scheduler, batch)
         averaged: nn.Module = self._ema.module.eval()
         return averaged
 
     def _epoch(self, epoch: int, scheduler: Any, progress: Progress) -> float:
         self._network.train()
         total = 0.0
-        for step, inputs, labels in self._batches(epoch, self._steps_per_epoch):
-            loss = self._step(step, scheduler, inputs, labels)
-            lr = self._optimizer.param_groups[0]["lr"]
-            total += require_finite(loss, f"loss of {self._key}", step, f"{self._key}.lr", lr, {"inputs": inputs})
+        for step, batch in self._batches(epoch, self._steps_per_epoch):
+            loss = self._step(step, scheduler, batch)
+            lr, kept = self._optimizer.param_groups[0]["lr"], {"inputs": batch.inputs}
+            total += require_finite(loss, f"loss of {self._key}", step, f"{self._key}.lr", lr, kept)
             progress(step + 1, self._recipe.epochs * self._steps_per_epoch)
         return total / self._steps_per_epoch
 
-    def _batches(self, epoch: int, num_steps: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """The first ``num_steps`` steps of an epoch, each with its augmented images and their labels."""
-        order_seed = derive_seed(self._seed, "order", epoch)
-        batches = list(epoch_batches(len(self._train), self._recipe.batch_size, order_seed))[:num_steps]
+    def _batches(self, epoch: int, num_steps: int) -> Iterator[tuple[int, Batch]]:
+        """The first ``num_steps`` steps of an epoch, each with its batch."""
+        order_seed, num_images = derive_seed(self._seed, "order", epoch), len(self._train)
+        batches = list(epoch_batches(num_images, self._recipe.batch_size, order_seed))[:num_steps]
         first = epoch * self._steps_per_epoch
 
         def augmented(offset: int) -> Tensor:
@@ -97,15 +113,17 @@ class Fit:
 
         images = ahead(augmented, range(len(batches)), self._num_loaders)
         for step, (rows, inputs) in enumerate(zip(batches, images, strict=True), start=first):
-            yield step, inputs.to(self._device), self._train.labels[rows].to(self._device)
+            flips_alone = not self._recipe.augment.beyond_flips
+            views = self._augmenter.views(rows, num_images, self._seed_of(step)) if flips_alone else None
+            yield step, Batch(inputs.to(self._device), self._train.labels[rows].to(self._device), views)
 
     def _seed_of(self, step: int) -> int:
         return derive_seed(self._seed, "step", step)
 
-    def _step(self, step: int, scheduler: Any, inputs: Tensor, labels: Tensor) -> Tensor:
+    def _step(self, step: int, scheduler: Any, batch: Batch) -> Tensor:
         scheduler.step_update(step)
         with pinned(self._seed_of(step)), torch.autocast(self._device.type, enabled=self._device.type == "cuda"):
-            loss = self._loss(self._network, inputs, labels)
+            loss = self._loss(self._network, batch)
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
         self._scaler.step(self._optimizer)
@@ -113,8 +131,8 @@ class Fit:
         self._ema.update(self._network, step=step)
         return loss.detach()
 
-    def _label_loss(self, network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(network(inputs), labels, label_smoothing=self._recipe.label_smoothing)
+    def _label_loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        return cross_entropy(network(batch.inputs), batch.labels, label_smoothing=self._recipe.label_smoothing)
 
     def _state(self, epoch: int) -> dict[str, Any]:
         return {

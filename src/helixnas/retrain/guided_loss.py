@@ -8,8 +8,9 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from helixnas.config.schema import Distillation
 from helixnas.errors import ConfigError
+from helixnas.fit import Batch
 from helixnas.student import StudentNetwork
-from helixnas.teacher import CutTeacher, DistillLoss, cut_features
+from helixnas.teacher import CutTeacher, DistillLoss, FeatureCache, cut_features
 
 
 class GuidedLoss:
@@ -25,15 +26,22 @@ class GuidedLoss:
             else than the teacher's: then the weight of the features counts as 0.
         settings: The weights and the temperature.
         label_smoothing: Of the labels, 0 to 1.
+        cache: The teacher's features of the train part's views, so that a batch of known views costs no pass.
 
     Raises:
         ConfigError: The features alone have a weight, and cannot be compared.
     """
 
     def __init__(
-        self, teacher: CutTeacher, variances: Sequence[Tensor] | None, settings: Distillation, label_smoothing: float
+        self,
+        teacher: CutTeacher,
+        variances: Sequence[Tensor] | None,
+        settings: Distillation,
+        label_smoothing: float,
+        cache: FeatureCache | None = None,
     ) -> None:
         self._teacher, self._settings, self._label_smoothing = teacher, settings, label_smoothing
+        self._cache = cache
         uses_features = variances is not None and settings.features > 0
         self._feature_losses = [DistillLoss(variance) for variance in variances or ()] if uses_features else []
         if not (settings.labels or settings.logits or uses_features):
@@ -42,35 +50,43 @@ class GuidedLoss:
                 "own, which the teacher's features cannot be compared with, but both are 0. Change them in params.yaml."
             )
 
-    def __call__(self, student: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss of normalised images [N, C, H, W] with labels [N], a scalar."""
+    def __call__(self, student: nn.Module, batch: Batch) -> Tensor:
+        """The loss of a batch, a scalar."""
         features: list[Tensor] = []
         if self._feature_losses:
             assert isinstance(student, StudentNetwork)
-            features = student.features(inputs)
+            features = student.features(batch.inputs)
             logits = student.head(features[-1])
         else:
-            logits = student(inputs)
-        loss = self._settings.labels * self._label_loss(logits, labels) if self._settings.labels else 0.0
-        return loss + self._teachers_loss(inputs, features, logits)
+            logits = student(batch.inputs)
+        loss = self._settings.labels * self._label_loss(logits, batch.labels) if self._settings.labels else 0.0
+        return loss + self._teachers_loss(batch, features, logits)
 
     def _label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         total = cross_entropy(logits, labels, ignore_index=-1, label_smoothing=self._label_smoothing, reduction="sum")
         return total / len(labels)
 
-    def _teachers_loss(self, inputs: Tensor, features: Sequence[Tensor], logits: Tensor) -> Tensor:
+    def _teachers_loss(self, batch: Batch, features: Sequence[Tensor], logits: Tensor) -> Tensor:
         loss = logits.new_zeros(())
         if not (self._settings.logits or self._feature_losses):
             return loss
-        with torch.no_grad():
-            _, *targets = cut_features(self._teacher, inputs, len(self._teacher.blocks))
-            answer = self._teacher.head(targets[-1])
+        targets, answer = self._teachers_answer(batch)
         if self._settings.logits:
             loss = loss + self._settings.logits * _divergence(logits, answer, self._settings.temperature)
         for feature_loss, feature, target in zip(self._feature_losses, features, targets, strict=False):
             block_loss = feature_loss(feature.float(), target.float())
             loss = loss + self._settings.features / len(targets) * block_loss
         return loss
+
+    @torch.no_grad()
+    def _teachers_answer(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        """What each of the teacher's blocks puts out for a batch, and its logits [B, classes]."""
+        with torch.autocast(batch.inputs.device.type, enabled=False):  # as the cache was filled
+            if self._cache is None or batch.views is None:
+                _, *targets = cut_features(self._teacher, batch.inputs, len(self._teacher.blocks))
+            else:
+                targets = self._cache.outputs(batch.views, batch.inputs.device)
+            return targets, self._teacher.head(targets[-1])
 
 
 def _divergence(logits: Tensor, answer: Tensor, temperature: float) -> Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 
 from helixnas.config.schema import Recipe
 from helixnas.data import ImageSet, num_batches, room_for
-from helixnas.fit import Fit, LossFunction
+from helixnas.fit import Batch, Fit, LossFunction
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 NUM_STEPS = 24
@@ -105,5 +105,5 @@ def _mean_loss(network: nn.Module, part: ImageSet, loss: LossFunction, device: t
     total = 0.0
     labels = part.labels.split(room_for(part.in_shape))
     for images, some in zip(part.normalized_batches(), labels, strict=True):
-        total += len(some) * float(loss(network, images.to(device), some.to(device)))
+        total += len(some) * float(loss(network, Batch(images.to(device), some.to(device))))
     return math.inf if math.isnan(total) else total / len(part)

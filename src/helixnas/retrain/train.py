@@ -17,7 +17,7 @@ from helixnas.retrain.guided_loss import GuidedLoss
 from helixnas.retrain.lr_range import RangeTest, range_test
 from helixnas.search_space import Retraining
 from helixnas.student import quicken
-from helixnas.teacher import CutTeacher
+from helixnas.teacher import CutTeacher, FeatureCache
 
 
 def retrain(
@@ -33,6 +33,7 @@ def retrain(
     progress: Progress,
     num_loaders: int = 0,
     variances: Sequence[Tensor] | None = None,
+    cache: FeatureCache | None = None,
 ) -> tuple[Retraining, RangeTest | None]:
     """Train ``student`` in place on ``train``; it ends in eval mode with averaged weights, or as it began.
 
@@ -54,6 +55,7 @@ def retrain(
         num_loaders: Processes that augment images ahead.
         variances: Of each teacher block's output by channel, [C] each, where the student's blocks put out the same;
             else None, and the student is not compared with the teacher's features.
+        cache: The teacher's features of the views of ``train``; without it each batch is a pass of the teacher.
 
     Returns:
         Which of the two was kept, and the range test, if there was one.
@@ -61,9 +63,10 @@ def retrain(
     quicken(student)  # the blocks that are the teacher's own
     student.to(device)
     teacher.to(device)
+    teacher.network.to(memory_format=torch.channels_last)  # up to 2.5 times as fast, and as its features are cached
     initial = {name: tensor.clone() for name, tensor in student.state_dict().items()}
     initial_acc = accuracy(student, validation)
-    loss = GuidedLoss(teacher, variances, settings.distillation, settings.recipe.label_smoothing)
+    loss = GuidedLoss(teacher, variances, settings.distillation, settings.recipe.label_smoothing, cache)
     lr, test = settings.recipe.lr, None
     if lr == "auto":
         test = _remembered(

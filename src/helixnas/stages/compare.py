@@ -19,6 +19,7 @@ from helixnas.fit import Checkpoint, pinned, resolve_loaders
 from helixnas.progress import Progress, forget
 from helixnas.retrain import retrain
 from helixnas.search_space import Budget, SearchSpace, keeps_interface
+from helixnas.stages.feature_cache import cache_for_students
 from helixnas.stages.loading import (
     load_calibration,
     load_chosen,
@@ -178,6 +179,7 @@ class _Trainer:
             progress,
             resolve_loaders(config.num_loaders, setting.device),
             load_variances(setting.root, self._space) if keeps_interface(self._space) else None,
+            cache_for_students(setting, self._teacher, self._train),
         )
         self.save(rival, "student", student)
         return student, resume

@@ -4,7 +4,6 @@ What is trained for another block waits in that block's checkpoint, where its ow
 stage a block, which depends on no other block and writes its own outputs alone.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,22 +11,17 @@ from pathlib import Path
 
 import torch
 
-from helixnas import artifacts, source
-from helixnas.artifacts import CACHE, exclusive, folder
+from helixnas import artifacts
+from helixnas.artifacts import CACHE, exclusive
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
-from helixnas.distill import Distillation, FeatureBatches, Member, may_cache, partition, train_group, trainable_cells
+from helixnas.distill import Distillation, FeatureBatches, Member, partition, train_group, trainable_cells
 from helixnas.fit import Checkpoint, pinned, resolve_loaders
+from helixnas.stages.feature_cache import TEACHER, TRAIN, fill_from_cache
 from helixnas.stages.loading import load_feature_moments, load_loss, load_part, load_space, load_teacher
 from helixnas.stages.setting import Curve, Setting, begin, clear
 from helixnas.student import BlockSupernet
-from helixnas.teacher import block_batch, feature_bytes
-
-"""At once, where the principal components of the teacher's output are taken."""
-FEATURES = CACHE / "features"
-TRAIN = folder("data") / "train.safetensors"
-TEACHER = folder("teacher") / "teacher.safetensors"
-CUT = folder("teacher") / "cut.json"
+from helixnas.teacher import block_batch
 
 
 def run(config: RunConfig, block_id: int) -> None:
@@ -38,7 +32,7 @@ def run(config: RunConfig, block_id: int) -> None:
         own = work.member(block_id)
         if work.is_trainable(block_id):
             batches = work.batches()  # from a cache there is no teacher's pass to share
-            others = () if batches.is_cached else work.others(block_id, locks)
+            others = () if batches.cache is not None else work.others(block_id, locks)
             train_group(own, [work.member(other) for other in others], batches, setting.progress)
         _save(setting, own, work.space.digest)
 
@@ -109,15 +103,7 @@ class _Work:
 
     def batches(self) -> FeatureBatches:
         """What the blocks train on: from the cache of features, where there may be one."""
-        setting, settings = self._setting, self._setting.config.teacher
-        num_bytes = feature_bytes(self._teacher.specs, self._batches.num_views)
-        root = setting.root / FEATURES
-        if may_cache(settings, self._config.augment, num_bytes, root):
-            code = source.digest(setting.root / "examples", setting.root / "own")
-            digest = hashlib.sha256(f"{code}:{setting.device.type}".encode())
-            for path in (TRAIN, TEACHER, CUT):
-                digest.update((setting.root / path).read_bytes())
-            self._batches.fill(root, digest.hexdigest()[:16])
+        fill_from_cache(self._batches, self._config.augment, self._teacher, self._setting)
         return self._batches
 
     def _setting_of(self, block_id: int) -> Setting:

@@ -14,6 +14,7 @@ from helixnas.data import derive_seed
 from helixnas.fit import Checkpoint, pinned, resolve_loaders
 from helixnas.retrain import retrain
 from helixnas.search_space import Architecture, Retraining, SearchSpace, keeps_interface
+from helixnas.stages.feature_cache import cache_for_students
 from helixnas.stages.loading import (
     load_calibration,
     load_chosen,
@@ -44,11 +45,11 @@ def run(config: RunConfig) -> None:
         setting.out / "initial.safetensors",
     ]
     resume = setting.resume_folder(["data", "teacher", "search_space", "retrain"], inputs)
-    curve = Curve(resume / "curve.jsonl")
+    curve, train = Curve(resume / "curve.jsonl"), load_part(setting.root, "train")
     retraining, test = retrain(
         student,
         teacher,
-        load_part(setting.root, "train"),
+        train,
         load_part(setting.root, "rating"),
         config.retrain,
         setting.seed,
@@ -58,6 +59,7 @@ def run(config: RunConfig) -> None:
         setting.progress,
         resolve_loaders(config.num_loaders, setting.device),
         load_variances(setting.root, space) if keeps_interface(space) else None,
+        cache_for_students(setting, teacher, train),
     )
     if test is not None:
         print(test, file=sys.stderr)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from helixnas.artifacts import CACHE
 from helixnas.config import RunConfig
+from helixnas.config.schema import Augment
 from helixnas.data import num_batches, room_for
 from helixnas.distill import may_cache, partition, round_length
 from helixnas.retrain import max_steps
@@ -119,7 +120,8 @@ class _Estimate:
         share = (group[-1] + 2) / (len(self._paths) + 2)  # blocks behind the last one are not run
         passes = [settings.updates * round_length(self._blocks[member]) for member in group]
         steps = max(passes)
-        num_guided = self._num_cached_batches() or steps
+        views = self._num_cached_views(settings.augment)
+        num_guided = num_batches(views, settings.batch_size) if views else steps
         time_s = num_guided * guide_s * share
         time_s += sum(num * step_s for num, (step_s, _) in zip(passes, measured, strict=True))
         saved = max(saved for _, saved in measured)
@@ -127,14 +129,11 @@ class _Estimate:
         whole = self._training(stage, supernets, time_s / max(1, steps), saved, steps, settings.batch_size)
         return replace(whole, disk_bytes=num_bytes(supernet))
 
-    def _num_cached_batches(self) -> int:
-        """How many passes of the teacher fill the cache of features; 0 where each batch is a pass."""
-        teacher, distill = self._config.teacher, self._config.distill
-        num_views = self._sizes.num_train * (2 if distill.augment.hflip else 1)
+    def _num_cached_views(self, augment: Augment) -> int:
+        """How many images and mirrors pass the teacher to fill the cache of features; 0 where each batch is a pass."""
+        num_views = self._sizes.num_train * (2 if augment.hflip else 1)
         needed = feature_bytes(self._teacher.specs, num_views)
-        if not may_cache(teacher, distill.augment, needed, CACHE):
-            return 0
-        return num_batches(num_views, distill.batch_size)
+        return num_views if may_cache(self._config.teacher, augment, needed, CACHE) else 0
 
     def _distill_step(self, block_id: int) -> tuple[float, int]:
         """A training step of the probe through a path of a block: its seconds, and the most that autograd keeps."""
@@ -198,9 +197,10 @@ class _Estimate:
         steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
         if recipe.lr == "auto":
             steps += max_steps(self._sizes.num_train, recipe.batch_size)
+        views = self._num_cached_views(recipe.augment)  # of the teacher, once; else each batch is a pass
         with threads(num_threads):
-            step_s = recipe.batch_size * (3 * self._student_s() + seconds(self._run_teacher) / len(self._probe))
-        return steps * step_s
+            teacher_s = seconds(self._run_teacher) / len(self._probe)
+            return 3 * self._student_s() * steps * recipe.batch_size + teacher_s * (views or steps * recipe.batch_size)
 
     def _training(
         self, stage: str, network: nn.Module, step_s: float, saved: int, steps: int, batch_size: int

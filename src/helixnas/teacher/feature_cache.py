@@ -60,6 +60,10 @@ class FeatureCache:
         features = {cut: self._read(cut, rows).to(device) for cut in cuts}
         return [BlockBatch(features[block_id], features[block_id + 1]) for block_id in block_ids]
 
+    def outputs(self, rows: Tensor, device: torch.device) -> list[Tensor]:
+        """What every block puts out, Y_1 to the last, for some of the rows, int64 [B]."""
+        return [self._read(cut, rows).to(device) for cut in range(1, len(self._cuts))]
+
     def _read(self, cut: int, rows: Tensor) -> Tensor:
         feature = torch.from_numpy(self._cuts[cut][rows.numpy()])
         return feature.permute(0, 3, 1, 2) if self._is_channels_last[cut] else feature
