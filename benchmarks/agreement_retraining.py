@@ -35,6 +35,7 @@ from helixnas.teacher import create, cut, feature_statistics
 
 SHARED = ROOT.parent / "shared" / "data"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MODEL = "teacher.model_args={depths: [3, 3, 3], width: 16, stem_stride: 1, in_channels: 3}"
 NUM_TRAIN, NUM_RATING, NUM_EPOCHS, SEEDS = 400, 100, 5, (0, 1)
 """Images of each class, from the train set alone."""
 
@@ -70,7 +71,11 @@ def _image_set(pairs: list[tuple[Tensor, str]], classes: tuple[str, ...]) -> Ima
 def brought(seed: int, train: ImageSet, rating: ImageSet, progress: Reporter) -> Retraining:
     """Retrain ResNet-20 without two of its layers, and tell how good it was before and after."""
     config = load(
-        ROOT, [f"teacher.weights={SHARED / 'resnet20.safetensors'}", "teacher.model_args={depths: [3, 3, 3]}"]
+        ROOT,
+        [
+            f"teacher.weights={SHARED / 'resnet20.safetensors'}",
+            "teacher.model_args={depths: [3, 3, 3], width: 16, stem_stride: 1, in_channels: 3}",
+        ],
     )
     network = create(config.teacher, train.in_shape, len(train.class_names))
     example = train.first(8).normalized()

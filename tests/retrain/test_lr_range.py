@@ -34,7 +34,7 @@ def label_loss(network: nn.Module, batch: Batch) -> Tensor:
 @pytest.fixture
 def tested(parts: dict[str, ImageSet]) -> Callable[..., RangeTest]:
     def run(network: nn.Module, loss: object = label_loss, **changes: object) -> RangeTest:
-        return range_test(network, parts["train"], parts["rating"], recipe_at(**changes), loss, 7, CPU)  # type: ignore[arg-type]
+        return range_test(network, parts["train"], parts["rating"], recipe_at(**changes), loss, 7, CPU, silent)  # type: ignore[arg-type]
 
     return run
 
@@ -120,5 +120,8 @@ def test_a_result_survives_json_and_says_its_numbers(tested: Callable[..., Range
 
 
 def test_few_images_are_enough(parts: dict[str, ImageSet], small_net: SmallNet, tmp_path: Path) -> None:
-    test = range_test(small_net, parts["train"].first(20), parts["rating"].first(5), recipe_at(), label_loss, 0, CPU)
+    told: list[tuple[int, int]] = []
+    few = parts["train"].first(20), parts["rating"].first(5)
+    test = range_test(small_net, *few, recipe_at(), label_loss, 0, CPU, lambda *step: told.append(step))
     assert (test.num_steps, test.num_images) == (1, 5)
+    assert told == [(number, len(RATES)) for number in range(1, len(test.losses) + 1)]

@@ -54,14 +54,14 @@ def test_a_rate_that_is_given_needs_no_test(project: Path, capsys: pytest.Captur
     assert "auto" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("killed_at", [1, 20])  # in the first epoch, and after a checkpoint
+@pytest.mark.parametrize("num_left", [31, 12])  # of 32 steps: in the first epoch, and after a checkpoint
 def test_a_half_done_training_ends_the_same_and_repeats_no_test(
-    project: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
+    project: Path, monkeypatch: pytest.MonkeyPatch, num_left: int
 ) -> None:
     whole = run(project, *AUTO)
 
     def interrupt(reporter: Reporter, done: int, total: int) -> None:
-        if done == killed_at:
+        if total - done == num_left:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

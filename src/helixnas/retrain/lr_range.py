@@ -12,6 +12,7 @@ from torch import nn
 from helixnas.config.schema import Recipe
 from helixnas.data import ImageSet, num_batches, room_for
 from helixnas.fit import Batch, Fit, LossFunction
+from helixnas.progress import Progress
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 NUM_STEPS = 24
@@ -53,6 +54,7 @@ def range_test(
     loss: LossFunction,
     seed: int,
     device: torch.device,
+    progress: Progress,
     num_loaders: int = 0,
 ) -> RangeTest:
     """Try rising rates, each with a warm-up and a decay to zero inside a few steps, and take the best.
@@ -68,6 +70,7 @@ def range_test(
         loss: The loss of the training to come, which judges too.
         seed: Of the training to come, whose first batches are taken.
         device: Where to train.
+        progress: Takes the steps of all rates, of as many as ``max_steps`` tells.
         num_loaders: As for ``Fit``.
     """
     sample = part.first(min(len(part), NUM_IMAGES))
@@ -75,12 +78,13 @@ def range_test(
     start_loss = _mean_loss(student, sample, loss, device)
     losses: dict[float, float] = {}
     num_worse = 0
-    for lr in RATES:
+    for index, lr in enumerate(RATES, start=1):
         lowest = min(losses.values(), default=math.inf)
         fit = Fit(
             copy.deepcopy(student), train, recipe_at(lr), "retrain.recipe", seed, device, loss, num_loaders=num_loaders
         )
         losses[lr] = _mean_loss(fit.rehearse(num_steps), sample, loss, device)
+        progress(index * num_steps, len(RATES) * num_steps)
         num_worse = 0 if losses[lr] <= lowest else num_worse + 1
         if num_worse == PATIENCE:
             break

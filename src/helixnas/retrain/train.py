@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from helixnas import artifacts
 from helixnas.config.schema import Retrain
-from helixnas.data import ImageSet
+from helixnas.data import ImageSet, num_batches
 from helixnas.errors import ArtifactError
 from helixnas.fit import Checkpoint, Fit, accuracy
 from helixnas.progress import Log, Progress
 from helixnas.retrain.guided_loss import GuidedLoss
-from helixnas.retrain.lr_range import RangeTest, range_test
+from helixnas.retrain.lr_range import RangeTest, max_steps, range_test
 from helixnas.search_space import Retraining
 from helixnas.student import quicken
 from helixnas.teacher import CutTeacher, FeatureCache
@@ -67,15 +67,22 @@ def retrain(
     initial = {name: tensor.clone() for name, tensor in student.state_dict().items()}
     initial_acc = accuracy(student, validation)
     loss = GuidedLoss(teacher, variances, settings.distillation, settings.recipe.label_smoothing, cache)
-    lr, test = settings.recipe.lr, None
+    lr, test, num_tried = settings.recipe.lr, None, 0
     if lr == "auto":
+        num_tried = max_steps(len(train), settings.recipe.batch_size)
+        num_steps = settings.recipe.epochs * num_batches(len(train), settings.recipe.batch_size)
+        where = device, lambda done, _: progress(done, num_tried + num_steps), num_loaders
         test = _remembered(
             checkpoint.path.with_name("lr.json"),
-            lambda: range_test(student, train, validation, settings.recipe.at, loss, seed, device, num_loaders),
+            lambda: range_test(student, train, validation, settings.recipe.at, loss, seed, *where),
         )
         lr = test.lr
     fit = Fit(student, train, settings.recipe.at(lr), "retrain.recipe", seed, device, loss, num_loaders)
-    fit.run(checkpoint, lambda network: accuracy(network, validation), log, progress)
+
+    def behind_the_test(done: int, total: int) -> None:
+        progress(num_tried + done, num_tried + total)
+
+    fit.run(checkpoint, lambda network: accuracy(network, validation), log, behind_the_test)
     retrained_acc = accuracy(student, validation)
     if retrained_acc < initial_acc:
         student.load_state_dict(initial)
