@@ -58,8 +58,12 @@ class Block:
         self.calibration = block_batch(self._teacher, block_id, calibration.normalized()).inputs
         self._held_out = block_batch(self._teacher, block_id, rating.normalized())
 
-    def rated(self, space: BlockSpace, updates: int, seed: int, sampler: str = "stratified") -> dict[str, float]:
+    def rated(self, space: BlockSpace, updates: int, seed: int) -> dict[str, float]:
         """Train a space of this block from scratch and rate each of its paths."""
+        return self.ratings(self.distilled(space, updates, seed), space, seed)
+
+    def distilled(self, space: BlockSpace, updates: int, seed: int, sampler: str = "stratified") -> BlockSupernet:
+        """The supernet of a space of this block, trained from scratch."""
         torch.manual_seed(derive_seed(seed, "init"))
         supernet = BlockSupernet(space, self._teacher.blocks[self._block_id]).to(memory_format=torch.channels_last)
         supernet.match_outputs(self._mean, self._std)
@@ -67,7 +71,10 @@ class Block:
         training = Distillation(supernet, space, self._loss, settings, seed, self._batches.num_steps)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             train_group(Member(training, Checkpoint(Path(folder) / "c"), forget), [], self._batches, silent)
-        supernet.requires_grad_(False)
+        return supernet.requires_grad_(False)
+
+    def ratings(self, supernet: BlockSupernet, space: BlockSpace, seed: int) -> dict[str, float]:
+        """The distill_loss of each path on the rating part, by the path's key."""
         held_out = [lambda: self._held_out]
         table = rate(supernet, space, self._loss, self.calibration, held_out, seed, silent, 2**31)
         return dict(zip(table.paths, table.distill_loss, strict=True))

@@ -1,7 +1,8 @@
-"""What does each mending of the supernets' training do to the tables? Each is taken back alone, and all distilled anew.
+"""What does each mending of the supernets' training do? Each is taken back alone, and all blocks are distilled anew.
 
-The truth is that of agreement_students.py, whose rows must be given: students after a short retraining, by
-cross-entropy. Agreement is Kendall's tau-b of the sums of ratings with it. Run where `make run` has ended:
+Two things are told of each: Kendall's tau-b between the sums of ratings and the truth, and how good random students of
+these supernets are after a short retraining. The truth is that of agreement_students.py, whose rows must be given:
+cross-entropy of students after that retraining. Run where `make run` has ended:
 python benchmarks/agreement_students.py --rows students.csv
 python benchmarks/agreement_mendings.py students.csv
 """
@@ -15,12 +16,14 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from unittest.mock import patch
 
 import pandas as pd
 import torch
 from agreement import bootstrapped, finished_run, interval, tau
 from agreement_alone import Block
+from agreement_students import NUM_EPOCHS, Students
 from figure import Figure, publish
 
 from helixnas.config import load
@@ -73,48 +76,53 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def predicted(root: Path, change: Change, arch_ids: list[str], report: Callable[[], None]) -> list[float]:
-    """The sum of ratings of each architecture, all blocks distilled and rated anew under a change."""
+def distilled(
+    root: Path, change: Change, report: Callable[[], None]
+) -> tuple[list[BlockSupernet], list[dict[str, float]]]:
+    """All blocks distilled and rated anew under a change: the supernets, and each one's ratings by path."""
     config = load(root)
-    space, tables = load_space(root, config), []
-    for block in space.blocks:
+    supernets, tables = [], []
+    for block in load_space(root, config).blocks:
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-            trained = Block(root, block.block_id, Path(folder))
-            sampler, updates = change(stack, trained)
-            tables.append(trained.rated(block, updates or config.distill.updates, config.seed, sampler))
+            trainer = Block(root, block.block_id, Path(folder))
+            sampler, updates = change(stack, trainer)
+            supernets.append(trainer.distilled(block, updates or config.distill.updates, config.seed, sampler))
+            tables.append(trainer.ratings(supernets[-1], block, config.seed))
         report()
-    paths = [space.parse(arch_id).paths for arch_id in arch_ids]
-    return [sum(table[path.key] for table, path in zip(tables, each, strict=True)) for each in paths]
+    return supernets, tables
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("rows", type=Path, help="what agreement_students.py wrote")
     parser.add_argument("--root", type=Path, default=Path())
+    parser.add_argument("--num-students", type=int, default=10, help="so many of the rows are trained anew each time")
     arguments, _ = parser.parse_known_args()
     root, frame = finished_run(arguments.root), pd.read_csv(arguments.rows)
-    done, progress = [0], Reporter("blocks")
+    students, progress, done = Students(root), Reporter("mendings"), [0]
+    architectures = [students.space.parse(arch_id) for arch_id in frame.arch_id]
 
     def report() -> None:
         done[0] += 1
-        progress(done[0], len(CHANGES) * len(load(root).teacher.block_ids))
+        progress(done[0], len(CHANGES) * (len(students.space.blocks) + arguments.num_students))
 
-    predictors = {name: predicted(root, change, list(frame.arch_id), report) for name, change in CHANGES.items()}
-    resampled = bootstrapped(predictors, frame.loss)
-    publish(
-        *(
-            Figure(
-                f"tau of the tables, {name}",
-                "the same students",
-                (tau(values, frame.loss),),
-                0.45,
-                "",
-                interval=interval(resampled[name]),
-                num=len(frame),
-            )
-            for name, values in predictors.items()
-        )
-    )
+    predictors, accs = dict[str, list[float]](), dict[str, list[float]]()
+    for name, change in CHANGES.items():
+        supernets, tables = distilled(root, change, report)
+        paths = [architecture.paths for architecture in architectures]
+        predictors[name] = [sum(table[p.key] for table, p in zip(tables, each, strict=True)) for each in paths]
+        accs[name] = []
+        for architecture in architectures[: arguments.num_students]:
+            accs[name].append(100 * students.trained(architecture, load(root).seed, supernets).acc)
+            report()
+    resampled, figures = bootstrapped(predictors, frame.loss), []
+    for name, values in predictors.items():
+        title, figure = f"tau of the tables, {name}", (tau(values, frame.loss),)
+        spread = interval(resampled[name])
+        figures.append(Figure(title, "the same students", figure, 0.45, "", interval=spread, num=len(frame)))
+        title = f"top-1 of random students after {NUM_EPOCHS} epochs, {name}"
+        figures.append(Figure(title, "all as it is", tuple(accs[name]), median(accs["all as it is"]), "%"))
+    publish(*figures)
 
 
 if __name__ == "__main__":

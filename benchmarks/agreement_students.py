@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import random
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ from helixnas.stages.loading import (
     load_supernet,
     load_teacher,
 )
-from helixnas.student import assemble, recalibrate
+from helixnas.student import BlockSupernet, assemble, recalibrate
 
 BAND = 0.83
 """The least madds of a student, as a share of the budget's."""
@@ -90,9 +91,9 @@ class Students:
                 found[architecture] = None
         return list(found)
 
-    def trained(self, architecture: Architecture, seed: int) -> Row:
-        """Assemble a student, look at it, train it for NUM_EPOCHS as the run would, and look again."""
-        student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
+    def trained(self, architecture: Architecture, seed: int, supernets: Sequence[BlockSupernet] | None = None) -> Row:
+        """Assemble a student of the run's supernets or others, look at it, train it for NUM_EPOCHS, and look again."""
+        student = assemble(self._teacher.stem, supernets or self._supernets, self._teacher.head, architecture)
         recalibrate(student.requires_grad_(True), self._calibration.normalized_batches())
         loss_before, acc_before = self._judge(student)
         recipe = self._config.retrain.recipe.model_copy(update={"epochs": NUM_EPOCHS, "warmup_epochs": 0, "lr": LR})
