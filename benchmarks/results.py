@@ -11,7 +11,7 @@ from pathlib import Path
 from figure import Figure
 
 HERE = Path(__file__).parent
-OTHERS = {"figure.py", "results.py", "tables.py", "distilling.py", "cut_zoo.py", "agreement.py"}
+OTHERS = {"faults_inputs.py", "figure.py", "results.py", "tables.py", "distilling.py", "cut_zoo.py", "agreement.py"}
 """Not figures of speed."""
 AGREEMENT = "agreement_"
 """The scripts that start so look at a finished run, for some ten minutes each: `make agreement`."""
