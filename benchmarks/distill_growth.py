@@ -48,7 +48,7 @@ def measure(case: Case) -> tuple[float, int]:
     """Seconds of all blocks' steps, and the process's peak of memory."""
     torch.set_num_threads(1)
     layers = "search_space.fewer_layers=false", f"search_space.cells=[{{depth:{case.depth},width:1.0}}]"
-    config = load(ROOT, [*layers, "search_space.expansions=[3]", "distill.epochs=1", "distill.lr=0.001"])
+    config = load(ROOT, [*layers, "search_space.expansions=[3]", "distill.sampler=uniform", "distill.lr=0.001"])
     kernels = {"kernels": list(case.kernels)}
     specs = [BlockSpec(block_id, SHAPE, SHAPE, "NCHW", ("m",)) for block_id in range(case.num_blocks)]
     space = build(specs, config.search_space.model_copy(update=kernels))
@@ -57,6 +57,7 @@ def measure(case: Case) -> tuple[float, int]:
     for block in space.blocks:
         supernet = BlockSupernet(block, torch.nn.Identity()).to(memory_format=torch.channels_last)
         training = Distillation(supernet, block, DistillLoss(torch.ones(1)), config.distill, 0, NUM_STEPS)
+        training._sampler.num_steps = NUM_STEPS
         start = time.perf_counter()
         train_group(Member(training, Nowhere(), forget), [], lambda *_: [[BlockBatch(x, x)]] * NUM_STEPS, silent)
         seconds += time.perf_counter() - start

@@ -60,7 +60,7 @@ def main() -> None:
             "1 process",
             tuple(one_s / two_s for (one_s, _), (two_s, _) in rounds),
             goal=1.8,
-            note="ResNet-34's five blocks, features from disk, one thread a process; equal supernets to the bit",
+            note="the default five blocks, features from disk, one thread a process; equal supernets to the bit",
         )
     )
 

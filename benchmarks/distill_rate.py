@@ -75,7 +75,7 @@ def main() -> None:
             tuple(shares),
             goal=50,
             unit="%",
-            note=f"ResNet-34's five blocks, params.yaml's space, batches of {BATCH_SIZE}, one thread",
+            note=f"the default teacher's five blocks, params.yaml's space, batches of {BATCH_SIZE}, one thread",
         )
     )
 

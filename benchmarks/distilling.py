@@ -22,7 +22,7 @@ from helixnas.memory import keep_freed_memory
 from helixnas.progress import forget, silent
 from helixnas.search_space import SearchSpace, build
 from helixnas.student import BlockSupernet
-from helixnas.teacher import CutTeacher, DistillLoss, block_batch, cut
+from helixnas.teacher import CutTeacher, DistillLoss, block_batch, create, cut
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -43,10 +43,13 @@ class Nowhere(Checkpoint):
 
 
 class Bench:
-    """A teacher cut into blocks, images, and a supernet for each block, untrained each time."""
+    """A teacher cut into blocks, images, and a supernet for each block, untrained each time.
 
-    def __init__(self, teacher: CutTeacher, train: ImageSet, config: RunConfig) -> None:
-        self.teacher, self.train, self.config = teacher, train, config
+    Every supernet is trained for ``epochs`` passes over the images, one random path a step, as DNA does.
+    """
+
+    def __init__(self, teacher: CutTeacher, train: ImageSet, config: RunConfig, epochs: int) -> None:
+        self.teacher, self.train, self.config, self._epochs = teacher, train, config, epochs
         self.space: SearchSpace = build(teacher.specs, config.search_space)
         self.block_ids = range(len(self.space.blocks))
         teacher.network.requires_grad_(False).to(memory_format=torch.channels_last)
@@ -63,6 +66,7 @@ class Bench:
         if supernet.target is not None:
             supernet.target.fit([self._first[block_id]])
         training = Distillation(supernet, block, DistillLoss(torch.ones(1)), self.config.distill, block_id, num_steps)
+        training._sampler.num_steps = self._epochs * num_steps
         return Member(training, Nowhere(), forget)
 
     def make(self, num_rounds: int) -> None:
@@ -132,21 +136,21 @@ def dna(num_images: int, batch_size: int, epochs: int) -> Bench:
     train = random_images(num_images, 224)
     network = create_model("tf_efficientnet_b7", num_classes=10).eval()
     teacher = cut(network, [[f"blocks.{index}"] for index in range(1, 7)], train.normalized()[:2])
-    return Bench(teacher, train, _config(["search_space.name=mbconv"], batch_size, epochs))
+    return Bench(teacher, train, _config(["search_space.name=mbconv"], batch_size), epochs)
 
 
 def resnet(num_images: int, batch_size: int, epochs: int) -> Bench:
     """The teacher, the space and the images' size of params.yaml."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    train = random_images(num_images, 32, 1)
-    config = _config([], batch_size, epochs)
-    network = create_model("resnet34", num_classes=10, in_chans=1, **config.teacher.model_args).eval()
+    config = _config([], batch_size)
+    train = random_images(num_images, config.data.image_size, 1)
+    network = create(config.teacher, train.in_shape, 10).eval()
     assert isinstance(config.teacher.blocks, list)
-    return Bench(cut(network, config.teacher.blocks, train.normalized()[:2]), train, config)
+    return Bench(cut(network, config.teacher.blocks, train.normalized()[:2]), train, config, epochs)
 
 
-def _config(overrides: list[str], batch_size: int, epochs: int) -> RunConfig:
-    plain = ["distill.augment.min_scale=1", "distill.augment.hflip=0"]
-    sizes = [f"distill.batch_size={batch_size}", f"distill.epochs={epochs}", "distill.lr=0.001"]
+def _config(overrides: list[str], batch_size: int) -> RunConfig:
+    plain = ["distill.augment.min_scale=1", "distill.augment.hflip=0", "distill.sampler=uniform"]
+    sizes = [f"distill.batch_size={batch_size}", "distill.lr=0.001"]
     return load(ROOT, [*overrides, *plain, *sizes])

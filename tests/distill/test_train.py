@@ -1,9 +1,8 @@
-"""Distilling: a loss that falls, steps that move their path alone, a kill that costs nothing but an epoch."""
+"""Distilling: a loss that falls, and steps that move their path alone."""
 
 import copy
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,131 +13,18 @@ from torch import Tensor
 
 from helixnas import artifacts
 from helixnas.config import RunConfig
-from helixnas.data import ImageSet
 from helixnas.distill import SAMPLERS, Distillation, Member, train_group
 from helixnas.distill.compiling import COMPILERS
 from helixnas.distill.train import _parameter_groups
 from helixnas.errors import ConfigError, DivergenceError
 from helixnas.fit import Checkpoint
-from helixnas.progress import Log, forget, silent
+from helixnas.progress import forget, silent
 from helixnas.rating import rate
 from helixnas.search_space import SKIP, TEACHER, BlockSpace, BlockSpec, Cell, SearchSpace, mbconv
 from helixnas.search_space.candidate import fewer_layers
 from helixnas.student import BlockSupernet
-from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss, block_batch
-
-NUM_STEPS = 4
-NUM_EPOCHS = 3
-UPDATES = {"stratified": 3, "uniform": 3, "fair": 6}
-"""Of two candidates in each layer of two cells: 12 steps, which are 3 epochs."""
-Watch = Callable[[int], None]
-
-
-@dataclass
-class Training:
-    """The distillation of block 0, with each step announced before it is taken."""
-
-    supernet: BlockSupernet
-    distillation: Distillation
-    batches: list[BlockBatch]
-
-    def run(self, path: Path, log: Log = forget, before_step: Watch = lambda step: None) -> dict[str, Tensor]:
-        def batches(epoch: int, block_ids: Sequence[int]) -> Iterator[list[BlockBatch]]:
-            for offset, batch in enumerate(self.batches):
-                before_step(epoch * NUM_STEPS + offset)
-                yield [batch]
-
-        train_group(Member(self.distillation, Checkpoint(path), log), [], batches, silent)
-        return self.state()
-
-    def state(self) -> dict[str, Tensor]:
-        return {name: tensor.clone() for name, tensor in self.supernet.state_dict().items()}
-
-
-@pytest.fixture
-def new_training(
-    teacher: CutTeacher, space: SearchSpace, config: RunConfig, parts: dict[str, ImageSet]
-) -> Callable[..., Training]:
-    images = parts["train"].normalized()[: 32 * NUM_STEPS]
-    batches = [block_batch(teacher, 0, chunk) for chunk in images.split(32)]
-
-    def new(loss: Callable[[Tensor, Tensor], Tensor] | None = None, **changes: object) -> Training:
-        torch.manual_seed(0)
-        supernet = BlockSupernet(space.blocks[0], teacher.blocks[0]).eval()
-        settings = config.distill.model_copy(update=changes)
-        loss = DistillLoss(torch.ones(8)) if loss is None else loss
-        return Training(supernet, Distillation(supernet, space.blocks[0], loss, settings, 0, NUM_STEPS), batches)
-
-    return new
-
-
-def kill_at(wanted: int) -> Watch:
-    def watch(step: int) -> None:
-        if step == wanted:
-            raise KeyboardInterrupt
-
-    return watch
-
-
-def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("kills", [[0], [2], [4], [7, 9], [11], [5, 5, 8]])
-def test_a_distillation_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not_been(
-    new_training: Callable[..., Training], tmp_path: Path, sampler: str, kills: list[int]
-) -> None:
-    whole = new_training(sampler=sampler, updates=UPDATES[sampler]).run(tmp_path / "whole")
-    for step in kills:
-        with pytest.raises(KeyboardInterrupt):
-            new_training(sampler=sampler, updates=UPDATES[sampler]).run(tmp_path / "cut", before_step=kill_at(step))
-    assert equal(new_training(sampler=sampler, updates=UPDATES[sampler]).run(tmp_path / "cut"), whole)
-
-
-def test_a_kill_between_log_and_checkpoint_logs_the_same_point_again(
-    new_training: Callable[..., Training], tmp_path: Path
-) -> None:
-    points: list[tuple[str, float, int]] = []
-
-    def log(name: str, value: float, step: int) -> None:
-        points.append((name, value, step))
-        if len(points) == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        new_training().run(tmp_path / "c", log)
-    resumed = new_training().run(tmp_path / "c", log)
-    assert [step for _, _, step in points] == [0, 1, 1, 2]
-    assert points[1] == points[2]
-    assert equal(resumed, new_training().run(tmp_path / "whole"))
-
-
-def test_a_resumed_run_repeats_no_epoch_that_was_saved(new_training: Callable[..., Training], tmp_path: Path) -> None:
-    steps: list[int] = []
-    with pytest.raises(KeyboardInterrupt):
-        new_training().run(tmp_path / "c", before_step=kill_at(9))
-    new_training().run(tmp_path / "c", before_step=steps.append)
-    assert steps == [8, 9, 10, 11]
-
-
-def test_the_last_epoch_ends_when_all_steps_are_done(new_training: Callable[..., Training], tmp_path: Path) -> None:
-    steps: list[int] = []
-    points: list[tuple[str, float, int]] = []
-    training = new_training(sampler="fair", updates=3)
-    training.run(tmp_path / "c", lambda *point: points.append(point), steps.append)
-    assert training.distillation.num_steps == 6
-    (moved,) = {int(state["step"]) for state in training.distillation._optimizer.state.values()}
-    assert moved == 3  # of each of two cells
-    assert [epoch for _, _, epoch in points] == [0, 1]
-    assert training.distillation.is_done
-
-
-def test_a_finished_run_trains_no_further(new_training: Callable[..., Training], tmp_path: Path) -> None:
-    steps: list[int] = []
-    finished = new_training().run(tmp_path / "c")
-    assert equal(new_training().run(tmp_path / "c", before_step=steps.append), finished)
-    assert steps == []
+from helixnas.teacher import BlockBatch, DistillLoss
+from tests.distill.conftest import NUM_EPOCHS, NUM_STEPS, UPDATES, Training
 
 
 def test_each_step_moves_the_candidates_on_its_path_and_nothing_else(
