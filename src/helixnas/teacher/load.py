@@ -40,7 +40,9 @@ def check(network: nn.Module, in_shape: Shape, num_classes: int | None) -> None:
     size = "x".join(map(str, in_shape))
     try:
         logits = network(torch.zeros(2, *in_shape))
-    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+    except HelixError:
+        raise
+    except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(
             f"The teacher must take images of {size}, but: {reason} "
