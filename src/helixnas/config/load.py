@@ -29,8 +29,13 @@ def load(root: Path, overrides: Sequence[str] = ()) -> RunConfig:
         require_plain(override)
         if location := _misspelt(override):
             raise ConfigError(_unknown(location))
+    return check(_compose(root, overrides))
+
+
+def check(values: Any) -> RunConfig:
+    """The run that these values describe, sections as mappings. Raises ConfigError as ``load`` does."""
     try:
-        return RunConfig.model_validate(_compose(root, overrides))
+        return RunConfig.model_validate(values)
     except ValidationError as error:
         lines = list(dict.fromkeys(map(_explain, _causes(error.errors()))))
         more = [f"And {len(lines) - MAX_FAULTS} more."] if len(lines) > MAX_FAULTS else []
@@ -79,7 +84,7 @@ def _explain(fault: Any) -> str:
     """One pydantic fault as a sentence: key, what must hold, value, remedy."""
     if fault["type"] == "extra_forbidden":
         return _unknown(fault["loc"])
-    key = _key([part for part in fault["loc"] if not isinstance(part, str) or "-" not in part]) or FILE_NAME
+    key = _key([part for part in fault["loc"] if str(part)[:1] not in {"<", "["}]) or FILE_NAME  # less pydantic's own
     if fault["type"] == "missing":
         return f"{key} must be set in {FILE_NAME}, but is missing. Add it."
     message = "must be a section" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")

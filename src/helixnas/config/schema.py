@@ -79,7 +79,7 @@ class Recipe(AnyRecipe):
 class RetrainRecipe(AnyRecipe):
     """How a student is trained. "auto" leaves the learning rate to a short range test."""
 
-    lr: Annotated[Annotated[Rate, Tag("a-number")] | Auto, WORD_OR_NUMBER]
+    lr: Annotated[Annotated[Rate, Tag("<number>")] | Auto, WORD_OR_NUMBER]
 
     def at(self, lr: float) -> Recipe:
         """The recipe with this learning rate."""
@@ -105,15 +105,11 @@ class Data(Section):
     max_unreadable: Share
 
 
-ModuleLists = Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1), Tag("module-lists")]
+ModuleLists = Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1), Tag("<lists>")]
 Blocks = Annotated[
-    Annotated[Literal["auto"], Tag("no-list")]
-    | Annotated[int, Field(ge=1, le=100), Tag("number-of-blocks")]
-    | ModuleLists,
+    Annotated[Literal["auto"], Tag("<word>")] | Annotated[int, Field(ge=1, le=100), Tag("<number>")] | ModuleLists,
     Discriminator(
-        lambda value: (
-            "no-list" if value == "auto" else {int: "number-of-blocks", list: "module-lists"}.get(type(value))
-        ),
+        lambda value: "<word>" if value == "auto" else {int: "<number>", list: "<lists>"}.get(type(value)),
         custom_error_type="blocks",
         custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
     ),
@@ -201,7 +197,7 @@ class Distill(Section):
 class Rating(Section):
     num_images: CountOrNone
     num_calibration_images: Annotated[
-        Annotated[int, Field(ge=2, le=10_000_000), Tag("a-number")] | Auto, WORD_OR_NUMBER
+        Annotated[int, Field(ge=2, le=10_000_000), Tag("<number>")] | Auto, WORD_OR_NUMBER
     ]
     batch_size: BatchSize
     memory_mib: Count
@@ -285,7 +281,7 @@ class RunConfig(Section):
 
     seed: Seed
     device: Literal["auto", "cpu", "cuda"]
-    num_loaders: Annotated[Annotated[int, Field(ge=0, le=64), Tag("a-number")] | Auto, WORD_OR_NUMBER]
+    num_loaders: Annotated[Annotated[int, Field(ge=0, le=64), Tag("<number>")] | Auto, WORD_OR_NUMBER]
     data: Data
     teacher: Teacher
     search_space: Space

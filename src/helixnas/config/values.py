@@ -123,10 +123,10 @@ Policy = Annotated[
         "a policy of timm such as rand-m9-mstd0.5, or null",
     ),
 ]
-Auto = Annotated[Literal["auto"], Tag("a-word")]
-# one kind of value is tried, not all, for one message; a tag with a hyphen stays out of the message's path
+Auto = Annotated[Literal["auto"], Tag("<word>")]
+# one kind of value is tried, not all, for one message; a tag in <> stays out of the message's key
 WORD_OR_NUMBER = Discriminator(
-    lambda value: "a-word" if value == "auto" else None if isinstance(value, str) else "a-number",
+    lambda value: "<word>" if value == "auto" else None if isinstance(value, str) else "<number>",
     custom_error_type="number",
     custom_error_message="must be a number, or 'auto'",
 )
