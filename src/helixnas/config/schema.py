@@ -5,18 +5,19 @@ Types are strict: an integer may stand for a float, but nothing else for a value
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Tag, model_validator
 
 from helixnas.config.values import (
     DISTINCT,
-    FUNCTION,
     SHORT,
     WORD_OR_NUMBER,
     Argument,
     Auto,
     BatchSize,
+    Blocks,
     Count,
     CountOrNone,
+    DataSource,
     Epochs,
     FileName,
     Fraction,
@@ -31,6 +32,8 @@ from helixnas.config.values import (
     RepeatsOrNone,
     Seed,
     Share,
+    SpaceName,
+    TeacherSource,
     Text,
     Threads,
     WeightDecay,
@@ -87,13 +90,7 @@ class RetrainRecipe(AnyRecipe):
 
 
 class Data(Section):
-    source: Annotated[
-        str,
-        form(
-            rf"digits|folder|parquet|torchvision:\w+|factory:{FUNCTION}",
-            "folder, parquet, digits, torchvision:NAME or factory:module:function",
-        ),
-    ]
+    source: DataSource
     path: FileName
     image_size: Annotated[int, Field(ge=1, le=4096)]
     channels: Annotated[int, Field(ge=1, le=64)] | None
@@ -105,25 +102,8 @@ class Data(Section):
     max_unreadable: Share
 
 
-ModuleLists = Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1), Tag("<lists>")]
-Blocks = Annotated[
-    Annotated[Literal["auto"], Tag("<word>")] | Annotated[int, Field(ge=1, le=100), Tag("<number>")] | ModuleLists,
-    Discriminator(
-        lambda value: "<word>" if value == "auto" else {int: "<number>", list: "<lists>"}.get(type(value)),
-        custom_error_type="blocks",
-        custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
-    ),
-]
-
-
 class Teacher(Section):
-    source: Annotated[
-        str,
-        form(
-            rf"timm:[\w.:/-]+|torchvision:\w+|factory:{FUNCTION}|models:/[^/@]+(/[0-9]{{1,9}}|@[\w-]+)",
-            "timm:NAME, torchvision:NAME, factory:module:function, models:/NAME@ALIAS or models:/NAME/NUMBER",
-        ),
-    ]
+    source: TeacherSource
     model_args: dict[str, Argument]
     pretrained: bool
     weights: FileName | None
@@ -154,13 +134,7 @@ class CellShape(Section):
 
 
 class Space(Section):
-    name: Annotated[
-        str,
-        form(
-            rf"substitute|mbconv4?|nats_size|hytra|vit|factory:{FUNCTION}",
-            "substitute, mbconv, mbconv4, nats_size, hytra, vit or factory:module:function",
-        ),
-    ]
+    name: SpaceName
     kernels: Annotated[list[Kernel], Field(min_length=1), DISTINCT]
     expansions: Annotated[list[Ratio], Field(min_length=1, max_length=20), DISTINCT]
     se_ratio: Annotated[Share, SHORT]

@@ -130,3 +130,33 @@ WORD_OR_NUMBER = Discriminator(
     custom_error_type="number",
     custom_error_message="must be a number, or 'auto'",
 )
+DataSource = Annotated[
+    str,
+    form(
+        rf"digits|folder|parquet|torchvision:\w+|factory:{FUNCTION}",
+        "folder, parquet, digits, torchvision:NAME or factory:module:function",
+    ),
+]
+TeacherSource = Annotated[
+    str,
+    form(
+        rf"timm:[\w.:/-]+|torchvision:\w+|factory:{FUNCTION}|models:/[^/@]+(/[0-9]{{1,9}}|@[\w-]+)",
+        "timm:NAME, torchvision:NAME, factory:module:function, models:/NAME@ALIAS or models:/NAME/NUMBER",
+    ),
+]
+SpaceName = Annotated[
+    str,
+    form(
+        rf"substitute|mbconv4?|nats_size|hytra|vit|factory:{FUNCTION}",
+        "substitute, mbconv, mbconv4, nats_size, hytra, vit or factory:module:function",
+    ),
+]
+ModuleLists = Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1), Tag("<lists>")]
+Blocks = Annotated[
+    Annotated[Literal["auto"], Tag("<word>")] | Annotated[int, Field(ge=1, le=100), Tag("<number>")] | ModuleLists,
+    Discriminator(
+        lambda value: "<word>" if value == "auto" else {int: "<number>", list: "<lists>"}.get(type(value)),
+        custom_error_type="blocks",
+        custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
+    ),
+]
