@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helixnas.artifacts import save_text
-from helixnas.config import load
+from helixnas.config import load, not_plain, read_plain
 from helixnas.config.load import FILE_NAME
 from helixnas.errors import ConfigError
 
@@ -41,10 +41,19 @@ def change(root: Path, preset: str | None, overrides: Sequence[str]) -> None:
 
 
 def _fill(path: Path, root: Path, preset: str) -> None:
-    yaml = _yaml()
-    values = yaml.load(path)
-    _merge(values, yaml.load(_preset_file(root, preset)))
-    yaml.dump(values, path)
+    values = _read(path)
+    _merge(values, _read(_preset_file(root, preset)))
+    _yaml().dump(values, path)
+
+
+def _read(path: Path) -> Any:
+    from ruamel.yaml.error import YAMLError
+
+    text = read_plain(path)
+    try:
+        return _yaml().load(text)
+    except (YAMLError, ValueError) as error:
+        raise not_plain(path.name, error) from None
 
 
 def _yaml() -> YAML:
@@ -93,8 +102,7 @@ def _empty(path: Path, overrides: Sequence[str]) -> None:
     given = [override.removeprefix("++") for override in overrides]
     keys = [override.partition("=")[0].split(".") for override in given if _is_replacing(override)]
     if keys:
-        yaml = _yaml()
-        values = yaml.load(path)
+        values = _read(path)
         for section, key in keys:
             values[section][key] = {}
-        yaml.dump(values, path)
+        _yaml().dump(values, path)

@@ -82,6 +82,26 @@ AT_ONCE = {
     "no parameters": (gone("params.yaml"), "helixnas data", r"needs params\.yaml, but /\S+ has none\. Change to"),
     "no YAML": (text("seed: 0", "seed: [0"), "helixnas data", r"must be plain YAML .* line \d+"),
     "a block too far": (unspoilt, "helixnas rating --block-id 2", r"--block-id must be below 2, .* but is 2"),
+    "a block far too far": (
+        unspoilt,
+        f"helixnas rating --block-id {10**30}",
+        r"--block-id must be below 2, .* but is 10{30}\.$",
+    ),
+    "threads beyond all bounds": (
+        text("num_threads: 1", "num_threads: 1000000000000"),
+        "helixnas teacher",
+        r"num_threads: .* less than or equal to 1024, but is 1000000000000\. Change it in params\.yaml",
+    ),
+    "too deep a file": (
+        text("seed: 0", f"seed: {'[' * 20_000}"),
+        "helixnas data",
+        r"params\.yaml must be plain YAML .* nested more than 16 deep",
+    ),
+    "too deep an override": (
+        unspoilt,
+        f"flows --set seed={'[' * 9_000}",
+        r"override 'seed=\[+' must be plain YAML .* nested 9,000 deep",
+    ),
     "a misspelt override": (unspoilt, "flows --set distil.lr=1", r"distil must be .* Did you mean 'distill'"),
     "no parameters for a flow": (gone("params.yaml"), "flows --preset tiny", r"needs params\.yaml"),
 }
@@ -150,6 +170,21 @@ REGISTRY = {
         r"alias 'champion', but its aliases are: challenger\. .* `helixnas promote`",
     ),
     "no such version": (unspoilt, "helixnas delete 7", r"Version 7 of \S+ must be registered .* There are: 1\."),
+    "an absurd version": (
+        unspoilt,
+        f"helixnas delete {10**30}",
+        r"Version 10{30} of \S+ must be registered .* There are: 1\.",
+    ),
+    "an absurd version to promote": (
+        unspoilt,
+        f"helixnas promote --version {10**30}",
+        r"Version 10{30} of \S+ must be registered .* There are: 1\.",
+    ),
+    "an odd alias": (
+        unspoilt,
+        "helixnas predict good.png --alias '%;--\\\u0663",
+        r"must have a version with the alias .*, but its aliases are: challenger",
+    ),
     "half an image": (
         unspoilt,
         "helixnas predict good.png half.png --alias challenger",
@@ -187,14 +222,14 @@ def test_what_does_not_fit_is_refused_with_what_to_do(project: Path, spoil: Spoi
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("command", "key"), [("helixnas teacher", "teacher.recipe.lr"), ("helixnas distill --block-id 1", "distill.lr")]
+    ("command", "section"), [("helixnas teacher", "teacher.recipe"), ("helixnas distill --block-id 1", "distill")]
 )
 def test_a_loss_that_turns_nan_names_the_key_to_lower_and_keeps_the_batch(
-    project: Path, command: str, key: str
+    project: Path, command: str, section: str
 ) -> None:
-    change(project, None, [f"{key}=1e30", "distill.updates=4"])  # a rate shows in the update after it
+    change(project, None, [f"{section}.lr=1000", f"{section}.weight_decay=100", "distill.updates=9"])
     said = message(project, command)
-    found = re.search(rf" is nan at step \d+ \(lr \S+\)\. Lower {key}; the batch is saved in (\S+)\.$", said)
+    found = re.search(rf" is nan at step \d+ \(lr \S+\)\. Lower {section}\.lr; the batch is saved in (\S+)\.$", said)
     assert found, said
     batch, _ = artifacts.load_tensors(project / found[1], "batch")
     assert all(len(tensor) for tensor in batch.values())

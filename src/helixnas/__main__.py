@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from helixnas.errors import ConfigError, HelixError
-from helixnas.memory import keep_freed_memory
+from helixnas.memory import keep_freed_memory, lacks_memory
 
 if TYPE_CHECKING:
     from helixnas.config import RunConfig
@@ -22,6 +22,16 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 STAGES = "Stages, as dvc.yaml runs them"
 MODELS = "Registered models"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+HEAVY = {
+    "teacher": "teacher.recipe.batch_size, the sizes in teacher.model_args, data.image_size",
+    "distill": "distill.batch_size, search_space.expansions, data.image_size",
+    "rating": "rating.batch_size, rating.memory_mib, data.image_size",
+    "cost": "cost.latency.batch_size, search_space.expansions, data.image_size",
+    "retrain": "retrain.recipe.batch_size, data.image_size",
+    "compare": "retrain.recipe.batch_size, data.image_size",
+    "plan": "cost.latency.batch_size, distill.batch_size, the sizes in teacher.model_args, data.image_size",
+}
+"""What to lower where memory does not suffice; for other commands, the images' size."""
 
 BlockId = Annotated[int, typer.Option("--block-id", min=0, help="Which block, counted from 0.")]
 VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="This version, not the challenger.")]
@@ -180,7 +190,8 @@ def predict(
     from helixnas.stages import promote as promoting
 
     for path, class_name, probability in promoting.predict(Path(), config, images, alias):
-        print(f"{path}\t{class_name}\t{probability:.4f}")
+        shown = str(path).encode(errors="backslashreplace").decode()  # a file's name may be no text
+        print(f"{shown}\t{class_name}\t{probability:.4f}")
 
 
 @app.command(rich_help_panel=MODELS)
@@ -218,10 +229,22 @@ def main() -> None:
         app(prog_name="helixnas")
     except HelixError as error:
         _fail(str(error))
-    except OSError as error:
-        if error.errno not in NO_ROOM:
+    except (OSError, MemoryError, RuntimeError) as error:
+        if lacks_memory(error):
+            _fail(_short_of_memory(error))
+        if not (isinstance(error, OSError) and error.errno in NO_ROOM):
             raise
         _fail(f"Files must have room to grow, but: {error}. Free some space and run this again.")
+
+
+def _short_of_memory(error: BaseException) -> str:
+    command = next((word for word in sys.argv[1:] if word in HEAVY), "")
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    keys = HEAVY.get(command, "data.image_size")
+    return (
+        f"The machine must have the memory that {command or 'this'} asks for, but: {reason}. "
+        f"Lower {keys} or flow.num_workers in params.yaml, or free some memory, and run this again."
+    )
 
 
 def _fail(message: str) -> NoReturn:

@@ -1,6 +1,8 @@
 """params.yaml: every key known, every value possible, or one sentence that says what to do."""
 
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,13 +85,90 @@ def test_a_folder_without_parameters_is_named(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
+
+
 @pytest.mark.parametrize(
-    "content", [b"seed: [1\n", b"seed:\t0\n\tx: 1", b"- 1\n", b"\xff\xfe\x00", b"seed: ${nothing}\n"]
+    ("content", "fault"),
+    [
+        (b"seed: [1\n", r"line 1"),
+        (b"seed:\t0\n\tx: 1", r"'\\t'"),
+        (b"- 1\n", "no mapping"),
+        (b"5", "no mapping"),
+        (b"", "no documents"),
+        (b"# nothing\n", "no documents"),
+        (b"seed: 1\n---\nseed: 1\n", "2 documents"),
+        (b"\xff\xfe\x00", "utf-8"),
+        (b"seed: \xe9\n", "utf-8"),
+        (b"\0" * 9, "special characters"),
+        (b"seed: ${nothing}\n", "line 1 has an interpolation"),
+        (b"{a: {'${oc.env:HOME}': 1}}", "line 1 has an interpolation"),
+        (b"seed: 1\nseed: 2\n", "duplicate key seed"),
+        (b"seed: " + b"[" * 30_000, "nested more than 16 deep"),
+        (b"x: " + b"{a: " * 10_000, "nested more than 16 deep"),
+        ("".join(f"{' ' * i}a:\n" for i in range(300)).encode(), "nested more than 16 deep"),
+        (b"seed: &a [*a]\n", r"\*a in line 1 repeats nothing"),
+        (b"x: &a\n  y: *a\n", r"\*a in line 2 repeats nothing"),
+        (b"seed: *a\n", r"\*a in line 1 repeats nothing"),
+        (LAUGHS.encode(), "more than 10,000 values"),
+        (b"x: [" + b"1," * 20_000 + b"]", "more than 10,000 values"),
+        (b"#" * 100_000, "more than 65,536 bytes"),
+        (b"seed: !!python/object/apply:os.getcwd []\n", "line 1 has the tag .*os.getcwd"),
+        (b"seed: !!int x\n", "line 1 has the tag"),
+        (b"seed: 0x_\n", "base 16"),
+        (b"seed: " + b"9" * 5000, "4300 digits"),
+        (b"seed: 1\nhydra: {searchpath: []}\n", "hydra in line 2 is a key of Hydra's"),
+        (b"{'defaults': [x]}", "defaults in line 1 is a key of Hydra's"),
+        (b"? [a]\n: 1\n", "unhashable key"),
+        (b"null: 1\n", "ConfigCompositionException"),
+    ],
 )
-def test_a_file_that_is_no_plain_mapping_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_plain_mapping_is_refused(tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / "params.yaml").write_bytes(content)
-    with pytest.raises(ConfigError, match="plain YAML"):
+    with pytest.raises(
+        ConfigError, match=rf"params\.yaml must be plain YAML with known keys, but: .*{fault}"
+    ) as caught:
         load(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_anchor_and_a_byte_order_mark_are_no_harm(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    assert text.count("  mean: null") == text.count("  std: null") == 1
+    text = text.replace("  mean: null", "  mean: &none null").replace("  std: null", "  std: *none")
+    (tmp_path / "params.yaml").write_text(f"\ufeff{text}")
+    assert load(tmp_path) == load(ROOT)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "params.yaml")
+    with pytest.raises(ConfigError, match=r"needs params\.yaml, but .* has none"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=" + "[" * 9000, "nested 9,000 deep"),
+        ("seed=" + "1" * 20_000, "20,005 letters"),
+        ("seed=${oc.env:HOME}", "interpolation"),
+        ("seed=" + "9" * 5000, "4300 digits"),
+        ("seed=1,2", "Ambiguous value"),
+        ("seed=choice(1,2)", "Sweep"),
+        ("seed", "EQUAL"),
+        ("seed=\udcff", "plain YAML"),
+        ("+hydra.x=1", "hydra must be a known key"),
+        ("+defaults=[]", "defaults must be a known key"),
+        ("+batch-size=1", "batch-size must be a known key"),
+        ("=1", "must be a known key"),
+        ("flow=1", "flow: must be a section, but is 1"),
+    ],
+)
+def test_an_override_that_is_not_plain_is_refused(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(ROOT, [override])
+    assert len(str(caught.value)) < 500
 
 
 def test_a_misspelt_key_is_told_once_and_not_as_missing_too(tmp_path: Path) -> None:

@@ -1,16 +1,17 @@
 """Training one network: it learns, it repeats to the bit, and a kill costs an epoch and nothing else."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from helixnas.config import load
-from helixnas.config.schema import Recipe
+from helixnas.config.schema import Recipe, RetrainRecipe
 from helixnas.data import ImageSet
 from helixnas.errors import ConfigError, DivergenceError
-from helixnas.fit import Batch, Checkpoint, Fit, accuracy, image_losses, predict
+from helixnas.fit import Batch, Checkpoint, Fit, accuracy, image_losses, predict, require_known
 from helixnas.progress import forget, silent
 from tests.conftest import ROOT, SmallNet
 
@@ -19,7 +20,7 @@ CPU = torch.device("cpu")
 
 def recipe(**changes: object) -> Recipe:
     base = load(ROOT).teacher.recipe.model_dump() | {"epochs": 3, "batch_size": 64, "lr": 0.01, "warmup_epochs": 1}
-    return Recipe(**(base | changes))
+    return Recipe(**base).model_copy(update=changes)  # beyond the bounds of params.yaml too
 
 
 def train(
@@ -93,6 +94,16 @@ def test_a_loss_that_is_no_number_ends_at_once_and_keeps_the_batch(
 def test_an_optimizer_that_timm_does_not_know_is_named() -> None:
     with pytest.raises(ConfigError, match=r"teacher\.recipe\.optimizer .*'adammm'"):
         Fit(SmallNet(), _blank(), recipe(optimizer="adammm"), "teacher.recipe", 0, CPU)
+
+
+@pytest.mark.parametrize("change", [{"optimizer": "adammm"}, {"augment": {"rand_augment": "augmix-n3"}}])
+def test_a_recipe_that_timm_does_not_know_is_named_before_a_run(change: dict[str, Any]) -> None:
+    recipe = load(ROOT).retrain.recipe
+    require_known(recipe, "retrain.recipe")
+    values = recipe.model_dump()
+    values |= {key: values[key] | new if isinstance(new, dict) else new for key, new in change.items()}
+    with pytest.raises(ConfigError, match=r"retrain\.recipe\.optimizer .*'adammm'|augment\.rand_augment .*'augmix-n3'"):
+        require_known(RetrainRecipe(**values), "retrain.recipe")
 
 
 def _blank() -> ImageSet:

@@ -73,6 +73,19 @@ def test_parameters_that_are_missing_or_no_yaml_are_told_before_a_preset_fills_t
             change(project, preset, overrides)
 
 
+ODD = [b"", b"- 1\n", b"seed: 1\nseed: 2\n", b"x: &a [*a]\n", b"\xff", b"seed: " + b"[" * 30_000, b"seed: !!int x\n"]
+
+
+@pytest.mark.parametrize("content", ODD)
+def test_a_preset_that_is_no_plain_mapping_is_named_and_changes_nothing(project: Path, content: bytes) -> None:
+    (project / "conf/preset").mkdir(parents=True, exist_ok=True)
+    (project / "conf/preset/odd.yaml").write_bytes(content)
+    before = (project / "params.yaml").read_bytes()
+    with pytest.raises(ConfigError, match=r"odd\.yaml must be plain YAML"):
+        change(project, "odd", [])
+    assert (project / "params.yaml").read_bytes() == before
+
+
 @pytest.mark.parametrize("preset", sorted((ROOT / "conf/preset").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_makes_parameters_that_can_work(project: Path, preset: Path) -> None:
     shutil.copytree(ROOT / "conf", project / "conf")

@@ -1,5 +1,6 @@
 """Paths, architectures and their names; the substitute space."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -54,6 +55,18 @@ def test_an_arch_id_parses_to_the_architecture_that_it_names(first: int, second:
 def test_an_arch_id_of_another_space_is_refused(space: SearchSpace, arch_id: str) -> None:
     with pytest.raises(SpaceMismatchError):
         space.parse(arch_id)
+
+
+@pytest.mark.parametrize("arch_id", [7, 0.5, None, ["0:0", "0:0"], {"0:0": 1}])
+def test_an_arch_id_that_is_no_text_is_named(space: SearchSpace, arch_id: object) -> None:
+    with pytest.raises(SpaceMismatchError, match=rf"must be a text such as .*, but is {re.escape(repr(arch_id))}"):
+        space.parse(arch_id)
+
+
+def test_a_block_of_more_paths_than_can_be_rated_names_the_keys() -> None:
+    cells = ["search_space.kernels=[3,5,7]", "search_space.cells=[{depth:8,width:1.0}]"]
+    with pytest.raises(ConfigError, match=r"at most 1,000,000 paths, but block 0 has 1,679,6\d\d\. .*less depth"):
+        build(SPECS, load(ROOT, cells).search_space)
 
 
 def test_a_substitute_takes_and_gives_what_the_block_does(space: SearchSpace) -> None:

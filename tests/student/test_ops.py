@@ -30,6 +30,11 @@ def test_a_map_shrinks_by_the_stride_rounded_up_whatever_the_kernel(kernel: int,
     assert operation(torch.zeros(2, 6, side, side)).shape == (2, 10, -(-side // stride), -(-side // stride))
 
 
+@pytest.mark.parametrize("candidate", [mbconv(3, 0.01, 0.01), Candidate("bottle", (("k", 3), ("r", 0.01)))])
+def test_a_layer_has_one_channel_inside_at_least(candidate: Candidate) -> None:
+    assert build_operation(layer(), candidate)(torch.zeros(2, 8, 4, 4)).shape == (2, 8, 4, 4)
+
+
 def test_the_name_sets_kernel_expansion_and_squeeze() -> None:
     operation = build_operation(layer(8, 16), mbconv(5, 6, 0.25))
     expand, depthwise, project = convolutions(operation)

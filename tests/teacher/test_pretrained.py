@@ -1,5 +1,6 @@
 """timm's pretrained weights, from a cache filled by hand: no test asks the network."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -87,7 +88,26 @@ def test_a_tag_that_timm_does_not_know_is_no_model(pretrained: bool) -> None:
         create(asked("timm:test_resnet.r999", pretrained), (3, 32, 32), 10)
 
 
-@pytest.mark.parametrize("model_args", [{"bogus": 1}, {"act_layer": "bogus"}, {"output_stride": 7}])
+@pytest.mark.parametrize(
+    "model_args",
+    [
+        {"bogus": 1},
+        {"act_layer": "bogus"},
+        {"output_stride": 7},
+        {"channels": 8},
+        {"channels": [-8, 8, 8, 8]},
+        {"channels": [10**12, 8, 8, 8]},
+        {"channels": [10**30, 8, 8, 8]},
+        {"block": 3},
+        {"in_chans": 3},
+        {"checkpoint_path": "absent.pth"},
+        {"checkpoint_path": __file__},
+    ],
+)
 def test_arguments_that_timm_does_not_take_are_told(model_args: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=r"teacher\.model_args must be what timm's test_resnet takes, but:"):
+    ((key, value),) = model_args.items()
+    given = rf"Given is {key}: {re.escape(repr(value))}; change it in params\.yaml\.$"
+    with pytest.raises(
+        ConfigError, match=rf"teacher\.model_args must be what timm's test_resnet takes, but: .*{given}"
+    ):
         create(asked("timm:test_resnet", pretrained=False, **model_args), (3, 32, 32), 10)

@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,47 @@ def test_weights_that_do_not_fit_are_named(own: Path) -> None:
         create(settings("factory:mine:net", weights="weights.pt"), (1, 8, 8), 10)
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda weights: {"a": 1},
+        lambda weights: list(weights.values()),
+        lambda weights: {name: tensor.to(torch.complex64) for name, tensor in weights.items()},
+        lambda weights: {name: tensor.to("meta") for name, tensor in weights.items()},
+    ],
+)
+def test_weights_that_are_no_plain_tensors_are_told(own: Path, spoil: Callable[[dict[str, Any]], Any]) -> None:
+    torch.save(spoil(SmallNet().state_dict()), own / "weights.pt")
+    with pytest.raises(ArtifactError, match=r"teacher\.weights must hold plain tensors by name, but weights\.pt"):
+        create(settings("factory:mine:net", weights="weights.pt"), (1, 8, 8), 10)
+
+
+def test_weights_that_are_not_finite_are_named(own: Path) -> None:
+    torch.save(SmallNet().state_dict() | {"head.bias": torch.full([10], torch.nan)}, own / "weights.pt")
+    with pytest.raises(ArtifactError, match=r"weights\.pt does not: not finite head\.bias\."):
+        create(settings("factory:mine:net", weights="weights.pt"), (1, 8, 8), 10)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path), lambda path: None])
+def test_weights_that_are_no_file_are_not_waited_for(own: Path, make: Callable[[Path], object]) -> None:
+    make(own / "weights.pt")
+    for name in ("weights.pt", "a" * 300):
+        with pytest.raises(ArtifactError, match=r"teacher\.weights must be a file, but"):
+            create(settings("factory:mine:net", weights=name), (1, 8, 8), 10)
+
+
+@pytest.mark.parametrize("cut", [4, 1000, -1000])
+@pytest.mark.parametrize("form", ["safetensors", "plain"])
+def test_a_weights_file_cut_short_is_told(own: Path, form: str, cut: int) -> None:
+    path = saved(SmallNet(), own / "weights.pt", form)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ArtifactError, match=r"must be safetensors, or a state dict and nothing else"):
+        create(settings("factory:mine:net", weights=path.name), (1, 8, 8), 10)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no weights", b"hello, this is text\n", b"root:x:0:0:root:/root:/bin/bash\n"]
+)
 def test_a_weights_file_that_is_none_is_told(own: Path, content: bytes) -> None:
     for name in ("weights.pt", "weights.safetensors"):
         (own / name).write_bytes(content)

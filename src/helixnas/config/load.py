@@ -7,10 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from helixnas.config.plain import not_plain, read_plain, require_plain
 from helixnas.config.schema import RunConfig
 from helixnas.errors import ConfigError
 
 FILE_NAME = "params.yaml"
+MAX_LETTERS = 200
+"""Of a key or a value in a message."""
+MAX_FAULTS = 10
 
 
 def load(root: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -20,10 +24,22 @@ def load(root: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """
     if not (root / FILE_NAME).is_file():
         raise ConfigError(f"A run needs {FILE_NAME}, but {root.resolve()} has none. Change to the project's folder.")
+    read_plain(root / FILE_NAME)
+    for override in overrides:
+        require_plain(override)
+        if location := _misspelt(override):
+            raise ConfigError(_unknown(location))
+    return check(_compose(root, overrides))
+
+
+def check(values: Any) -> RunConfig:
+    """The run that these values describe, sections as mappings. Raises ConfigError as ``load`` does."""
     try:
-        return RunConfig.model_validate(_compose(root, overrides))
+        return RunConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(map(_explain, _causes(error.errors())))) from None
+        lines = list(dict.fromkeys(map(_explain, _causes(error.errors()))))
+        more = [f"And {len(lines) - MAX_FAULTS} more."] if len(lines) > MAX_FAULTS else []
+        raise ConfigError("\n".join(lines[:MAX_FAULTS] + more)) from None
 
 
 def _compose(root: Path, overrides: Sequence[str]) -> Any:
@@ -38,12 +54,8 @@ def _compose(root: Path, overrides: Sequence[str]) -> Any:
     try:
         with initialize_config_dir(config_dir=str(root.resolve()), version_base="1.3"):
             return OmegaConf.to_container(compose("params", list(overrides)), resolve=True)
-    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
-        for location in map(_misspelt, overrides):
-            if location:
-                raise ConfigError(_unknown(location, ".".join(location))) from None
-        text = " ".join(str(error).split())
-        raise ConfigError(f"{FILE_NAME} must be plain YAML with known keys, but: {text}. Correct it.") from None
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise not_plain(FILE_NAME, error) from None
 
 
 def _misspelt(override: str) -> list[str]:
@@ -51,6 +63,8 @@ def _misspelt(override: str) -> list[str]:
     parts = override.partition("=")[0].lstrip("+~").split(".")
     section: type[BaseModel] = RunConfig
     for depth, part in enumerate(parts, 1):
+        if part.isdecimal() and depth > 1:  # a place in a list
+            continue
         if part not in section.model_fields:
             return parts[:depth]
         inner = _inner(section, part)
@@ -68,21 +82,28 @@ def _causes(faults: Sequence[Any]) -> list[Any]:
 
 def _explain(fault: Any) -> str:
     """One pydantic fault as a sentence: key, what must hold, value, remedy."""
-    location = [part for part in fault["loc"] if not isinstance(part, str) or ("[" not in part and "-" not in part)]
-    key = ".".join(map(str, location)) or FILE_NAME
     if fault["type"] == "extra_forbidden":
-        return _unknown(location, key)
+        return _unknown(fault["loc"])
+    key = _key([part for part in fault["loc"] if str(part)[:1] not in {"<", "["}]) or FILE_NAME  # less pydantic's own
     if fault["type"] == "missing":
         return f"{key} must be set in {FILE_NAME}, but is missing. Add it."
-    message = fault["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(fault["input"], dict) else f", but is {fault['input']!r}"
+    message = "must be a section" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")
+    shown = repr(fault["input"])
+    shown = shown if len(shown) <= MAX_LETTERS else f"{shown[:MAX_LETTERS]}..."
+    value = "" if isinstance(fault["input"], dict) else f", but is {shown}"
     return f"{key}: {message[0].lower()}{message[1:]}{value}. Change it in {FILE_NAME}."
 
 
-def _unknown(location: Sequence[Any], key: str) -> str:
+def _key(location: Sequence[Any]) -> str:
+    """The parts of a key as one, unprintable letters escaped."""
+    text = ".".join(map(str, location))
+    return (text if text.isprintable() else repr(text)[1:-1])[:MAX_LETTERS]
+
+
+def _unknown(location: Sequence[Any]) -> str:
     near = _near(location)
     remedy = f"Did you mean {near!r}?" if near else f"Known here: {', '.join(sorted(_fields(location[:-1])))}."
-    return f"{key} must be a known key of {FILE_NAME}, but is not. {remedy}"
+    return f"{_key(location)} must be a known key of {FILE_NAME}, but is not. {remedy}"
 
 
 def _near(location: Sequence[Any]) -> str | None:

@@ -1,28 +1,56 @@
-"""What params.yaml may say: one frozen section per stage, unknown keys forbidden, units in the names."""
+"""What params.yaml may say: one frozen section per stage, unknown keys forbidden, units in the names.
+
+Types are strict: an integer may stand for a float, but nothing else for a value of another type.
+"""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Tag, model_validator
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-CountOrNone = Annotated[int, Field(ge=0)]
-Percent = Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$")]
-Limit = Annotated[float, Field(gt=0)] | Percent | None
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from helixnas.config.values import (
+    DISTINCT,
+    SHORT,
+    WORD_OR_NUMBER,
+    Argument,
+    Auto,
+    BatchSize,
+    Blocks,
+    Count,
+    CountOrNone,
+    DataSource,
+    Epochs,
+    FileName,
+    Fraction,
+    InnerShare,
+    Kernel,
+    Limit,
+    Operation,
+    Policy,
+    Rate,
+    Ratio,
+    Repeats,
+    RepeatsOrNone,
+    Seed,
+    Share,
+    SpaceName,
+    TeacherSource,
+    Text,
+    Threads,
+    WeightDecay,
+    form,
+)
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class Augment(Section):
     """timm's training transform. ``rand_augment`` is timm's string, such as ``rand-m9-mstd0.5``."""
 
-    min_scale: Fraction | Literal[1]
+    min_scale: Annotated[float, Field(ge=0.01, le=1)]
     hflip: Share
-    rand_augment: str | None
+    rand_augment: Policy | None
     random_erasing: Share
 
     @property
@@ -35,11 +63,11 @@ class Augment(Section):
 class AnyRecipe(Section):
     """What every recipe says: timm's optimizer, scheduler (cosine), augmentation and EMA."""
 
-    epochs: CountOrNone
-    batch_size: Count
-    optimizer: str
-    weight_decay: Annotated[float, Field(ge=0)]
-    warmup_epochs: CountOrNone
+    epochs: Epochs
+    batch_size: BatchSize
+    optimizer: Text
+    weight_decay: WeightDecay
+    warmup_epochs: Epochs
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     augment: Augment
@@ -54,7 +82,7 @@ class Recipe(AnyRecipe):
 class RetrainRecipe(AnyRecipe):
     """How a student is trained. "auto" leaves the learning rate to a short range test."""
 
-    lr: Rate | Literal["auto"]
+    lr: Annotated[Annotated[Rate, Tag("<number>")] | Auto, WORD_OR_NUMBER]
 
     def at(self, lr: float) -> Recipe:
         """The recipe with this learning rate."""
@@ -62,44 +90,28 @@ class RetrainRecipe(AnyRecipe):
 
 
 class Data(Section):
-    source: Annotated[str, Field(pattern=r"^(digits|folder|parquet|torchvision:\w+|factory:[\w.]+:\w+)$")]
-    path: Annotated[str, Field(min_length=1)]
-    image_size: Count
-    channels: Count | None
-    mean: list[float] | None
-    std: list[Rate] | None
-    split_seed: Annotated[int, Field(ge=0, lt=2**31)]
+    source: DataSource
+    path: FileName
+    image_size: Annotated[int, Field(ge=1, le=4096)]
+    channels: Annotated[int, Field(ge=1, le=64)] | None
+    mean: Annotated[list[Share], Field(max_length=64)] | None
+    std: Annotated[list[Annotated[float, Field(ge=0.001, le=1000)]], Field(max_length=64)] | None
+    split_seed: Seed
     test_fraction: Fraction
     rating_fraction: Fraction
     max_unreadable: Share
 
 
-# one kind of value is tried, not all, for one message; a tag with a hyphen stays out of the message's path
-ModuleLists = Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1), Tag("module-lists")]
-Blocks = Annotated[
-    Annotated[Literal["auto"], Tag("no-list")] | Annotated[Count, Tag("number-of-blocks")] | ModuleLists,
-    Discriminator(
-        lambda value: (
-            "no-list" if value == "auto" else {int: "number-of-blocks", list: "module-lists"}.get(type(value))
-        ),
-        custom_error_type="blocks",
-        custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
-    ),
-]
-
-
 class Teacher(Section):
-    source: Annotated[
-        str, Field(pattern=r"^(timm:.+|torchvision:\w+|factory:[\w.]+:\w+|models:/[^/@]+(/\d+|@[\w-]+))$")
-    ]
-    model_args: dict[str, bool | int | float | str | list[int] | None]
+    source: TeacherSource
+    model_args: dict[str, Argument]
     pretrained: bool
-    weights: str | None
+    weights: FileName | None
     block_ids: list[int]
     blocks: Blocks
     features: Literal["auto", "cache", "stream"]
-    cache_gb: Rate
-    num_threads: Count
+    cache_gb: Annotated[float, Field(gt=0, le=1_000_000)]
+    num_threads: Threads
     recipe: Recipe
 
     @model_validator(mode="after")
@@ -118,20 +130,20 @@ class CellShape(Section):
     """A cell's depth in layers, and its inner width as a share of the block's output width."""
 
     depth: Annotated[int, Field(ge=1, le=8)]
-    width: Annotated[float, Field(gt=0, le=4)]
+    width: Annotated[float, Field(ge=0.01, le=4)]
 
 
 class Space(Section):
-    name: Annotated[str, Field(pattern=r"^(substitute|mbconv4?|nats_size|hytra|vit|factory:[\w.]+:\w+)$")]
-    kernels: Annotated[list[Literal[1, 3, 5, 7, 9]], Field(min_length=1)]
-    expansions: Annotated[list[Rate], Field(min_length=1)]
-    se_ratio: Share
-    bottlenecks: list[Annotated[float, Field(gt=0, le=1)]]
-    attention: list[Annotated[float, Field(gt=0, le=1)]]
-    mlp_ratios: list[Rate]
-    operations: list[Annotated[str, Field(pattern=r"^[\w.]+:[a-z]\w*$")]]
-    token_operations: list[Annotated[str, Field(pattern=r"^[\w.]+:[a-z]\w*$")]]
-    cells: list[CellShape]
+    name: SpaceName
+    kernels: Annotated[list[Kernel], Field(min_length=1), DISTINCT]
+    expansions: Annotated[list[Ratio], Field(min_length=1, max_length=20), DISTINCT]
+    se_ratio: Annotated[Share, SHORT]
+    bottlenecks: Annotated[list[InnerShare], Field(max_length=20), DISTINCT]
+    attention: Annotated[list[InnerShare], Field(max_length=20), DISTINCT]
+    mlp_ratios: Annotated[list[Ratio], Field(max_length=20), DISTINCT]
+    operations: Annotated[list[Operation], Field(max_length=20), DISTINCT]
+    token_operations: Annotated[list[Operation], Field(max_length=20), DISTINCT]
+    cells: Annotated[list[CellShape], Field(max_length=100)]
     keep_teacher: bool
     allow_skip: bool
     fewer_layers: bool
@@ -146,33 +158,35 @@ class Space(Section):
 
 class Distill(Section):
     updates: Count
-    batch_size: Count
+    batch_size: BatchSize
     lr: Rate
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: WeightDecay
     sampler: Literal["stratified", "fair", "uniform"]
     augment: Augment
-    groups: Count
+    groups: Annotated[int, Field(ge=1, le=100)]
     compile: bool
-    num_threads: Count
+    num_threads: Threads
 
 
 class Rating(Section):
     num_images: CountOrNone
-    num_calibration_images: Annotated[int, Field(ge=2)] | Literal["auto"]
-    batch_size: Count
+    num_calibration_images: Annotated[
+        Annotated[int, Field(ge=2, le=10_000_000), Tag("<number>")] | Auto, WORD_OR_NUMBER
+    ]
+    batch_size: BatchSize
     memory_mib: Count
-    num_threads: Count
+    num_threads: Threads
 
 
 class Latency(Section):
-    batch_size: Count
-    num_rounds: CountOrNone
+    batch_size: BatchSize
+    num_rounds: RepeatsOrNone
     quantile: Share
 
 
 class CostSection(Section):
     latency: Latency
-    num_threads: Count
+    num_threads: Threads
 
 
 class BudgetSection(Section):
@@ -183,13 +197,13 @@ class BudgetSection(Section):
 
 class Search(Section):
     budget: BudgetSection
-    num_best: Count
-    num_trials: CountOrNone
-    time_limit_s: Rate
-    num_threads: Count
+    num_best: Repeats
+    num_trials: RepeatsOrNone
+    time_limit_s: Annotated[float, Field(gt=0, le=1_000_000)]
+    num_threads: Threads
 
 
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 class Distillation(Section):
@@ -198,7 +212,7 @@ class Distillation(Section):
     labels: Weight
     logits: Weight
     features: Weight
-    temperature: Rate
+    temperature: Annotated[float, Field(ge=0.1, le=1000)]
 
     @model_validator(mode="after")
     def something_to_learn_from(self) -> "Distillation":
@@ -209,26 +223,26 @@ class Distillation(Section):
 
 class Retrain(Section):
     init: Literal["inherit", "scratch"]
-    num_threads: Count
+    num_threads: Threads
     distillation: Distillation
     recipe: RetrainRecipe
 
 
 class Compare(Section):
     enabled: bool
-    num_retrained: CountOrNone
-    random: CountOrNone
-    num_threads: Count
+    num_retrained: RepeatsOrNone
+    random: RepeatsOrNone
+    num_threads: Threads
 
 
 class Report(Section):
-    num_latency_rounds: Count
-    num_threads: Count
+    num_latency_rounds: Repeats
+    num_threads: Threads
 
 
 class Tracking(Section):
-    experiment: Annotated[str, Field(min_length=1)]
-    model_name: Annotated[str, Field(min_length=1, pattern=r"^[^/:.%\"']+$")]
+    experiment: Text
+    model_name: Annotated[Text, form(r"""[^/:.%"'@\\]+""", "a name without any of / : . % ' \" @ \\", 200)]
     max_acc_drop: Share
 
 
@@ -239,9 +253,9 @@ class Flow(Section):
 class RunConfig(Section):
     """The whole of params.yaml."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
     device: Literal["auto", "cpu", "cuda"]
-    num_loaders: Annotated[int, Field(ge=0, le=64)] | Literal["auto"]
+    num_loaders: Annotated[Annotated[int, Field(ge=0, le=64), Tag("<number>")] | Auto, WORD_OR_NUMBER]
     data: Data
     teacher: Teacher
     search_space: Space

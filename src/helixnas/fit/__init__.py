@@ -4,7 +4,7 @@ from helixnas.fit.ahead import ahead, resolve_loaders
 from helixnas.fit.augment import Augmenter, pinned
 from helixnas.fit.checkpoint import Checkpoint
 from helixnas.fit.guard import require_finite
-from helixnas.fit.loop import Batch, Fit, LossFunction, accuracy, image_losses, predict
+from helixnas.fit.loop import Batch, Fit, LossFunction, accuracy, image_losses, predict, require_known
 
 __all__ = [
     "Augmenter",
@@ -18,5 +18,6 @@ __all__ = [
     "pinned",
     "predict",
     "require_finite",
+    "require_known",
     "resolve_loaders",
 ]

@@ -51,7 +51,7 @@ class Augmenter:
                 std=std,
                 re_prob=settings.random_erasing,
             )
-        except AssertionError as error:
+        except (AssertionError, KeyError, ValueError) as error:
             raise ConfigError(
                 "augment.rand_augment must be a policy of timm such as 'rand-m9-mstd0.5', or null, "
                 f"but is {settings.rand_augment!r}."

@@ -10,7 +10,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from helixnas.config.schema import Recipe
+from helixnas.config.schema import AnyRecipe, Recipe
 from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
 from helixnas.errors import ConfigError
 from helixnas.fit.ahead import ahead
@@ -152,6 +152,12 @@ class Fit:
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         return int(state["epoch"])
+
+
+def require_known(recipe: AnyRecipe, key: str) -> None:
+    """ConfigError unless timm makes the recipe's optimizer and its augmentation: for those who ask before a run."""
+    _optimizer(nn.Linear(1, 1), Recipe(**{**recipe.model_dump(), "lr": 1.0}), key)
+    Augmenter(recipe.augment, 8, (0.5,), (0.5,))
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, key: str) -> torch.optim.Optimizer:

@@ -268,8 +268,10 @@ class SearchSpace:
             width = block.out_width(path)
         return True
 
-    def parse(self, arch_id: str) -> Architecture:
+    def parse(self, arch_id: object) -> Architecture:
         """The architecture of an ``arch_id``; SpaceMismatchError if it belongs to another space."""
+        if not isinstance(arch_id, str):
+            raise SpaceMismatchError(f"An arch_id must be a text such as '0:0-1:2', but is {arch_id!r}.")
         keys = arch_id.split("-")
         if len(keys) != len(self.blocks):
             raise SpaceMismatchError(

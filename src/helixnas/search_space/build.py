@@ -17,6 +17,9 @@ Blocks = Callable[[Sequence[BlockSpec], Space], tuple[BlockSpace, ...]]
 """A space that looks at the whole cut."""
 
 
+MAX_PATHS = 1_000_000
+
+
 def _each(cells: Cells) -> Blocks:
     return lambda specs, settings: tuple(BlockSpace(spec, cells(spec, settings)) for spec in specs)
 
@@ -41,6 +44,7 @@ def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
     *inner, last = blocks(specs, settings)
     for block in (*inner, last):
         _check(settings.name, block.cells)
+        _check_size(block)
     space = SearchSpace((*inner, replace(last, is_last=True)))
     for before, block in pairwise(space.blocks):
         _check_joint(before, block)
@@ -51,6 +55,16 @@ def _check(name: str, cells: Any) -> None:
     """ConfigError unless these are cells, which only a space of the user's own can miss."""
     if not isinstance(cells, tuple) or not cells or not all(isinstance(cell, Cell) for cell in cells):
         raise ConfigError(f"search_space.name {name!r} must give a tuple of Cell for each block, but gave {cells!r}.")
+
+
+def _check_size(block: BlockSpace) -> None:
+    """ConfigError if a block has more paths than can be rated, each of which is a row of its tables."""
+    if block.num_paths > MAX_PATHS:
+        raise ConfigError(
+            f"A block must have at most {MAX_PATHS:,} paths, but block {block.block_id} has {block.num_paths:,}. Take "
+            "fewer of search_space.kernels, expansions, bottlenecks, attention, mlp_ratios or operations, or cells of "
+            "less depth."
+        )
 
 
 def _check_joint(before: BlockSpace, block: BlockSpace) -> None:

@@ -13,7 +13,7 @@ from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
 from helixnas.data import Peek, peek, peek_rating
 from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
-from helixnas.fit import accuracy
+from helixnas.fit import accuracy, require_known
 from helixnas.progress import silent
 from helixnas.search import extreme, solve
 from helixnas.search_space import (
@@ -93,6 +93,8 @@ class Plan:
 def plan(config: RunConfig) -> Plan:
     """Cut the teacher, judge it if it comes trained, count every path, measure a few steps. Nothing is written."""
     torch.set_num_threads(config.cost.num_threads)
+    require_known(config.teacher.recipe, "teacher.recipe")
+    require_known(config.retrain.recipe, "retrain.recipe")  # hours before the stage that would tell
     seen = peek(config.data)
     for note in seen.notes:
         print(note, file=sys.stderr)

@@ -40,7 +40,7 @@ class MBConv(nn.Module):
 
     def __init__(self, layer: LayerSpec, kernel: int, expansion: float, se_ratio: float) -> None:
         super().__init__()
-        hidden = round(layer.in_width * expansion)
+        hidden = max(1, round(layer.in_width * expansion))
         self.expand = _conv_bn(layer.in_width, hidden, 1) if expansion != 1 else nn.Identity()
         self.depthwise = _conv_bn(hidden, hidden, kernel, layer.stride, groups=hidden)
         quicken(self.depthwise)

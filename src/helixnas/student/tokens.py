@@ -19,7 +19,7 @@ class TransformerLayer(nn.Module):
 
     def __init__(self, layer: LayerSpec, attention: float, mlp_ratio: float) -> None:
         super().__init__()
-        width, hidden = layer.out_width, round(layer.out_width * mlp_ratio)
+        width, hidden = layer.out_width, max(1, round(layer.out_width * mlp_ratio))
         self.embed = nn.Linear(layer.in_width, width) if layer.in_width != width else nn.Identity()
         self.num_heads = max(1, round(width * attention / HEAD_WIDTH))
         inner = self.num_heads * max(1, round(width * attention / self.num_heads))

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from helixnas.config.schema import Teacher
-from helixnas.errors import ConfigError
+from helixnas.errors import ConfigError, HelixError
 from helixnas.own import load_own
 from helixnas.teacher.weights import load_weights
 
@@ -40,7 +40,9 @@ def check(network: nn.Module, in_shape: Shape, num_classes: int | None) -> None:
     size = "x".join(map(str, in_shape))
     try:
         logits = network(torch.zeros(2, *in_shape))
-    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+    except HelixError:
+        raise
+    except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(
             f"The teacher must take images of {size}, but: {reason} "
@@ -98,17 +100,18 @@ SOURCES: dict[str, Callable[[str, Teacher, Shape, int | None], nn.Module]] = {
 def _called(who: str, settings: Teacher, make: Callable[[], nn.Module]) -> nn.Module:
     try:
         return make()
-    except (TypeError, AssertionError, ValueError, KeyError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f"teacher.model_args must be what {who} takes, but: {error}") from error
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if not settings.pretrained:
-            raise
-        reason = " ".join(str(error).split())[:300]
+    except HelixError:
+        raise
+    except Exception as error:  # whatever somebody else's code raises at arguments that it did not expect
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        if settings.pretrained and isinstance(error, OSError | RuntimeError | SafetensorError):
+            raise ConfigError(
+                f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {reason}. "
+                "Fill the cache where there is a network, name a file in teacher.weights, or set pretrained: false."
+            ) from error
+        given = ", ".join(f"{key}: {value!r}" for key, value in settings.model_args.items())[:200] or "nothing"
         raise ConfigError(
-            f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {reason}. "
-            "Fill the cache where there is a network, name a file in teacher.weights, or set pretrained: false."
+            f"teacher.model_args must be what {who} takes, but: {reason}. Given is {given}; change it in params.yaml."
         ) from error
 
 

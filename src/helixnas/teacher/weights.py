@@ -1,12 +1,12 @@
 """A network's weights, from a file of safetensors or of torch. Nothing in a file is ever run."""
 
+import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -24,7 +24,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
     ArtifactError if it is missing, would need to run code, or does not fit.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113  # unlike Path's, False too where the system refuses to look
         raise ArtifactError(f"teacher.weights must be a file, but {path} is not. Correct the path, or set it to null.")
     weights = _read(path)
     fault = _misfit(network.state_dict(), weights)
@@ -41,16 +41,33 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ArtifactError(
-            f"teacher.weights must be safetensors, or a state dict and nothing else, but {path} is not: {reason}. "
-            "Save it anew: torch.save(network.state_dict(), ...)."
-        ) from error
+    except pickle.UnpicklingError as error:  # its text tells how to run what is in the file
+        raise _unreadable(path, "it is damaged, or would need to run code") from error
+    except Exception as error:  # torch takes whatever is no archive for a pickle, and meets there whatever there is
+        raise _unreadable(path, " ".join(f"{type(error).__name__}: {error}".split())[:200]) from error
     weights = _unwrapped(found)
-    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ArtifactError(f"teacher.weights must hold tensors by name, but {path} holds other things too.")
+    if not weights or not all(map(_is_plain, weights.values())):
+        raise ArtifactError(
+            f"teacher.weights must hold plain tensors by name, but {path} holds other things too. "
+            "Save it anew: torch.save(network.state_dict(), ...)."
+        )
     return weights
+
+
+def _unreadable(path: Path, reason: str) -> ArtifactError:
+    return ArtifactError(
+        f"teacher.weights must be safetensors, or a state dict and nothing else, but {path} is not: {reason}. "
+        "Save it anew: torch.save(network.state_dict(), ...)."
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor of real numbers that are all there."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_meta or value.is_complex() or value.is_quantized)
+    )
 
 
 def _unwrapped(found: Any) -> dict[str, Tensor]:
@@ -70,6 +87,7 @@ def _misfit(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> str:
     faults = {
         "it lacks": [name for name in wanted if name not in got],
         "it has too": [name for name in got if name not in wanted],
+        "not finite": [name for name, tensor in got.items() if not tensor.float().isfinite().all()],
         "of another shape": misshapen,
     }
     return "; ".join(

@@ -1,0 +1,162 @@
+"""The kinds of values that params.yaml holds, each with its bounds.
+
+Numbers are finite, and their upper bounds lie far above what is of use, yet below what breaks a library or a machine
+hours after the start.
+"""
+
+import math
+import os
+import re
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+
+MAX_COST = 1e15
+MAX_PERCENT = 1000.0
+MAX_FILE_NAME = 255
+"""Bytes of one part of a file's path, on every usual file system."""
+NAME = r"[^\W\d]\w*"
+FUNCTION = rf"{NAME}(\.{NAME})*:{NAME}"
+"""``package.module:function``."""
+
+
+def _limit(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?%", value):
+        is_possible = 0 < float(value[:-1]) <= MAX_PERCENT
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        is_possible = 0 < value <= MAX_COST
+    else:
+        is_possible = value is None
+    if is_possible:
+        return value
+    raise ValueError(
+        f"must be a number above 0 and at most {MAX_COST:g}, a share of the teacher's such as 30%, at most "
+        f"{MAX_PERCENT:g}%, or null"
+    )
+
+
+def _argument(value: object) -> object:
+    if isinstance(value, float):
+        is_plain = math.isfinite(value)
+    elif isinstance(value, list):
+        is_plain = all(type(item) is int for item in value)
+    else:
+        is_plain = value is None or isinstance(value, bool | int | str)
+    if is_plain:
+        return value
+    raise ValueError("must be a finite number, a text, true, false, null, or a list of integers")
+
+
+def form(pattern: str, words: str, max_length: int = 1000) -> AfterValidator:
+    """Of a text: it must match ``pattern`` as a whole; ``words`` say the same to a reader."""
+
+    def check(value: str) -> str:
+        if len(value) > max_length or not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {words}, of at most {max_length} letters")
+        return value
+
+    return AfterValidator(check)
+
+
+def _plain_text(value: str) -> str:
+    if value != value.strip() or not value.isprintable():
+        raise ValueError("must be printable letters, without a line break or a blank at either end")
+    return value
+
+
+def _file_name(value: str) -> str:
+    if "\0" in value or any(len(os.fsencode(part)) > MAX_FILE_NAME for part in PurePath(value).parts):
+        raise ValueError(f"must be the path of a file or folder, its parts of at most {MAX_FILE_NAME} bytes")
+    return value
+
+
+def _short(value: float) -> float:
+    if float(f"{value:g}") != value or "e" in f"{value:g}":
+        raise ValueError("must have at most six digits, since the candidate's name holds it")
+    return value
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd: 1, 3, 5, 7 or 9")
+    return value
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise ValueError("must hold each value once")
+    return values
+
+
+SHORT = AfterValidator(_short)
+DISTINCT = AfterValidator(_distinct)
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+CountOrNone = Annotated[int, Field(ge=0, le=10_000_000)]
+"""0 stands for none, or for all: the key says which."""
+BatchSize = Annotated[int, Field(ge=1, le=65_536)]
+Epochs = Annotated[int, Field(ge=0, le=100_000)]
+Repeats = Annotated[int, Field(ge=1, le=10_000)]
+RepeatsOrNone = Annotated[int, Field(ge=0, le=10_000)]
+"""Of something that takes long each time."""
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Rate = Annotated[float, Field(gt=0, le=1000)]
+WeightDecay = Annotated[float, Field(ge=0, le=100)]
+Ratio = Annotated[float, Field(ge=0.01, le=64), SHORT]
+"""Of a width: what is inside a layer may be so many times as wide."""
+Kernel = Annotated[int, Field(ge=1, le=9), AfterValidator(_odd)]
+InnerShare = Annotated[float, Field(ge=0.01, le=1), SHORT]
+Argument = Annotated[bool | int | float | str | list[int] | None, BeforeValidator(_argument)]
+Limit = Annotated[float | str | None, BeforeValidator(_limit)]
+Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
+FileName = Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(_file_name)]
+Operation = Annotated[
+    str, form(rf"{NAME}(\.{NAME})*:[a-z]\w*", "package.module:function, the function's first letter small")
+]
+Policy = Annotated[
+    str,
+    form(
+        r"(rand|augmix|originalr?|v0r?|3a)(-(m|n|p|w|d|a|b|inc|mstd|mmax)[0-9]{1,3}(\.[0-9]{1,3})?|-t[a-z]+)*",
+        "a policy of timm such as rand-m9-mstd0.5, or null",
+    ),
+]
+Auto = Annotated[Literal["auto"], Tag("<word>")]
+# one kind of value is tried, not all, for one message; a tag in <> stays out of the message's key
+WORD_OR_NUMBER = Discriminator(
+    lambda value: "<word>" if value == "auto" else None if isinstance(value, str) else "<number>",
+    custom_error_type="number",
+    custom_error_message="must be a number, or 'auto'",
+)
+DataSource = Annotated[
+    str,
+    form(
+        rf"digits|folder|parquet|torchvision:\w+|factory:{FUNCTION}",
+        "folder, parquet, digits, torchvision:NAME or factory:module:function",
+    ),
+]
+TeacherSource = Annotated[
+    str,
+    form(
+        rf"timm:[\w.:/-]+|torchvision:\w+|factory:{FUNCTION}|models:/[^/@]+(/[0-9]{{1,9}}|@[\w-]+)",
+        "timm:NAME, torchvision:NAME, factory:module:function, models:/NAME@ALIAS or models:/NAME/NUMBER",
+    ),
+]
+SpaceName = Annotated[
+    str,
+    form(
+        rf"substitute|mbconv4?|nats_size|hytra|vit|factory:{FUNCTION}",
+        "substitute, mbconv, mbconv4, nats_size, hytra, vit or factory:module:function",
+    ),
+]
+ModuleLists = Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1), Tag("<lists>")]
+Blocks = Annotated[
+    Annotated[Literal["auto"], Tag("<word>")] | Annotated[int, Field(ge=1, le=100), Tag("<number>")] | ModuleLists,
+    Discriminator(
+        lambda value: "<word>" if value == "auto" else {int: "<number>", list: "<lists>"}.get(type(value)),
+        custom_error_type="blocks",
+        custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
+    ),
+]
