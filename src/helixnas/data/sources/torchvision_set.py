@@ -69,6 +69,6 @@ def _labels(dataset: Any) -> list[Any]:
 
 
 def _distinct(class_names: Sequence[Any]) -> list[str] | None:
-    """The names as strings, with its number behind each that comes twice, as ImageNet's cranes; None if there are none."""
+    """The names as strings, its number behind each that comes twice, as ImageNet's crane; None if there are none."""
     names = list(map(str, class_names))
     return [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names)] or None
