@@ -14,6 +14,7 @@ import typer
 
 from helixnas.errors import ConfigError, HelixError
 from helixnas.memory import keep_freed_memory
+from helixnas.own import blame, printing_to_stderr, reason
 
 if TYPE_CHECKING:
     from helixnas.config import RunConfig
@@ -130,7 +131,8 @@ def plan(
     from helixnas.report import print_plan
     from helixnas.stages import plan as planning
 
-    made = asdict(planning.plan(_config()))
+    with printing_to_stderr():  # what custom code prints is no part of the plan
+        made = asdict(planning.plan(_config()))
     if as_json:
         print(json.dumps(made, indent=1))
     else:
@@ -218,10 +220,12 @@ def main() -> None:
         app(prog_name="helixnas")
     except HelixError as error:
         _fail(str(error))
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        _fail(f"Files must have room to grow, but: {error}. Free some space and run this again.")
+    except (Exception, SystemExit) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            _fail(f"Files must have room to grow, but: {error}. Free some space and run this again.")
+        if told := blame(error):
+            _fail(f"Custom code must run without errors, but: {reason(error)}. {told}")
+        raise
 
 
 def _fail(message: str) -> NoReturn:

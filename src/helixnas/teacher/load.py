@@ -11,7 +11,7 @@ from torch import nn
 
 from helixnas.config.schema import Teacher
 from helixnas.errors import ConfigError
-from helixnas.own import load_own
+from helixnas.own import blame, load_own, reason
 from helixnas.teacher.weights import load_weights
 
 Shape = tuple[int, int, int]
@@ -40,11 +40,10 @@ def check(network: nn.Module, in_shape: Shape, num_classes: int | None) -> None:
     size = "x".join(map(str, in_shape))
     try:
         logits = network(torch.zeros(2, *in_shape))
-    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:300]
+    except Exception as error:  # the network is anybody's
         raise ConfigError(
-            f"The teacher must take images of {size}, but: {reason} "
-            "Change data.channels, data.image_size or teacher.model_args."
+            f"The teacher must take images of {size}, but: {reason(error)} "
+            f"Change data.channels, data.image_size or teacher.model_args. {blame(error)}".rstrip()
         ) from error
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else ()
     if num_classes is None:
@@ -82,7 +81,7 @@ def _told(num_classes: int | None) -> dict[str, int]:
 def _factory(name: str, settings: Teacher, _in_shape: Shape, _num_classes: int | None) -> nn.Module:
     if settings.pretrained:
         raise ConfigError(f"teacher.pretrained is for timm and torchvision; {name} loads its own, or teacher.weights.")
-    network = _called(name, settings, lambda: load_own(name, "teacher.source")(**settings.model_args))
+    network = load_own(name, "teacher.source", "take teacher.model_args and return")(**settings.model_args)
     if not isinstance(network, nn.Module):
         raise ConfigError(f"{name} must return a torch.nn.Module, but returns {type(network).__name__}.")
     return network
@@ -105,9 +104,8 @@ def _called(who: str, settings: Teacher, make: Callable[[], nn.Module]) -> nn.Mo
     except (OSError, RuntimeError, SafetensorError) as error:
         if not settings.pretrained:
             raise
-        reason = " ".join(str(error).split())[:300]
         raise ConfigError(
-            f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {reason}. "
+            f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {reason(error)}. "
             "Fill the cache where there is a network, name a file in teacher.weights, or set pretrained: false."
         ) from error
 

@@ -24,7 +24,7 @@ def open_source(name: str, path: Path, _channels: int | None) -> Source:
 
     Numbers other than uint8 are scaled as decode.py says of files, but by the range of the whole array.
     """
-    given = load_own(name, "data.source")(path)
+    given = load_own(name, "data.source", "take data.path and return")(path)
     try:
         images, labels, class_names, *rest = given
         images = np.asarray(images)
