@@ -58,7 +58,7 @@ def _code(lines: Iterable[str]) -> int | None:
             return int(text)
         if word == _CUSTOM:
             custom = text
-        else:  # what faulthandler says of a crash
+        elif not line.startswith("Extension modules"):  # faulthandler's words on a crash, without all that is loaded
             crash.append(line)
     killed = "the stage was killed: by a user, or by the system for want of memory."
     print(f"error: {custom or killed}", file=sys.stderr)

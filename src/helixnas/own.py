@@ -121,12 +121,13 @@ def _origin(functions: dict[str, str]) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    """The traceback, without our own lines and the importer's."""
+    """The traceback behind a line break, without our own lines and the importer's; nothing where none is left."""
     told = traceback.TracebackException.from_exception(error)
     told.stack[:] = [
         frame for frame in told.stack if frame.filename != __file__ and not frame.filename.startswith("<frozen ")
     ]
-    return "\n" + "".join(told.format()).rstrip()
+    lines = list(told.format())
+    return "\n" + "".join(lines).rstrip() if len(lines) > 1 else ""  # the error alone is told already
 
 
 @contextlib.contextmanager
