@@ -88,7 +88,7 @@ def test_without_labels_a_network_tells_as_many_classes_as_it_was_made_for(own: 
         ),
         ("factory:mine:net", {}, (1, 8, 8), r"tell the 7 classes .* but gives \(2, 10\)"),
         ("factory:mine:net", {"model_args": {"depth": 9}}, (1, 8, 8), r"but: TypeError: net\(\) got an unexpected"),
-        ("factory:mine:Keyed", {}, (1, 8, 8), r"but: KeyError: 'x' .* data\.channels.* names mine:Keyed, which"),
+        ("factory:mine:Keyed", {}, (1, 8, 8), r"but: KeyError: 'x'\. Change data\.channels.* names mine:Keyed, which"),
         ("factory:mine:bare", {}, (1, 8, 8), r"must take images of 1x8x8, but: NotImplementedError: Module"),
         ("factory:mine:number", {}, (1, 8, 8), r"must return a torch\.nn\.Module, but returns int"),
         ("factory:mine:net", {"pretrained": True}, (1, 8, 8), r"teacher\.pretrained is for timm and torchvision"),

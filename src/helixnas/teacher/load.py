@@ -42,7 +42,7 @@ def check(network: nn.Module, in_shape: Shape, num_classes: int | None) -> None:
         logits = network(torch.zeros(2, *in_shape))
     except Exception as error:  # the network is anybody's
         raise ConfigError(
-            f"The teacher must take images of {size}, but: {reason(error)} "
+            f"The teacher must take images of {size}, but: {reason(error)}. "
             f"Change data.channels, data.image_size or teacher.model_args. {blame(error)}".rstrip()
         ) from error
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else ()
