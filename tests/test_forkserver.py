@@ -19,6 +19,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a flow starts a
 SERVER = """
 import os, sys, time
 from helixnas import forkserver
+from helixnas.own import Custom
+
+ENDS = {"_exit": lambda: os._exit(0), "abort": os.abort, "close": lambda: (sys.__stdout__.close(), sys.stderr.close())}
 
 def run():
     print("out", os.getpid(), os.getcwd(), os.environ["WORD"], sys.argv[1:], flush=True)
@@ -29,6 +32,11 @@ def run():
     if what == "break":
         raise ValueError("broken")
     if what == "kill":
+        os.kill(os.getpid(), 9)
+    if what in ENDS:
+        Custom("mine:load", "data.source", "return", ENDS[what])()
+    if what == "custom and kill":
+        Custom("mine:load", "data.source", "return", int)()
         os.kill(os.getpid(), 9)
     sys.exit({"seven": 7, "text": "in words"}.get(what))
 
@@ -103,6 +111,28 @@ def test_the_exit_code_and_what_is_said_come_back(
     found, _, err = server.call(tmp_path, what)
     assert found == code
     assert said in err
+
+
+@pytest.mark.parametrize(("what", "crash"), [("_exit", ""), ("abort", "Fatal Python error: Aborted")])
+def test_custom_code_that_ends_the_process_is_named(server: Server, tmp_path: Path, what: str, crash: str) -> None:
+    code, _, err = server.call(tmp_path, what)
+    _, first, *others = err.splitlines()
+    assert code == 2
+    assert first.startswith("error: mine:load must return, but this process ended meanwhile: by that code, by a user")
+    assert f"In params.yaml data.source names mine:load, which `helixnas {what}` ran. Correct that code." in first
+    assert (others[0] if others else "") == crash
+    assert not any(line.startswith("Extension modules") for line in others)
+
+
+def test_custom_code_that_came_back_is_not_blamed_for_a_later_end(server: Server, tmp_path: Path) -> None:
+    code, _, err = server.call(tmp_path, "custom and kill")
+    assert code == 137
+    assert err.splitlines()[1] == "error: the stage was killed: by a user, or by the system for want of memory."
+
+
+def test_streams_that_custom_code_closes_cost_no_exit_code(server: Server, tmp_path: Path) -> None:
+    code, out, _ = server.call(tmp_path, "close")
+    assert (code, out.splitlines()[-1]) == (0, "0")
 
 
 def test_one_command_after_another_and_at_once_each_in_its_own_process(server: Server, tmp_path: Path) -> None:

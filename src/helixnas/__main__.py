@@ -14,6 +14,7 @@ import typer
 
 from helixnas.errors import ConfigError, HelixError
 from helixnas.memory import keep_freed_memory, lacks_memory
+from helixnas.own import blame, printing_to_stderr, reason
 
 if TYPE_CHECKING:
     from helixnas.config import RunConfig
@@ -140,7 +141,8 @@ def plan(
     from helixnas.report import print_plan
     from helixnas.stages import plan as planning
 
-    made = asdict(planning.plan(_config()))
+    with printing_to_stderr():  # what custom code prints is no part of the plan
+        made = asdict(planning.plan(_config()))
     if as_json:
         print(json.dumps(made, indent=1))
     else:
@@ -229,20 +231,21 @@ def main() -> None:
         app(prog_name="helixnas")
     except HelixError as error:
         _fail(str(error))
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (Exception, SystemExit) as error:
         if lacks_memory(error):
             _fail(_short_of_memory(error))
-        if not (isinstance(error, OSError) and error.errno in NO_ROOM):
-            raise
-        _fail(f"Files must have room to grow, but: {error}. Free some space and run this again.")
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            _fail(f"Files must have room to grow, but: {error}. Free some space and run this again.")
+        if told := blame(error):
+            _fail(f"Custom code must run without errors, but: {reason(error)}. {told}")
+        raise
 
 
 def _short_of_memory(error: BaseException) -> str:
     command = next((word for word in sys.argv[1:] if word in HEAVY), "")
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
     keys = HEAVY.get(command, "data.image_size")
     return (
-        f"The machine must have the memory that {command or 'this'} asks for, but: {reason}. "
+        f"The machine must have the memory that {command or 'this'} asks for, but: {reason(error)}. "
         f"Lower {keys} or flow.num_workers in params.yaml, or free some memory, and run this again."
     )
 

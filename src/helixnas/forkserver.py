@@ -5,6 +5,7 @@ sends its arguments, environment, folder and open files there, and waits for the
 """
 
 import contextlib
+import faulthandler
 import gc
 import importlib
 import json
@@ -14,18 +15,20 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from helixnas import source
+from helixnas import own, source
 
 ADDRESS = "HELIXNAS_FORKSERVER"
 """The environment's name for the socket; empty or unset, every stage is a process from scratch."""
 
 _PRELOADED = ("torch", "torchvision", "timm", "pandas", "pyarrow.parquet")
 _STAGES = ("data", "teacher", "distill", "rating", "cost", "search", "retrain", "compare", "report")
-_STALE = b"stale"
+_CUSTOM, _EXIT, _STALE = "custom", "exit", "stale"
+"""How a line of the answer begins: what to say if the stage ends in custom code, its exit code, or neither."""
+_FAULT = 2
 _KILLED = 137
 
 
@@ -40,13 +43,27 @@ def ask(address: str) -> int | None:
         except OSError:  # it has ended, or never was
             return None
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # the stage ends when this process does
-        reply = connection.recv(16)
-    if reply == _STALE:
-        return None
-    if not reply:
-        print("error: the stage was killed: by a user, or by the system for want of memory.", file=sys.stderr)
-        return _KILLED
-    return int(reply)
+        with connection.makefile(encoding="utf-8", errors="replace") as lines:
+            return _code(lines)
+
+
+def _code(lines: Iterable[str]) -> int | None:
+    """The exit code that a stage's answer ends with; where it breaks off, say why."""
+    custom, crash = "", list[str]()
+    for line in lines:
+        word, _, text = line.rstrip("\n").partition(" ")
+        if word == _STALE:
+            return None
+        if word == _EXIT:
+            return int(text)
+        if word == _CUSTOM:
+            custom = text
+        elif not line.startswith("Extension modules"):  # faulthandler's words on a crash, without all that is loaded
+            crash.append(line)
+    killed = "the stage was killed: by a user, or by the system for want of memory."
+    print(f"error: {custom or killed}", file=sys.stderr)
+    sys.stderr.writelines(crash)
+    return _FAULT if custom else _KILLED
 
 
 def serve(address: str, run: Callable[[], None]) -> None:
@@ -78,13 +95,19 @@ def _answer(connection: socket.socket, run: Callable[[], None], *, is_stale: boo
         _, files, _, _ = socket.recv_fds(connection, 1, 3)
         with connection.makefile("rb") as lines:
             request = json.loads(lines.readline())
-        reply = _STALE if is_stale else str(_run_as(request, files, connection, run)).encode()
-        with contextlib.suppress(OSError):
-            connection.sendall(reply)
+        if is_stale:
+            _tell(connection, _STALE)
+        else:
+            _tell(connection, _EXIT, str(_run_as(request, files, connection, run)))
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(0)  # what is at the end of a process is the server's
+
+
+def _tell(connection: socket.socket, word: str, text: str = "") -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more
+        connection.sendall(f"{word} {' '.join(text.split())}\n".encode(errors="replace"))
 
 
 def _run_as(request: dict[str, Any], files: list[int], connection: socket.socket, run: Callable[[], None]) -> int:
@@ -95,10 +118,12 @@ def _run_as(request: dict[str, Any], files: list[int], connection: socket.socket
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv[:] = request["arguments"]
+    faulthandler.enable(connection, all_threads=False)
+    own.testify(lambda text: _tell(connection, _CUSTOM, text))
     threading.Thread(target=_end_with, args=[connection], daemon=True).start()
     code = _exit_code(run)
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it is broken, or closed
             stream.flush()
     return code
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from helixnas.config import load
 from helixnas.cost import count, count_paths, without_dearer
+from helixnas.own import Custom
 from helixnas.search_space import (
     SKIP,
     TEACHER,
@@ -134,7 +135,7 @@ def test_an_operation_of_ones_own_is_counted_and_moves_no_random_number(monkeypa
     def heavy(layer: LayerSpec) -> nn.Module:
         return nn.Conv2d(layer.in_width, layer.out_width, 3, layer.stride, 1)
 
-    monkeypatch.setitem(OWN, "heavy", heavy)
+    monkeypatch.setitem(OWN, "heavy", Custom("mine:heavy", "search_space.operations", "return", heavy))
     options = (Candidate("heavy"), NARROW)
     before = torch.get_rng_state()
     limits = {"madds": 16 * 9 * 64, "num_params": 9 * 64 + 8}

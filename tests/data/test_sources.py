@@ -142,10 +142,17 @@ def test_arrays_cannot_have_any_number_of_channels(own: Path) -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("floats", r"must return images uint8 .*, but its images are torch.float64 \(40, 6, 9, 9\)"),
+        (
+            "words",
+            r"must return images \[N, C, H, W\] of uint8 or other numbers, .*, but its images are <U1 \(40, 6, 9, 9\)",
+        ),
+        ("none_wide", r"must return images .*, but its images are uint8 \(40, 6, 0, 0\)"),
+        ("objects", r"must return images .*, but its images are object \(40, 6, 9, 9\)"),
+        ("nothing", r"mine:nothing must return images .*, but: .*NoneType"),
+        ("marks", r"must return images .*, but their lengths N are \[2, 40\]"),
         ("too_many", r"2 class names need labels from 0 to 1, but image 2 has 2; .*image 6 has 6; and 33 more\. Corr"),
-        ("halves", r"labels that are whole numbers, but image 0 has 0; image 1 has 0\.5; .*; and 35 more\. Return"),
-        ("missing", r"must return .*labels \[N\] or None, .* but: .*NoneType"),
+        ("halves", r"all whole numbers or all strings, but image 0 has 0\.0; image 1 has 0\.5; .*; and 35 more\. Corr"),
+        ("missing", r"all whole numbers or all strings, but image 1 has None; .*; and 15 more\. Correct"),
         ("one_hot", r"must return .*, but its labels are \(40, 2\)"),
         ("one_class", r"must be of at least two classes, but all 40 are of no\. Add"),
         ("nameless", r"Labels need class names, but there are none"),

@@ -144,12 +144,42 @@ def test_a_space_of_the_users_own_is_a_function(tmp_path: Path, monkeypatch: pyt
         "    return (Cell((spec.out_width,), (spec.stride,), ((mbconv(3, 4, 0), mbconv(5, 4, 0)),)),)\n"
         "def nothing(spec, settings):\n"
         "    return ()\n"
+        "def raises(spec, settings):\n"
+        "    return spec.width\n"
     )
     settings = load(ROOT).search_space
     made = build(SPECS, settings.model_copy(update={"name": "factory:my_space:cells"}))
     assert made.num_architectures == 4
     with pytest.raises(ConfigError, match="must give a tuple of Cell for each block"):
         build(SPECS, settings.model_copy(update={"name": "factory:my_space:nothing"}))
+    with pytest.raises(ConfigError, match=r"raises must take a BlockSpec and the settings and return, but: Attr"):
+        build(SPECS, settings.model_copy(update={"name": "factory:my_space:raises"}))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "None",
+        "[1]",
+        "(1,)",
+        "Cell((8,), (1, 1), ((one,),)),",
+        "Cell((8.0,), (1,), ((one,),)),",
+        "Cell((8,), (0,), ((one,),)),",
+        "Cell((8,), (1,), ((),)),",
+        "Cell((8,), (1,), (('mb_k3',),)),",
+        "Cell((8,), (1,), None),",
+        "Cell((), (), ()),",
+    ],
+)
+def test_what_is_no_cell_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "odd_space", raising=False)
+    lines = ["from helixnas.search_space import Cell, mbconv", "one = mbconv(3, 4, 0)", f"def f(*_): return {cells}"]
+    (tmp_path / "odd_space.py").write_text("\n".join(lines))
+    settings = load(ROOT).search_space.model_copy(update={"name": "factory:odd_space:f"})
+    with pytest.raises(ConfigError, match="must give a tuple of Cell for each block, each with a width"):
+        build(SPECS, settings)
 
 
 def test_the_digest_tells_spaces_apart(space: SearchSpace) -> None:

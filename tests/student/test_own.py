@@ -52,6 +52,32 @@ def number(layer):
 def wrong_input(layer):
     return nn.Conv2d(layer.in_width + 1, layer.out_width, 1)
 
+@operation
+def raises(layer):
+    raise KeyError("width")
+
+@operation
+def exits(layer):
+    raise SystemExit(0)
+
+@operation
+def unready(layer):
+    return nn.Module()
+
+@operation
+def keyed(layer):
+    class Keyed(nn.Module):
+        def forward(self, x):
+            return {}["x"]
+    return Keyed()
+
+@operation
+def listed(layer):
+    class Listed(nn.Module):
+        def forward(self, x):
+            return [x]
+    return Listed()
+
 def plain(layer):
     return nn.Identity()
 """
@@ -113,6 +139,14 @@ def test_an_operation_on_tokens_is_checked_on_tokens(mine: Callable[[str], Candi
         ("flat", r"mine:flat must give \(2, 16, 8, 8\) for .* at a layer of 8 to 16 channels, stride 2, but gives"),
         ("deaf", r"mine:deaf must pass a finite gradient"),
         ("number", r"mine:number must return a torch\.nn\.Module, but returns int"),
+        (
+            "raises",
+            r"mine:raises must take a LayerSpec and return, but: KeyError: 'width'\. .*\.operations names",
+        ),
+        ("exits", r"mine:exits must take a LayerSpec and return, but: SystemExit: 0\. In params"),
+        ("unready", r"mine:unready must take \(2, 8, 16, 16\) .*, but: NotImplementedError: Module \[Module\] is"),
+        ("keyed", r"mine:keyed must take \(2, 8, 16, 16\) at a layer of .*, but: KeyError: 'x'\. In params\.yaml"),
+        ("listed", r"mine:listed must give \(2, 16, 8, 8\) for .*, but gives list"),
         ("wrong_input", r"mine:wrong_input must take \(2, 8, 16, 16\) .*, but: "),
     ],
 )

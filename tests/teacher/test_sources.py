@@ -37,6 +37,12 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "def net(width=8):\n"
         "    assert width == 8, 'width must be 8'\n"
         "    return SmallNet()\n"
+        "class Keyed(SmallNet):\n"
+        "    def forward(self, x):\n"
+        "        return {}['x']\n"
+        "def bare():\n"
+        "    import torch\n"
+        "    return torch.nn.Module()\n"
         "def number():\n"
         "    return 7\n"
     )
@@ -75,8 +81,16 @@ def test_without_labels_a_network_tells_as_many_classes_as_it_was_made_for(own: 
         ("torchvision:resnet19", {}, COLOUR, r"classifier of torchvision, but is 'resnet19'. Near: resnet18"),
         ("torchvision:squeezenet1_1", {}, GREY, r"must take images of 1x32x32, but: .* Change data\.channels"),
         ("timm:resnet10t", {"model_args": {"depth": 3}}, GREY, r"model_args must be what timm's resnet10t takes"),
-        ("factory:mine:net", {"model_args": {"width": 9}}, (1, 8, 8), r"mine:net takes, but: width must be 8"),
+        (
+            "factory:mine:net",
+            {"model_args": {"width": 9}},
+            (1, 8, 8),
+            r"model_args and return, but: AssertionError: width must be 8\. In",
+        ),
         ("factory:mine:net", {}, (1, 8, 8), r"tell the 7 classes .* but gives \(2, 10\)"),
+        ("factory:mine:net", {"model_args": {"depth": 9}}, (1, 8, 8), r"but: TypeError: net\(\) got an unexpected"),
+        ("factory:mine:Keyed", {}, (1, 8, 8), r"but: KeyError: 'x'\. Change data\.channels.* names mine:Keyed, which"),
+        ("factory:mine:bare", {}, (1, 8, 8), r"must take images of 1x8x8, but: NotImplementedError: Module"),
         ("factory:mine:number", {}, (1, 8, 8), r"must return a torch\.nn\.Module, but returns int"),
         ("factory:mine:net", {"pretrained": True}, (1, 8, 8), r"teacher\.pretrained is for timm and torchvision"),
         ("factory:mine:nett", {}, (1, 8, 8), r"teacher\.source must name a function of mine, but it has no 'nett'"),

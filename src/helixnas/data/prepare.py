@@ -9,9 +9,10 @@ from torch.nn.functional import interpolate
 
 from helixnas.config.schema import Data
 from helixnas.data.images import ImageSet
+from helixnas.data.labels import check_labels, check_parts
 from helixnas.data.source import Source, few
 from helixnas.data.sources import open_source
-from helixnas.data.split import check_labels, image_digest, split, split_digest, without_repeats
+from helixnas.data.split import image_digest, split, split_digest, without_repeats
 from helixnas.errors import DataError
 from helixnas.progress import Progress, silent
 
@@ -39,13 +40,14 @@ def prepare(settings: Data, progress: Progress) -> Prepared:
     labels = source.labels[rows]
     drawn = split(labels, None if source.is_test is None else source.is_test[rows], settings)
     chosen = without_repeats(drawn.rows, digests)
+    lacking = check_parts(labels, source.class_names, chosen.rows)
     mean, std = _normalisation(images[chosen.rows["train"]], settings)
     facts = (split_digest(chosen.rows, digests), source.is_labelled)
     parts = {
         name: ImageSet(images[part], labels[part], source.class_names, mean, std, digests[part], *facts)
         for name, part in chosen.rows.items()
     }
-    return Prepared(parts, unreadable, drawn.notes + chosen.notes)
+    return Prepared(parts, unreadable, drawn.notes + chosen.notes + lacking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,14 @@ def peek(settings: Data) -> Peek:
     source = open_source(settings.source, Path(settings.path), settings.channels)
     check_labels(source)
     drawn = split(source.labels, source.is_test, settings)
+    lacking = check_parts(source.labels, source.class_names, drawn.rows)
     try:
         channels, height, width = square(source.read(0), settings.image_size).shape
     except (OSError, ValueError) as error:
         raise _unreadable_error([(source.names[0], str(error))], len(source.labels), settings.max_unreadable) from error
     sizes = {name: len(part) for name, part in drawn.rows.items()}
     num_classes = len(source.class_names) if source.is_labelled else None
-    return Peek((channels, height, width), num_classes, sizes, drawn.notes)
+    return Peek((channels, height, width), num_classes, sizes, drawn.notes + lacking)
 
 
 def peek_rating(settings: Data, num_images: int) -> ImageSet:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from helixnas.config.schema import Data
 from helixnas.data.batches import derive_seed
-from helixnas.data.source import UNLABELLED, Source, few
 from helixnas.errors import DataError
 
 
@@ -23,28 +22,6 @@ class Split:
 
     rows: dict[str, Tensor]
     notes: tuple[str, ...]
-
-
-def check_labels(source: Source) -> None:
-    """DataError unless every label has a class name, and at least two classes have images; or there are no labels."""
-    num_classes = len(source.class_names)
-    if not num_classes:
-        if bool((source.labels != UNLABELLED).any()):
-            raise DataError("Labels need class names, but there are none. Name the classes, or give no labels.")
-        return
-    wrong = ((source.labels < 0) | (source.labels >= num_classes)).nonzero().flatten().tolist()
-    if wrong:
-        listed = few([f"{source.names[row]} has {int(source.labels[row])}" for row in wrong])
-        raise DataError(
-            f"The {num_classes} class names need labels from 0 to {num_classes - 1}, but {listed}. "
-            "Correct the labels, or name the classes that are missing."
-        )
-    present = source.labels.unique().tolist()
-    if len(present) < 2:
-        raise DataError(
-            f"Labelled images must be of at least two classes, but all {len(source.labels)} are of "
-            f"{source.class_names[present[0]]}. Add images of other classes, or give the images without labels."
-        )
 
 
 def split(labels: Tensor, is_test: Tensor | None, settings: Data) -> Split:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from reprlib import repr as shortened
 from typing import Any
 
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
 from helixnas.own import load_own
 from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, SearchSpace
+from helixnas.search_space.candidate import Candidate
 from helixnas.search_space.spaces import hytra, mbconv, mbconv4, nats_size, substitute, vit
 
 Cells = Callable[[BlockSpec, Space], tuple[Cell, ...]]
@@ -40,7 +42,7 @@ def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
     A space is one of ours, or a function of the user's own from a block's spec and the settings to its cells.
     """
     kind, _, function = settings.name.partition(":")
-    blocks = _each(load_own(function, "search_space.name")) if kind == "factory" else SPACES[kind]
+    blocks = _custom(function) if kind == "factory" else SPACES[kind]
     *inner, last = blocks(specs, settings)
     for block in (*inner, last):
         _check(settings.name, block.cells)
@@ -51,10 +53,30 @@ def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
     return space
 
 
+def _custom(function: str) -> Blocks:
+    return _each(load_own(function, "search_space.name", "take a BlockSpec and the settings and return"))
+
+
 def _check(name: str, cells: Any) -> None:
-    """ConfigError unless these are cells, which only a space of the user's own can miss."""
-    if not isinstance(cells, tuple) or not cells or not all(isinstance(cell, Cell) for cell in cells):
-        raise ConfigError(f"search_space.name {name!r} must give a tuple of Cell for each block, but gave {cells!r}.")
+    """ConfigError unless these are cells, which only a custom space can miss."""
+    if not isinstance(cells, tuple) or not cells or not all(map(_is_cell, cells)):
+        raise ConfigError(
+            f"search_space.name {name!r} must give a tuple of Cell for each block, each with a width, a stride and a "
+            f"tuple of Candidate for each layer, but gave {shortened(cells)}. Correct the function."
+        )
+
+
+def _is_cell(cell: Any) -> bool:
+    if not isinstance(cell, Cell):
+        return False
+    parts: tuple[Any, ...] = (cell.widths, cell.strides, cell.candidates)
+    if not all(isinstance(part, tuple) and part and len(part) == len(cell.widths) for part in parts):
+        return False
+    has_options = all(
+        isinstance(options, tuple) and options and all(isinstance(option, Candidate) for option in options)
+        for options in cell.candidates
+    )
+    return has_options and all(type(number) is int and number > 0 for number in (*cell.widths, *cell.strides))
 
 
 def _check_size(block: BlockSpace) -> None:

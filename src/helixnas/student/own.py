@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from helixnas.errors import ConfigError
-from helixnas.own import load_own
+from helixnas.own import Custom, load_own
 from helixnas.search_space import Candidate, LayerSpec, own
 
 Operation = Callable[[LayerSpec], nn.Module]
 
-OWN: dict[str, Operation] = {}
+OWN: dict[str, Custom] = {}
 """The user's operations, by the kind of their candidate."""
 _IS_OPERATION = "is_helixnas_operation"
 SIDE = 8
@@ -28,10 +28,10 @@ def register_own(operations: Sequence[str], token_operations: Sequence[str]) -> 
     """Load the operations that params.yaml names; ConfigError where one is not there, or not decorated."""
     for key, names in (("operations", operations), ("token_operations", token_operations)):
         for name in names:
-            function = load_own(name, f"search_space.{key}")
-            if not hasattr(function, _IS_OPERATION):
+            custom = load_own(name, f"search_space.{key}", "take a LayerSpec and return")
+            if not hasattr(custom.function, _IS_OPERATION):
                 raise ConfigError(f"{name} must be decorated with @helixnas.student.operation, but is not.")
-            OWN[own(name).kind] = function
+            OWN[own(name).kind] = custom
 
 
 def is_own(candidate: Candidate) -> bool:
@@ -39,33 +39,30 @@ def is_own(candidate: Candidate) -> bool:
     return candidate.kind in OWN
 
 
-def build_own(function: Operation, layer: LayerSpec) -> nn.Module:
+def build_own(custom: Custom, layer: LayerSpec) -> nn.Module:
     """A module of the user's for a layer; ConfigError unless it gives the layer's shape and passes gradients on."""
-    module = function(layer)
-    name = f"{function.__module__}:{function.__qualname__}"
+    module = custom(layer)
     if not isinstance(module, nn.Module):
-        raise ConfigError(f"{name} must return a torch.nn.Module, but returns {type(module).__name__}.")
+        raise ConfigError(f"{custom.name} must return a torch.nn.Module, but returns {type(module).__name__}.")
     with torch.inference_mode(mode=False), torch.enable_grad():  # wherever the module is built
-        _check(name, module, layer)
+        _check(custom, module, layer)
     return module
 
 
-def _check(name: str, module: nn.Module, layer: LayerSpec) -> None:
-    inputs, wanted = _example(layer)
+def _check(custom: Custom, module: nn.Module, layer: LayerSpec) -> None:
+    name, (inputs, wanted) = custom.name, _example(layer)
     state = torch.get_rng_state()  # the check must not move the initial weights of what is built next
     try:
-        outputs = module(inputs)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{name} must take {tuple(inputs.shape)} at {_place(layer)}, but: {reason}") from error
+        with custom.must(f"take {tuple(inputs.shape)} at {_place(layer)}"):
+            outputs = module(inputs)
     finally:
         torch.set_rng_state(state)
-    if tuple(outputs.shape) != wanted:
-        raise ConfigError(
-            f"{name} must give {wanted} for {tuple(inputs.shape)} at {_place(layer)}, but gives {tuple(outputs.shape)}."
-        )
+    given = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+    if given != wanted:
+        raise ConfigError(f"{name} must give {wanted} for {tuple(inputs.shape)} at {_place(layer)}, but gives {given}.")
     if outputs.requires_grad:
-        outputs.square().mean().backward()
+        with custom.must(f"pass a gradient on at {_place(layer)}"):
+            outputs.square().mean().backward()
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if inputs.grad is None or not inputs.grad.isfinite().all() or any(p.grad is None for p in learning):
         raise ConfigError(f"{name} must pass a finite gradient to its input and to every weight, but does not.")

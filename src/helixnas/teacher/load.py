@@ -11,7 +11,7 @@ from torch import nn
 
 from helixnas.config.schema import Teacher
 from helixnas.errors import ConfigError, HelixError
-from helixnas.own import load_own
+from helixnas.own import blame, load_own, reason
 from helixnas.teacher.weights import load_weights
 
 Shape = tuple[int, int, int]
@@ -42,11 +42,10 @@ def check(network: nn.Module, in_shape: Shape, num_classes: int | None) -> None:
         logits = network(torch.zeros(2, *in_shape))
     except HelixError:
         raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+    except Exception as error:  # the network is anybody's
         raise ConfigError(
-            f"The teacher must take images of {size}, but: {reason} "
-            "Change data.channels, data.image_size or teacher.model_args."
+            f"The teacher must take images of {size}, but: {reason(error)}. "
+            f"Change data.channels, data.image_size or teacher.model_args. {blame(error)}".rstrip()
         ) from error
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else ()
     if num_classes is None:
@@ -84,7 +83,7 @@ def _told(num_classes: int | None) -> dict[str, int]:
 def _factory(name: str, settings: Teacher, _in_shape: Shape, _num_classes: int | None) -> nn.Module:
     if settings.pretrained:
         raise ConfigError(f"teacher.pretrained is for timm and torchvision; {name} loads its own, or teacher.weights.")
-    network = _called(name, settings, lambda: load_own(name, "teacher.source")(**settings.model_args))
+    network = load_own(name, "teacher.source", "take teacher.model_args and return")(**settings.model_args)
     if not isinstance(network, nn.Module):
         raise ConfigError(f"{name} must return a torch.nn.Module, but returns {type(network).__name__}.")
     return network
@@ -103,15 +102,15 @@ def _called(who: str, settings: Teacher, make: Callable[[], nn.Module]) -> nn.Mo
     except HelixError:
         raise
     except Exception as error:  # whatever somebody else's code raises at arguments that it did not expect
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
         if settings.pretrained and isinstance(error, OSError | RuntimeError | SafetensorError):
             raise ConfigError(
-                f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {reason}. "
+                f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {reason(error)}. "
                 "Fill the cache where there is a network, name a file in teacher.weights, or set pretrained: false."
             ) from error
         given = ", ".join(f"{key}: {value!r}" for key, value in settings.model_args.items())[:200] or "nothing"
         raise ConfigError(
-            f"teacher.model_args must be what {who} takes, but: {reason}. Given is {given}; change it in params.yaml."
+            f"teacher.model_args must be what {who} takes, but: {reason(error)}. "
+            f"Given is {given}; change it in params.yaml."
         ) from error
 
 

@@ -23,7 +23,10 @@ SOURCES: dict[str, Opener] = {
 def open_source(source: str, path: Path, channels: int | None) -> Source:
     """The source that ``data.source`` names, such as ``torchvision:CIFAR10``; DataError if it has no images."""
     kind, _, name = source.partition(":")
-    opened = SOURCES[kind](name, path, channels)
+    try:
+        opened = SOURCES[kind](name, path, channels)
+    except OSError as error:
+        raise DataError(f"data.path must be readable, but: {error}. Correct it, or its permissions.") from error
     if not len(opened.labels):
         raise DataError(f"data.source must give images, but {source} at {path} gives none. Correct data.path.")
     return replace(opened, read=lambda row: with_channels(opened.read(row), channels))

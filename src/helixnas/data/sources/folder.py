@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from helixnas.data.decode import SUFFIXES, decode, guess_channels
-from helixnas.data.source import UNLABELLED, Source
+from helixnas.data.listing import files_below, require_ordinary
+from helixnas.data.source import UNLABELLED, Source, few
 from helixnas.errors import DataError
 
 TRAIN, TEST = "train", "test"
@@ -22,14 +23,20 @@ def open_source(_name: str, path: Path, channels: int | None) -> Source:
         raise DataError(
             f"data.path must be a folder of class folders or of images, but {path} is none. Correct it in params.yaml."
         )
+    require_ordinary(path)
     has_split = (path / TRAIN).is_dir() and (path / TEST).is_dir()
     tops = [path / TRAIN, path / TEST] if has_split else [path]
     class_names = sorted({folder.name for top in tops for folder in _folders(top)})
+    bare = {top: _images(top) for top in tops}
+    if class_names and any(bare.values()):
+        listed = few([str(file) for files in bare.values() for file in files])
+        raise DataError(
+            f"All images or none must lie in class folders, but these lie beside them: {listed}. Move or remove them."
+        )
     files, labels, is_test = [], [], []
     for top in tops:
         for folder in _folders(top) if class_names else [top]:
-            inside = folder.rglob("*") if class_names else folder.iterdir()
-            found = sorted(file for file in inside if file.suffix.lower() in SUFFIXES)
+            found = files_below(folder, SUFFIXES) if class_names else bare[top]
             files += found
             labels += [class_names.index(folder.name) if class_names else UNLABELLED] * len(found)
             is_test += [top.name == TEST] * len(found)
@@ -39,8 +46,18 @@ def open_source(_name: str, path: Path, channels: int | None) -> Source:
     return Source(torch.tensor(labels, dtype=torch.int64), tuple(class_names), names, read, split)
 
 
+def _images(top: Path) -> list[Path]:
+    """The images that lie in a folder itself."""
+    return sorted(file for file in top.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
+
+
 def _folders(top: Path) -> list[Path]:
-    return sorted(folder for folder in top.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    """The class folders; DataError for one that holds all of them, by way of a link."""
+    folders = sorted(folder for folder in top.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    for folder in folders:
+        if top.resolve().is_relative_to(folder.resolve()):
+            raise DataError(f"Class folders must lie below {top}, but {folder} leads back there. Remove the link.")
+    return folders
 
 
 def _read(files: list[Path], channels: int, row: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,23 @@ import torch
 from torch import Tensor
 
 from helixnas.data.decode import decode, guess_channels
+from helixnas.data.labels import coded, named
+from helixnas.data.listing import files_below, require_regular
 from helixnas.data.source import Source, few, no_labels
 from helixnas.errors import DataError
 
 LABELS = ("label", "labels", "fine_label")
 TEST = ("test", "validation", "valid", "val")
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """One file: image bytes; labels, None where it has none; class names, None where it gives none."""
+
+    file: Path
+    images: list[bytes]
+    labels: list[Any] | None
+    class_names: tuple[str, ...] | None
 
 
 def open_source(_name: str, path: Path, channels: int | None) -> Source:
@@ -24,75 +37,78 @@ def open_source(_name: str, path: Path, channels: int | None) -> Source:
     Without that other column the images have no labels. Files whose names start with "test" are the test split; without
     them, those of "validation".
     """
-    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    files = files_below(path, {".parquet"}) if path.is_dir() else [path] if path.exists() else []
     if not files:
         raise DataError(f"data.path must be a Parquet file or a folder of them, but {path} has none. Correct it.")
     tables = [_table(file) for file in files]
-    images = [image for pixels, _ in tables for image in pixels]
-    names = [
-        f"{file}, row {row}" for file, (pixels, _) in zip(files, tables, strict=True) for row in range(len(pixels))
-    ]
-    labels, class_names = _labels(files, [values for _, values in tables], names)
+    images = [image for table in tables for image in table.images]
+    names = [f"{table.file}, row {row}" for table in tables for row in range(len(table.images))]
+    labels, class_names = _labels(tables, names)
     width = channels or guess_channels(images)
 
     def read(row: int) -> Tensor:
         return decode(images[row], width)
 
-    return Source(labels, class_names, names, read, _is_test(files, [len(pixels) for pixels, _ in tables]))
+    return Source(labels, class_names, names, read, _is_test(files, [len(table.images) for table in tables]))
 
 
-def _table(file: Path) -> tuple[list[bytes], list[Any] | None]:
-    """Image bytes and labels of one file; None where it has no labels."""
+def _table(file: Path) -> _Table:
     try:
+        require_regular(file)
         table = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file} must be a readable Parquet file, but: {error}. Get it anew.") from error
-    image = next((field.name for field in table.schema if _holds_images(field.type)), None)
-    label = next((name for name in LABELS if name in table.column_names), None)
+        image = next((row for row, field in enumerate(table.schema) if _holds_images(field.type)), None)
+        label = next((name for name in LABELS if name in table.column_names), None)
+        pixels = [] if image is None else table.column(image).to_pylist()
+        labels = None if label is None else table.column(table.column_names.index(label)).to_pylist()
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: values that Python has not
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(f"{file} must be a readable Parquet file, but: {reason}. Get it anew.") from error
     if image is None:
         raise DataError(
             f"{file} must have a column of image bytes, and for labels one named {' or '.join(LABELS)}, but has "
             f"{', '.join(table.column_names)}. Rename them."
         )
-    pixels = [value["bytes"] if isinstance(value, dict) else value for value in table[image].to_pylist()]
-    return [value or b"" for value in pixels], None if label is None else table[label].to_pylist()
+    images = [(value["bytes"] if isinstance(value, dict) else value) or b"" for value in pixels]
+    return _Table(file, images, labels, _class_names(file, table.schema.metadata or {}, label))
 
 
 def _holds_images(kind: pa.DataType) -> bool:
-    is_bytes: bool = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-    return is_bytes or bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
+    if pa.types.is_struct(kind) and (place := kind.get_field_index("bytes")) >= 0:
+        kind = kind.field(place).type
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _labels(
-    files: Sequence[Path], columns: Sequence[list[Any] | None], names: Sequence[str]
-) -> tuple[Tensor, tuple[str, ...]]:
+def _labels(tables: Sequence[_Table], names: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
     """The labels [N] of all files as numbers, and the class names; DataError where only some images have a label."""
-    bare = [str(file) for file, column in zip(files, columns, strict=True) if column is None]
-    if len(bare) == len(files):
+    bare = [str(table.file) for table in tables if table.labels is None]
+    if len(bare) == len(tables):
         return no_labels(len(names)), ()
     if bare:
         raise DataError(f"All files or none must have labels, but these have none: {few(bare)}. Add or remove them.")
-    values = [value for column in columns for value in column or ()]
-    kind = str if any(isinstance(value, str) for value in values) else int
-    wrong = [f"{name} has {value!r}" for name, value in zip(names, values, strict=True) if not isinstance(value, kind)]
-    if wrong:
-        raise DataError(f"Labels must be all whole numbers or all strings, but {few(wrong)}. Correct them.")
-    class_names = _class_names(files[0], values)
-    numbers = {name: number for number, name in enumerate(class_names)}
-    coded = [numbers.get(value, -1) for value in values] if kind is str else values
-    return torch.tensor(coded, dtype=torch.int64), class_names
+    naming = [table for table in tables if table.class_names]
+    others = [str(table.file) for table in naming if table.class_names != naming[0].class_names]
+    if others:
+        raise DataError(
+            f"All files must name the same classes, but these name others than {naming[0].file}: {few(others)}. "
+            "Write them anew, with one list of names."
+        )
+    values = [value for table in tables for value in table.labels or ()]
+    return coded(values, naming[0].class_names if naming else None, names)
 
 
-def _class_names(file: Path, values: Sequence[Any]) -> tuple[str, ...]:
-    """The names that Hugging Face's metadata gives, else the values themselves."""
-    metadata = pq.read_schema(file).metadata or {}
-    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    for name in LABELS:
-        if names := features.get(name, {}).get("names"):
-            return tuple(map(str, names))
-    if values and isinstance(values[0], int):
-        return tuple(map(str, range(max(values) + 1)))
-    return tuple(sorted(set(map(str, values))))
+def _class_names(file: Path, metadata: dict[bytes, bytes], label: str | None) -> tuple[str, ...] | None:
+    """The names that Hugging Face's metadata gives the classes of the column ``label``."""
+    text = metadata.get(b"huggingface", b"{}")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{file} must describe its columns in JSON, as Hugging Face does, but its metadata say {text[:60]!r}. "
+            "Write the file anew, or without them."
+        ) from error
+    for key in ("info", "features", label, "names"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return named(value, f"The metadata of {file}") if value else None
 
 
 def _is_test(files: Sequence[Path], sizes: Sequence[int]) -> Tensor | None:

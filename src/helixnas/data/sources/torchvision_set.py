@@ -2,13 +2,16 @@
 
 import difflib
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from helixnas.data.decode import mode, to_tensor
+from helixnas.data.decode import mode, num_channels, reading, to_tensor
+from helixnas.data.labels import coded
 from helixnas.data.source import Source
 from helixnas.errors import DataError
 
@@ -21,22 +24,27 @@ def open_source(name: str, path: Path, channels: int | None) -> Source:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
         raise DataError(f"data.source must name a dataset of torchvision, but is {name!r}. Near: {', '.join(near)}.")
-    sets = _splits(name, getattr(datasets, name), path)
+    sets, values, first = _splits(name, getattr(datasets, name), path)
     rows = [(dataset, index) for dataset in sets for index in range(len(dataset))]
-    labels = torch.tensor([label for dataset in sets for label in _labels(dataset)], dtype=torch.int64)
-    class_names = tuple(map(str, getattr(sets[0], "classes", range(int(labels.max()) + 1))))
-    width = channels or _channels(sets[0])
+    names = [f"{name} image {row}" for row in range(len(rows))]
+    if not isinstance(first, Image.Image):
+        raise DataError(
+            f"data.source must give images, but {name} gives {type(first).__name__}. Choose another dataset."
+        )
+    labels, class_names = coded(values, _distinct(getattr(sets[0], "classes", [])), names)
+    wanted = mode(channels or num_channels(first))
 
     def read(row: int) -> Tensor:
         dataset, index = rows[row]
-        return to_tensor(dataset[index][0].convert(mode(width)))
+        with reading():
+            return to_tensor(dataset[index][0], wanted)
 
-    names = [f"{name} image {row}" for row in range(len(rows))]
     is_test = torch.arange(len(rows)) >= len(sets[0]) if len(sets) == 2 else None
     return Source(labels, class_names, names, read, is_test)
 
 
-def _splits(name: str, dataset: Any, path: Path) -> list[Any]:
+def _splits(name: str, dataset: Any, path: Path) -> tuple[list[Any], list[Any], Any]:
+    """The dataset, in two where it has a test split, all its labels, and its first image."""
     parameters = inspect.signature(dataset).parameters
     options: list[dict[str, Any]] = [{}]
     if "train" in parameters:
@@ -44,20 +52,23 @@ def _splits(name: str, dataset: Any, path: Path) -> list[Any]:
     elif "split" in parameters:
         options = [{"split": "train"}, {"split": "test"}]
     try:
-        return [dataset(path, **option) for option in options]
-    except (RuntimeError, ValueError, OSError) as error:
+        sets = [dataset(path, **option) for option in options]
+        return sets, [label for each in sets for label in _labels(each)], sets[0][0][0]
+    except Exception as error:  # each dataset reads its files in its own way
         raise DataError(
             f"data.path must hold torchvision's {name}, but {path} does not: {' '.join(str(error).split())} "
             "Put its files there; HelixNAS downloads nothing."
         ) from error
 
 
-def _labels(dataset: Any) -> list[int]:
+def _labels(dataset: Any) -> list[Any]:
     for name in ("targets", "labels", "_labels"):
         if (labels := getattr(dataset, name, None)) is not None:
-            return [int(label) for label in labels]
-    return [int(dataset[row][1]) for row in range(len(dataset))]
+            return list(labels)
+    return [dataset[row][1] for row in range(len(dataset))]
 
 
-def _channels(dataset: Any) -> int:
-    return 1 if dataset[0][0].mode == "L" else 3
+def _distinct(class_names: Sequence[Any]) -> list[str] | None:
+    """The names as strings, its number behind each that comes twice, as ImageNet's crane; None if there are none."""
+    names = list(map(str, class_names))
+    return [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names)] or None
