@@ -18,6 +18,7 @@ from tests.project import Stage, dvc_yaml, new_project, stages
 STAGES = list(dvc_yaml()["stages"])
 
 UNNAMED = {
+    "archive": "hands over a network as it is, or refuses it",
     "artifacts": "moves values without changing them; VERSION marks a new format on disk",
     "config": "what it reads is in params.yaml, which DVC watches key by key",
     "errors": "only words",
