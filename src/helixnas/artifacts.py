@@ -122,10 +122,10 @@ def load_bytes(path: Path, kind: str) -> bytes:
 
 
 def load_csv(path: Path, kind: str) -> "pd.DataFrame":
-    """The table of a CSV that ``save_bytes`` saved, with floats to the last bit."""
+    """The table of a CSV that ``save_bytes`` saved."""
     import pandas as pd
 
-    return pd.read_csv(io.BytesIO(load_bytes(path, kind)), float_precision="round_trip")
+    return pd.read_csv(io.BytesIO(load_bytes(path, kind)))
 
 
 def save_table(path: Path, kind: str, table: "pd.DataFrame", facts: Mapping[str, Any] | None = None) -> None:

@@ -9,7 +9,7 @@ from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.errors import ArtifactError
 from helixnas.tracking import Store, begin, end
-from tests.tracking.conftest import figures, write_curve
+from tests.tracking.conftest import figures
 
 OUTCOMES = {"teacher": "cached", "distill@0": "ran", "distill@1": "skipped", "report": "ran"}
 
@@ -80,8 +80,12 @@ def test_nan_and_infinity_in_a_curve_pass(store: Store, project: Path, config: R
 
 
 def test_a_damaged_curve_is_told(store: Store, project: Path, config: RunConfig) -> None:
-    write_curve(project / folder("teacher"), ["0,loss,many"])
-    with pytest.raises(ArtifactError, match=r"curve\.csv must have rows of step, name and value.*many"):
+    path = project / folder("teacher") / "curve.csv"
+    path.write_text(path.read_text().replace("2.5", "2.6"))
+    with pytest.raises(ArtifactError, match=r"teacher/curve\.csv was changed after it was written"):
+        record(store, project, config)
+    path.unlink()
+    with pytest.raises(ArtifactError, match=r"teacher/curve\.csv must exist"):
         record(store, project, config)
 
 

@@ -38,7 +38,7 @@ from helixnas.stages.loading import (
     load_teacher_accuracy,
 )
 from helixnas.stages.retrain import load_retraining, load_student
-from helixnas.stages.setting import Setting, begin, environment_facts
+from helixnas.stages.setting import CURVE, Setting, begin, environment_facts
 from helixnas.teacher import idle_layers_warning
 
 
@@ -66,7 +66,7 @@ def run(config: RunConfig) -> None:
         ratings=ratings,
         costs=load_costs(setting.root, space, is_measured=bool(config.cost.latency.num_rounds)),
         curves=_curves(setting.root, len(space.blocks)),
-        trials=pd.read_csv(setting.root / folder("search") / "trials.csv"),
+        trials=artifacts.load_csv(setting.root / folder("search") / "trials.csv", "trials"),
         teacher=teacher,
         layers=layers,
         facts=facts | {"split": figures.split, "obvious ways": _counted_ways(rivals)},
@@ -163,4 +163,4 @@ def _latencies(setting: Setting, networks: list[nn.Module], in_shape: tuple[int,
 def _curves(root: Path, num_blocks: int) -> dict[str, pd.DataFrame]:
     paths = {"teacher": root / folder("teacher"), "retrain": root / folder("retrain")}
     paths |= {f"distill@{block_id}": root / folder("distill", block_id) for block_id in range(num_blocks)}
-    return {stage: pd.read_csv(path / "curve.csv") for stage, path in paths.items()}
+    return {stage: artifacts.load_csv(path / "curve.csv", CURVE) for stage, path in paths.items()}

@@ -11,7 +11,7 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
-from helixnas.fit import Checkpoint, pinned, resolve_loaders
+from helixnas.fit import pinned, resolve_loaders
 from helixnas.retrain import retrain
 from helixnas.search_space import Architecture, Retraining, SearchSpace, keeps_interface
 from helixnas.stages.loading import (
@@ -24,7 +24,7 @@ from helixnas.stages.loading import (
     load_variances,
     new_teacher,
 )
-from helixnas.stages.setting import Curve, Setting, begin, clear
+from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
 from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble, recalibrate
 from helixnas.teacher import CutTeacher
 
@@ -44,7 +44,7 @@ def run(config: RunConfig) -> None:
         setting.out / "initial.safetensors",
     ]
     resume = setting.resume_folder(["data", "teacher", "search_space", "retrain"], inputs)
-    curve = Curve(resume / "curve.jsonl")
+    curve = Curve()
     retraining, test = retrain(
         student,
         teacher,
@@ -53,7 +53,7 @@ def run(config: RunConfig) -> None:
         config.retrain,
         setting.seed,
         setting.device,
-        Checkpoint(resume / "checkpoint.pt"),
+        Resumable(resume / "checkpoint.pt", curve),
         curve,
         setting.progress,
         resolve_loaders(config.num_loaders, setting.device),

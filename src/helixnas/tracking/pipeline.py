@@ -3,7 +3,6 @@
 DVC may have made any stage's files long ago; a stage that was cached is recorded as completely as one that ran.
 """
 
-import csv
 import json
 import os
 import platform
@@ -15,9 +14,8 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from helixnas.artifacts import folder
+from helixnas.artifacts import folder, load_csv
 from helixnas.config import RunConfig
-from helixnas.errors import ArtifactError
 from helixnas.search_space import COST_NAMES, Figures
 from helixnas.tracking.lineage import dvc_md5, read_commit
 from helixnas.tracking.store import Store
@@ -28,6 +26,8 @@ MAX_PARAMS = 100
 FILES = (Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock"), folder("report") / "report.html")
 TRAIN = folder("data") / "train.safetensors"
 STUDENT = folder("retrain") / "student.safetensors"
+CURVED = ("teacher", "distill", "retrain")
+"""The stages that leave a curve."""
 HOST, PROCESS = "host", "process_id"
 """Tags that tell who works on a run."""
 
@@ -108,23 +108,18 @@ def _record_stage(store: Store, parent_id: str, root: Path, stage: str, outcome:
         tags["block_id"] = block_id
     run_id = store.client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id
     out = root / folder(name, int(block_id) if block_id else None)
-    for curve in sorted(out.rglob("curve.csv")):
-        for chunk in _chunks(_points(curve), MAX_METRICS):
+    if name in CURVED and outcome != "failed":
+        for chunk in _chunks(_points(out / "curve.csv"), MAX_METRICS):
             store.client.log_batch(run_id, metrics=chunk)
     store.client.set_terminated(run_id, "FAILED" if outcome == "failed" else "FINISHED")
 
 
 def _points(curve: Path) -> Iterator[Metric]:
     """A curve's points, dated when its file was written. NaN and infinity pass: MLflow has a place for them."""
+    table = load_csv(curve, "curve")
     written_ms = int(curve.stat().st_mtime * 1000)
-    with curve.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            try:
-                yield Metric(row["name"], float(row["value"]), written_ms, int(row["step"]))
-            except (KeyError, TypeError, ValueError) as error:
-                raise ArtifactError(
-                    f"{curve} must have rows of step, name and value, but has {row}. Remove it and run `dvc repro`."
-                ) from error
+    for step, name, value in zip(table["step"], table["name"], table["value"], strict=True):
+        yield Metric(name, float(value), written_ms, int(step))
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
