@@ -11,9 +11,10 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from helixnas.cached import bad_copy
 from helixnas.errors import ArtifactError, EnvironmentFault
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 VERSION = 2
+_ROOT = "artifacts"
 _PLACE = "place"
 """The fact that says which artifact a file is."""
 _SEAL = b"# "
@@ -31,7 +33,7 @@ CACHE = Path(".cache")
 
 def folder(stage: str, block_id: int | None = None) -> Path:
     """A stage's folder, relative to the project root; with ``block_id``, that block's."""
-    path = Path("artifacts") / stage
+    path = Path(_ROOT) / stage
     return path if block_id is None else path / f"block_{block_id}"
 
 
@@ -195,37 +197,47 @@ def tensor_facts(path: Path, kind: str) -> dict[str, Any] | None:
     return dict(header["facts"]) if header["kind"] == kind else None
 
 
+def _split(path: Path) -> tuple[Path, PurePosixPath]:
+    """The project's root and a file's place under it; of a file outside ``artifacts/``, its folder and name."""
+    parts = path.parts
+    first = len(parts) - 1 - parts[::-1].index(_ROOT) if _ROOT in parts else -1
+    return Path(*parts[:first]), PurePosixPath(*parts[first:])
+
+
 def _place(path: Path) -> str:
     """Which artifact a file is: ``rating/block_1/rating.parquet``; of a file outside ``artifacts/``, its name alone."""
-    parts = path.parts
-    first = len(parts) - parts[::-1].index("artifacts") if "artifacts" in parts else -1
-    return "/".join(parts[first:])
+    return str(_split(path)[1]).removeprefix(f"{_ROOT}/")
+
+
+def _remedy(path: Path) -> str:
+    """What to do about a file that cannot be used: it goes, and with it DVC's copy, where that is no better."""
+    copy = bad_copy(*_split(path))
+    also = f" and DVC's copy of it, {copy}, which is no better," if copy else ""
+    return f"Remove it{also} and run `dvc repro`."
 
 
 def _must_exist(path: Path) -> None:
     if path.exists() and not path.is_file():
-        raise ArtifactError(f"{path} must be a file, but is none. Remove it and run `dvc repro`.")
+        raise ArtifactError(f"{path} must be a file, but is none. {_remedy(path)}")
     if not path.is_file():
         raise ArtifactError(f"{path} must exist, but does not. Run `dvc repro`, or `dvc pull` where a remote holds it.")
 
 
 def _damaged(path: Path, why: str) -> ArtifactError:
     reason = " ".join(why.split())[:200]
-    return ArtifactError(f"{path} must be whole, but cannot be read ({reason}). Remove it and run `dvc repro`.")
+    return ArtifactError(f"{path} must be whole, but cannot be read ({reason}). {_remedy(path)}")
 
 
 def _check(path: Path, kind: str, header: Mapping[str, Any], digest: str, place: str | None) -> None:
     got = (header.get("kind"), header.get("version"))
     if got != (kind, VERSION):
-        raise ArtifactError(f"{path} must hold {(kind, VERSION)}, but holds {got}. Remove it and run `dvc repro`.")
+        raise ArtifactError(f"{path} must hold {(kind, VERSION)}, but holds {got}. {_remedy(path)}")
     if header.get("sha256") != digest:
-        raise ArtifactError(
-            f"{path} was changed after it was written: its checksum differs. Remove it and run `dvc repro`."
-        )
+        raise ArtifactError(f"{path} was changed after it was written: its checksum differs. {_remedy(path)}")
     wanted = _place(path)
     # a copy beside a registered model lies outside ``artifacts/``; files of before places were recorded have none
     if place is not None and wanted not in {place, place.rpartition("/")[2]}:
-        raise ArtifactError(f"{path} must hold {wanted}, but holds {place}. Remove it and run `dvc repro`.")
+        raise ArtifactError(f"{path} must hold {wanted}, but holds {place}. {_remedy(path)}")
 
 
 def _checked_facts(path: Path, kind: str, header: Mapping[str, Any], seal: str) -> dict[str, Any]:
