@@ -108,6 +108,27 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next(store: Store, root
     assert statuses == ["KILLED", "RUNNING"]
 
 
+def test_a_run_whose_process_number_came_again_is_closed_with_its_stages(
+    store: Store, root: Path, config: RunConfig
+) -> None:
+    abandoned = begin(store, root, config)
+    store.client.set_tag(abandoned, "process_born", "0")
+    parent = {"mlflow.parentRunId": abandoned}
+    stage = store.client.create_run(store.experiment_id, run_name="teacher", tags=parent).info.run_id
+    begin(store, root, config)
+    assert [store.client.get_run(run_id).info.status for run_id in (abandoned, stage)] == ["KILLED", "KILLED"]
+
+
+@pytest.mark.parametrize("process", ["", "mine"])
+def test_a_run_that_does_not_say_who_works_on_it_is_left_alone(
+    store: Store, root: Path, config: RunConfig, process: str
+) -> None:
+    other = begin(store, root, config)
+    store.client.set_tag(other, "process_id", process)
+    begin(store, root, config)
+    assert store.client.get_run(other).info.status == "RUNNING"
+
+
 def test_a_run_of_another_machine_is_left_alone(store: Store, root: Path, config: RunConfig) -> None:
     elsewhere = begin(store, root, config)
     with subprocess.Popen(["true"]) as gone:

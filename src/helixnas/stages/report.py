@@ -52,6 +52,8 @@ def run(config: RunConfig) -> None:
         load_rivals(setting.root),
     )
     teacher = load_teacher_accuracy(setting.root)
+    trials = artifacts.load_csv(setting.root / folder("search") / "trials.csv", "trials")
+    curves = _curves(setting.root, len(space.blocks))
     warnings = (teacher and teacher.warning, idle_layers_warning(layers), *rating_warnings(space, ratings))
     figures = replace(
         _figures(setting, space, result, [rival for rival in rivals if rival.has_weights]),
@@ -65,8 +67,8 @@ def run(config: RunConfig) -> None:
         space=space,
         ratings=ratings,
         costs=load_costs(setting.root, space, is_measured=bool(config.cost.latency.num_rounds)),
-        curves=_curves(setting.root, len(space.blocks)),
-        trials=artifacts.load_csv(setting.root / folder("search") / "trials.csv", "trials"),
+        curves=curves,
+        trials=trials,
         teacher=teacher,
         layers=layers,
         facts=facts | {"split": figures.split, "obvious ways": _counted_ways(rivals)},

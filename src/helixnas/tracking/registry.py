@@ -15,7 +15,7 @@ from torch import nn
 from helixnas.search_space import Figures
 from helixnas.tracking.alias import CHALLENGER
 from helixnas.tracking.load import digest, download, load_network
-from helixnas.tracking.store import Store
+from helixnas.tracking.store import Store, room
 from helixnas.tracking.versions import SHA256, Version, find, get, tags
 
 
@@ -32,6 +32,7 @@ class Student:
     files: tuple[Path, ...]
 
 
+@room()
 def register(
     store: Store,
     name: str,
