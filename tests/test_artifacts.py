@@ -1,6 +1,7 @@
 """Values on disk: whole or refused."""
 
 import contextlib
+import csv
 import errno
 import resource
 import signal
@@ -18,18 +19,28 @@ from helixnas import artifacts
 from helixnas.errors import ArtifactError, EnvironmentFault
 
 TABLE = pd.DataFrame({"path": ["0:0", "1:2"], "distill_loss": [0.1, 1 / 3]})
+DATA = b"\x00# {}\n\xff"
 TENSORS = {"b": torch.arange(3), "a": torch.tensor(0.5), "c": torch.zeros(2, 2, dtype=torch.uint8)}
 
 
 def save_all(folder: Path) -> dict[str, Path]:
-    paths = {"json": folder / "v.json", "table": folder / "v.parquet", "tensors": folder / "v.safetensors"}
+    names = {"json": "v.json", "table": "v.parquet", "tensors": "v.safetensors", "bytes": "v.pt2", "csv": "v.csv"}
+    paths = {kind: folder / name for kind, name in names.items()}
     artifacts.save_json(paths["json"], "kind", {"x": [1, 2.5, "é"]})
     artifacts.save_table(paths["table"], "kind", TABLE, {"seed": 1})
     artifacts.save_tensors(paths["tensors"], "kind", TENSORS, {"seed": 1})
+    artifacts.save_bytes(paths["bytes"], "kind", DATA)
+    artifacts.save_bytes(paths["csv"], "kind", TABLE.to_csv(index=False).encode())
     return paths
 
 
-LOADERS = {"json": artifacts.load_json, "table": artifacts.load_table, "tensors": artifacts.load_tensors}
+LOADERS = {
+    "json": artifacts.load_json,
+    "table": artifacts.load_table,
+    "tensors": artifacts.load_tensors,
+    "bytes": artifacts.load_bytes,
+    "csv": artifacts.load_csv,
+}
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
@@ -42,11 +53,22 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     tensors, _ = artifacts.load_tensors(paths["tensors"], "kind")
     assert list(tensors) == ["a", "b", "c"]
     assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
+    assert artifacts.load_bytes(paths["bytes"], "kind") == DATA
+    pd.testing.assert_frame_equal(artifacts.load_csv(paths["csv"], "kind"), TABLE)
+    pd.testing.assert_frame_equal(pd.read_csv(paths["csv"], comment="#"), TABLE)
 
 
 def test_the_same_value_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = save_all(tmp_path / "1"), save_all(tmp_path / "2")
     assert all(first[kind].read_bytes() == second[kind].read_bytes() for kind in first)
+
+
+def test_a_reader_of_csv_that_knows_no_comment_finds_one_field_in_the_seal(tmp_path: Path) -> None:
+    with save_all(tmp_path)["csv"].open(newline="") as file:  # `dvc plots` fails on a row of more fields than columns
+        *_, seal = csv.DictReader(file)
+    assert seal["path"].startswith("# {")
+    assert seal["distill_loss"] is None
+    assert None not in seal
 
 
 @pytest.mark.parametrize("kind", LOADERS)
@@ -101,6 +123,43 @@ def test_a_byte_that_was_changed_anywhere_is_refused_or_changes_nothing(tmp_path
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, kind: str) -> None:
     with pytest.raises(ArtifactError, match="must hold"):
         LOADERS[kind](save_all(tmp_path)[kind], "other")
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_a_file_in_anothers_place_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    blocks = [tmp_path / "artifacts/rating/block_0", tmp_path / "artifacts/rating/block_1"]
+    here, there = (save_all(folder)[kind] for folder in blocks)
+    assert here.read_bytes() != there.read_bytes()
+    here.write_bytes(there.read_bytes())
+    with pytest.raises(ArtifactError, match=rf"rating/block_0/{here.name} must hold rating/block_0/.* but holds .*_1/"):
+        LOADERS[kind](here, "kind")
+    other = there.with_name("other")  # another role in the same block
+    other.write_bytes(there.read_bytes())
+    with pytest.raises(ArtifactError, match="block_1/other must hold rating/block_1/other, but holds rating/block_1/v"):
+        LOADERS[kind](other, "kind")
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_a_copy_outside_the_artifacts_keeps_its_name_alone(tmp_path: Path, kind: str) -> None:
+    path = save_all(tmp_path / "artifacts/retrain")[kind]
+    copy = tmp_path / path.name
+    copy.write_bytes(path.read_bytes())
+    assert repr(LOADERS[kind](copy, "kind")) == repr(LOADERS[kind](path, "kind"))
+    with pytest.raises(ArtifactError, match="must hold other, but holds retrain/v"):
+        LOADERS[kind](copy.rename(tmp_path / "other"), "kind")
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_a_folder_in_a_files_place_is_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "v.x").mkdir()
+    with pytest.raises(ArtifactError, match=r"v\.x must be a file, but is none"):
+        LOADERS[kind](tmp_path / "v.x", "kind")
+
+
+def test_json_that_is_nested_beyond_reason_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "v.json").write_text("[" * 10**5)
+    with pytest.raises(ArtifactError, match=r"v\.json must be whole"):
+        artifacts.load_json(tmp_path / "v.json", "kind")
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

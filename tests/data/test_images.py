@@ -21,7 +21,7 @@ def test_batches_are_the_whole_set_in_parts_that_have_room(size: int, sizes: lis
 def test_a_part_in_another_parts_place_is_refused(parts: dict[str, ImageSet], tmp_path: Path) -> None:
     parts["train"].save(tmp_path / "train.safetensors")
     (tmp_path / "train.safetensors").rename(tmp_path / "test.safetensors")
-    with pytest.raises(ArtifactError, match=r"test\.safetensors must hold the test part, but holds train\. Run `dvc"):
+    with pytest.raises(ArtifactError, match=r"test\.safetensors must hold test\.s.*, but holds train\.s"):
         ImageSet.load(tmp_path / "test.safetensors")
 
 

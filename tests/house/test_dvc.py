@@ -18,7 +18,9 @@ from tests.project import Stage, dvc_yaml, new_project, stages
 STAGES = list(dvc_yaml()["stages"])
 
 UNNAMED = {
+    "archive": "hands over a network as it is, or refuses it",
     "artifacts": "moves values without changing them; VERSION marks a new format on disk",
+    "cached": "only words about what is damaged",
     "config": "what it reads is in params.yaml, which DVC watches key by key",
     "errors": "only words",
     "own": "only finds the code of the user, whose folder each stage names that may run it",

@@ -1,6 +1,8 @@
 """The journal: what kill -9 leaves behind is mended, another search's trials are never taken up."""
 
+import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,38 @@ def test_a_file_that_is_no_journal_is_set_aside(tmp_path: Path, text: str) -> No
     add_trial(journal, "me", 1.0)
     assert values(journal, "me") == [1.0]
     assert Path(f"{journal}.old").read_text().startswith(text)
+
+
+Damage = Callable[[list[bytes]], list[bytes]]
+DAMAGE: dict[str, Damage] = {
+    "a value": lambda lines: [line.replace(b"2.0", b"1.5") for line in lines],
+    "a bit": lambda lines: [*lines[:-2], bytes([lines[-2][0] ^ 4]) + lines[-2][1:], lines[-1]],
+    "a line gone": lambda lines: [*lines[:-3], *lines[-2:]],
+    "a line twice": lambda lines: [*lines[:-1], *lines[-2:]],
+    "two lines swapped": lambda lines: [*lines[:-2], lines[-1], lines[-2]],
+    "no seal": lambda lines: [*lines[:-2], json.dumps({**json.loads(lines[-2]), "sha256": ""}).encode(), lines[-1]],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_no_trial_behind_a_damaged_line_is_taken_up(
+    tmp_path: Path, damage: Damage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = tmp_path / "journal"
+    for value in (1.0, 2.0, 3.0):
+        add_trial(journal, "me", value)
+    damaged = b"\n".join(damage(journal.read_bytes().splitlines())) + b"\n"
+    journal.write_bytes(damaged)
+    found = [value for value in values(journal, "me") if value is not None]
+    assert found in ([1.0], [1.0, 2.0], [1.0, 2.0, 3.0])
+    assert len(found) < 3 or damage is DAMAGE["a line twice"]
+    assert Path(f"{journal}.old").read_bytes() == damaged
+    assert "journal was damaged" in capsys.readouterr().err
+    add_trial(journal, "me", 4.0)
+    assert [value for value in values(journal, "me") if value is not None] == [*found, 4.0]
+
+
+def test_a_folder_in_the_journals_place_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    add_trial(tmp_path / "journal", "me", 1.0)
+    assert values(tmp_path / "journal", "me") == [1.0]

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from helixnas import artifacts
 from helixnas.config import RunConfig, load
 from helixnas.errors import ConfigError
 from helixnas.progress import Reporter
-from helixnas.stages.setting import Curve, Setting, begin, clear, environment_facts
+from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear, environment_facts
 from tests.conftest import ROOT
 
 
@@ -38,48 +39,56 @@ SECTIONS = ["teacher", "distill"]
 
 def rows(curve: Curve, tmp_path: Path) -> list[str]:
     curve.save(tmp_path / "curve.csv")
-    header, *lines = (tmp_path / "curve.csv").read_text().splitlines()
+    header, *lines, seal = (tmp_path / "curve.csv").read_text().splitlines()
     assert header == "step,name,value"
+    assert seal.startswith("# ")
     return lines
 
 
 def test_a_curve_is_saved_by_name_and_step_to_the_last_bit(tmp_path: Path) -> None:
-    curve = Curve(tmp_path / "resume" / "curve.jsonl")
+    curve = Curve()
     for point in [("b", 0.1 + 0.2, 10), ("b", 1e-300, 9), ("a", float("nan"), 0), ("b", 2.0, 100)]:
         curve(*point)
     assert rows(curve, tmp_path) == ["0,a,nan", "9,b,1e-300", "10,b,0.30000000000000004", "100,b,2.0"]
+    assert artifacts.load_csv(tmp_path / "curve.csv", "curve")["value"].tolist()[1:] == [1e-300, 0.1 + 0.2, 2.0]
 
 
 def test_a_curve_without_a_point_is_a_header(tmp_path: Path) -> None:
-    assert rows(Curve(tmp_path / "curve.jsonl"), tmp_path) == []
+    assert rows(Curve(), tmp_path) == []
+    assert artifacts.load_csv(tmp_path / "curve.csv", "curve").empty
 
 
-def test_a_curve_goes_on_where_a_kill_left_it(tmp_path: Path) -> None:
-    path = tmp_path / "curve.jsonl"
-    Curve(path)("loss", 1.0, 0)
-    Curve(path)("loss", 0.5, 1)
-    curve = Curve(path)
+def test_a_curve_goes_on_from_the_checkpoint_that_its_training_goes_on_from(tmp_path: Path) -> None:
+    curve = Curve()
+    for epoch in (0, 1):
+        curve("loss", 0.5, epoch)
+        Resumable(tmp_path / "checkpoint.pt", curve).save({"epoch": epoch + 1})
+    curve("loss", float("inf"), 2)  # the epoch that a kill cut short, and that is run again
+    curve = Curve()
+    assert Resumable(tmp_path / "checkpoint.pt", curve).load() == {"epoch": 2}
     curve("loss", 0.25, 2)
-    assert rows(curve, tmp_path) == ["0,loss,1.0", "1,loss,0.5", "2,loss,0.25"]
+    assert rows(curve, tmp_path) == ["0,loss,0.5", "1,loss,0.5", "2,loss,0.25"]
+
+
+def test_without_a_whole_checkpoint_curve_and_training_start_afresh(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curve, path = Curve(), tmp_path / "checkpoint.pt"
+    assert Resumable(path, curve).load() is None
+    curve("loss", 0.5, 0)
+    Resumable(path, curve).save({"epoch": 1})
+    path.write_bytes(path.read_bytes()[:-1])
+    curve = Curve()
+    assert Resumable(path, curve).load() is None
+    assert "checkpoint.pt cannot be read" in capsys.readouterr().err
+    assert rows(curve, tmp_path) == []
 
 
 def test_an_epoch_that_is_run_again_replaces_its_point(tmp_path: Path) -> None:
-    path = tmp_path / "curve.jsonl"
-    Curve(path)("loss", 1.0, 0)
-    curve = Curve(path)
+    curve = Curve()
+    curve("loss", 1.0, 0)
     curve("loss", 2.0, 0)
-    assert rows(curve, tmp_path) == rows(Curve(path), tmp_path) == ["0,loss,2.0"]
-
-
-@pytest.mark.parametrize("num_bytes", range(1, 18))
-def test_a_kill_in_the_middle_of_a_line_loses_that_point_and_no_other(tmp_path: Path, num_bytes: int) -> None:
-    path = tmp_path / "curve.jsonl"
-    for step in (0, 1):
-        Curve(path)("loss", 0.5, step)
-    path.write_bytes(path.read_bytes().rstrip(b"\n")[:-num_bytes])
-    for step in (1, 2):
-        Curve(path)("loss", 0.5, step)  # each time a new process reads it
-    assert rows(Curve(path), tmp_path) == ["0,loss,0.5", "1,loss,0.5", "2,loss,0.5"]
+    assert rows(curve, tmp_path) == ["0,loss,2.0"]
 
 
 def test_the_same_work_finds_its_resume_folder_again(tmp_path: Path, inputs: list[Path]) -> None:
@@ -96,7 +105,7 @@ def test_the_same_work_finds_its_resume_folder_again(tmp_path: Path, inputs: lis
         lambda root: setting(root, "distill@2"),
         lambda root: setting(root, "distill@1", "seed=1"),
         lambda root: setting(root, "distill@1", "distill.lr=0.5"),
-        lambda root: setting(root, "distill@1", "teacher.recipe.augment.hflip=0.5"),
+        lambda root: setting(root, "distill@1", "teacher.recipe.augment.hflip=0.25"),
     ],
 )
 def test_other_work_resumes_elsewhere(tmp_path: Path, inputs: list[Path], changed: object) -> None:
@@ -126,8 +135,8 @@ def test_parameters_that_the_work_does_not_read_do_not_matter(tmp_path: Path, in
 
 def test_a_cleared_folder_is_gone_and_may_be_cleared_again(tmp_path: Path) -> None:
     resume = tmp_path / "resume" / "distill@1-0"
-    (resume).mkdir(parents=True)
-    for name in ("checkpoint.pt", "curve.jsonl", ".checkpoint.pt.abc.tmp"):  # the last is a kill's litter
+    (resume / "folder").mkdir(parents=True)  # put there by mistake
+    for name in ("checkpoint.pt", "lr.json", ".checkpoint.pt.abc.tmp"):  # the last is a kill's litter
         (resume / name).touch()
     for _ in range(2):
         clear(resume)

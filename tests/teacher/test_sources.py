@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from helixnas import artifacts
 from helixnas.config.schema import Teacher
 from helixnas.errors import ArtifactError, ConfigError
 from helixnas.teacher import FromPixels, create, cut, load_program
@@ -203,7 +204,8 @@ def test_an_exported_network_is_an_ordinary_one_again(tmp_path: Path, small_net:
     dynamic = {"x": {0: torch.export.Dim("n", min=2)}}
     small_net.requires_grad_(False)  # as a student that is registered
     program = torch.export.export(small_net.eval(), (images,), dynamic_shapes=dynamic)
-    torch.export.save(program, tmp_path / "network.pt2")
+    torch.export.save(program, tmp_path / "plain.pt2")
+    artifacts.save_bytes(tmp_path / "network.pt2", "program", (tmp_path / "plain.pt2").read_bytes())
     network = load_program(tmp_path / "network.pt2").eval()
     assert torch.equal(network(images), small_net(images))
     network(images).sum().backward()
@@ -217,9 +219,17 @@ def test_a_network_that_normalises_itself_takes_normalised_images(small_net: Sma
 
 
 def test_a_file_that_is_no_exported_network_is_told(tmp_path: Path) -> None:
-    (tmp_path / "network.pt2").write_bytes(b"no network")
+    path = tmp_path / "network.pt2"
+    artifacts.save_bytes(path, "program", b"no network")
     with pytest.raises(ArtifactError, match="must be a network that torch exported"):
-        load_program(tmp_path / "network.pt2")
+        load_program(path)
+
+
+def test_an_exported_network_that_was_swapped_is_refused_unread(tmp_path: Path, small_net: SmallNet) -> None:
+    path = tmp_path / "network.pt2"
+    torch.export.save(torch.export.export(small_net.eval(), (torch.rand(2, 1, 8, 8),)), path)
+    with pytest.raises(ArtifactError, match=r"network\.pt2 must be whole, .*its last line must be its checksum"):
+        load_program(path)
 
 
 def test_a_network_of_the_users_own_is_cut_as_any_other(own: Path) -> None:

@@ -124,14 +124,16 @@ def project(root: Path) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"{name}\n")
     write_curve(root / folder("teacher"), ["0,loss,2.5", "1,loss,nan", "2,loss,inf", "1,val_acc,0.5"])
+    write_curve(root / folder("distill", 0), [])
     write_curve(root / folder("distill", 1), [f"{step},loss,{step / 2}" for step in range(2500)])
+    write_curve(root / folder("retrain"), [])
     artifacts.save_json(root / folder("report") / "figures.json", "figures", figures_to_json(figures()))
     return root
 
 
 def write_curve(out: Path, rows: list[str]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "curve.csv").write_text("\n".join(["step,name,value", *rows]) + "\n")
+    text = "\n".join(["step,name,value", *rows]) + "\n"
+    artifacts.save_bytes(out / "curve.csv", "curve", text.encode())
 
 
 Add = Callable[..., Version]

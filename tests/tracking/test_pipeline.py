@@ -9,7 +9,7 @@ from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.errors import ArtifactError
 from helixnas.tracking import Store, begin, end
-from tests.tracking.conftest import figures, write_curve
+from tests.tracking.conftest import figures
 
 OUTCOMES = {"teacher": "cached", "distill@0": "ran", "distill@1": "skipped", "report": "ran"}
 
@@ -80,8 +80,12 @@ def test_nan_and_infinity_in_a_curve_pass(store: Store, project: Path, config: R
 
 
 def test_a_damaged_curve_is_told(store: Store, project: Path, config: RunConfig) -> None:
-    write_curve(project / folder("teacher"), ["0,loss,many"])
-    with pytest.raises(ArtifactError, match=r"curve\.csv must have rows of step, name and value.*many"):
+    path = project / folder("teacher") / "curve.csv"
+    path.write_text(path.read_text().replace("2.5", "2.6"))
+    with pytest.raises(ArtifactError, match=r"teacher/curve\.csv was changed after it was written"):
+        record(store, project, config)
+    path.unlink()
+    with pytest.raises(ArtifactError, match=r"teacher/curve\.csv must exist"):
         record(store, project, config)
 
 
@@ -102,6 +106,27 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next(store: Store, root
     begin(store, root, config)
     statuses = [store.client.get_run(run_id).info.status for run_id in (abandoned, at_work)]
     assert statuses == ["KILLED", "RUNNING"]
+
+
+def test_a_run_whose_process_number_came_again_is_closed_with_its_stages(
+    store: Store, root: Path, config: RunConfig
+) -> None:
+    abandoned = begin(store, root, config)
+    store.client.set_tag(abandoned, "process_born", "0")
+    parent = {"mlflow.parentRunId": abandoned}
+    stage = store.client.create_run(store.experiment_id, run_name="teacher", tags=parent).info.run_id
+    begin(store, root, config)
+    assert [store.client.get_run(run_id).info.status for run_id in (abandoned, stage)] == ["KILLED", "KILLED"]
+
+
+@pytest.mark.parametrize("process", ["", "mine"])
+def test_a_run_that_does_not_say_who_works_on_it_is_left_alone(
+    store: Store, root: Path, config: RunConfig, process: str
+) -> None:
+    other = begin(store, root, config)
+    store.client.set_tag(other, "process_id", process)
+    begin(store, root, config)
+    assert store.client.get_run(other).info.status == "RUNNING"
 
 
 def test_a_run_of_another_machine_is_left_alone(store: Store, root: Path, config: RunConfig) -> None:

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from helixnas.errors import PromotionError
+from helixnas.errors import ArtifactError, PromotionError
 from helixnas.search_space import Cost
+from helixnas.teacher import load_program
 from helixnas.tracking import Store, Student, begin, fetch_program, load_model, register, versions
 from helixnas.tracking.versions import get, tags
+from tests.test_archive import changed, pickled_example
 from tests.tracking.conftest import FACTS, NAME, Add, Brightness, evaluate, example, figures, images
 
 
@@ -123,6 +125,42 @@ def test_a_pickled_model_is_refused(store: Store, add: Add) -> None:
     store.client.set_registered_model_alias(NAME, "challenger", "2")
     with pytest.raises(PromotionError, match=r"Version 2 of student must load without pickle.*helixnas delete 2"):
         load_model(store, NAME, "challenger")
+
+
+def test_a_network_that_would_run_code_is_neither_loaded_nor_fetched(add: Add, store: Store, root: Path) -> None:
+    add("a")
+    store.client.delete_model_version_tag(NAME, "1", "sha256")  # as of a version of before checksums
+    (path,) = (root / "mlartifacts").rglob("model.pt2")
+    path.write_bytes(changed(path.read_bytes(), lambda records: pickled_example(records, root / "marker")))
+    with pytest.raises(PromotionError, match=r"Version 1 of student must load .*model\.pt is pickled with more than"):
+        load_model(store, NAME, "challenger")
+    fetch_program(store, f"models:/{NAME}/1", root / "network.pt2")
+    with pytest.raises(ArtifactError, match=r"network\.pt2 must hold raw tensors .* is pickled with more than tensors"):
+        load_program(root / "network.pt2")
+    assert not (root / "marker").exists()
+
+
+@pytest.mark.parametrize("name", ["model.pt2", "arch.json"])
+def test_files_that_were_swapped_after_they_were_registered_are_refused(
+    add: Add, store: Store, root: Path, name: str
+) -> None:
+    add("a")
+    (path,) = (root / "mlartifacts").rglob(name)
+    path.write_bytes(path.read_bytes() + b"\n")
+    for load in (load_model, lambda *_: fetch_program(store, f"models:/{NAME}/1", root / "network.pt2")):
+        with pytest.raises(PromotionError, match=r"Version 1 of student must load .* their checksum differs"):
+            load(store, NAME, "challenger")
+    assert not (root / "network.pt2").exists()
+
+
+def test_a_version_of_before_checksums_is_told_and_registered_anew(
+    add: Add, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add("a")
+    store.client.delete_model_version_tag(NAME, "1", "sha256")
+    load_model(store, NAME, "challenger")
+    assert "version 1 of student is older than checksums" in capsys.readouterr().err
+    assert add("a").version == 2
 
 
 def test_a_version_whose_files_are_gone_is_told(add: Add, store: Store, root: Path) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import mlflow.telemetry
 import pytest
+from mlflow.exceptions import MlflowException
 
 from helixnas.errors import ConfigError, EnvironmentFault
 from helixnas.tracking import open_store
-from helixnas.tracking.store import ENV, Store, tracking_uri
+from helixnas.tracking.store import ENV, Store, room, tracking_uri
+from tests.test_artifacts import no_room
 
 OPEN = "import sys; from pathlib import Path; from helixnas.tracking import open_store; "
 OPEN += "print(open_store(Path(sys.argv[1]), 'test').experiment_id)"
@@ -100,3 +102,20 @@ def test_the_ambient_store_is_the_processs_for_a_while(store: Store, monkeypatch
 
 def test_mlflow_sends_nothing_home() -> None:
     assert mlflow.telemetry.get_telemetry_client() is None
+
+
+def test_a_disk_that_is_full_when_the_database_is_made_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ENV, raising=False)
+    with no_room(), pytest.raises(EnvironmentFault, match="must have room to grow, but the disk is full"):
+        open_store(tmp_path, "test")
+    assert not (tmp_path / "mlflow.db").exists()
+    assert open_store(tmp_path, "test").experiment_id == "1"
+
+
+def test_a_disk_that_is_full_later_is_told_as_such_and_other_faults_are_not(store: Store) -> None:
+    with no_room(), pytest.raises(EnvironmentFault, match="must have room to grow, but the disk is full"), room():
+        store.client.create_experiment("x" * 400)
+    with pytest.raises(MlflowException, match="already exists"), room():
+        store.client.create_experiment("test")

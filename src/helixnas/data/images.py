@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from helixnas import artifacts
-from helixnas.errors import ArtifactError, DataError
+from helixnas.errors import DataError
 
 KIND = "images"
 BATCH_PIXELS, MIN_BATCH = 2**18, 16
@@ -72,7 +72,6 @@ class ImageSet:
     def save(self, path: Path) -> None:
         """Save the set at ``path``, whose stem is the part's name: ``test.safetensors`` holds the test part."""
         facts = {
-            "part": path.stem,
             "split": self.split,
             "is_labelled": self.is_labelled,
             "class_names": list(self.class_names),
@@ -86,11 +85,6 @@ class ImageSet:
     def load(cls, path: Path) -> "ImageSet":
         """The set saved at ``path``; ArtifactError if it is missing or damaged, or if it is another part."""
         tensors, facts = artifacts.load_tensors(path, KIND)
-        if facts.get("part") != path.stem:
-            raise ArtifactError(
-                f"{path} must hold the {path.stem} part, but holds {facts.get('part') or 'one of an older version'}. "
-                "Run `dvc repro`."
-            )
         return cls(
             tensors["images"],
             tensors["labels"],

@@ -1,54 +1,101 @@
-"""Optuna's journal of one study: a search that was killed goes on where it stood."""
+"""Optuna's journal of one study: a search that was killed goes on where it stood.
 
+Each line carries a checksum of itself and of the one before, so that a line that was changed, or is missing between
+others, is known. What stands before it is whole, and the search goes on from there to the same end.
+"""
+
+import hashlib
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
-_OWNER = "search"
+_OWNER, _SEAL = "search", "sha256"
 
 
 def open_study(journal: Path, owner: str) -> optuna.Study:
     """The study in ``journal``, with no trial left running; a new one where there is none, or not this one.
 
     ``owner`` is a fingerprint of the search. A damaged file, or one with another search's trials, is set aside as
-    ``.old``. One process at a time may write a journal: what DVC's own locks see to.
+    ``.old``; of a damaged one, the lines before the damage stay. One process at a time may open a journal.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal.parent.mkdir(parents=True, exist_ok=True)
-    _mend(journal)
-    study = _load(journal)
+    study = _load(journal, _mend(journal))
     if study is None or (study.user_attrs.get(_OWNER) != owner and study.get_trials(deepcopy=False)):
         journal.replace(f"{journal}.old")
-        study = _create(journal)
+        study = _create(journal, "")
     study.set_user_attr(_OWNER, owner)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
     return study
 
 
-def _mend(journal: Path) -> None:
-    """Undo what kill -9 leaves behind: half a line, which Optuna refuses to read on from, and a lock, half undone."""
+class _Sealed(JournalFileBackend):  # type: ignore[misc]
+    """Optuna's file, with a seal in each line. ``last`` is that of the last line which the file has already."""
+
+    def __init__(self, journal: Path, last: str) -> None:
+        # not the default lock, a symbolic link: where the path is relative it dangles, and a stale one blocks for ever
+        super().__init__(str(journal), lock_obj=JournalFileOpenLock(str(journal)))
+        self._last = last
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        sealed = []
+        for log in logs:
+            self._last = _seal(self._last, log)
+            sealed.append({**log, _SEAL: self._last})
+        super().append_logs(sealed)
+
+
+def _seal(last: str, log: dict[str, Any]) -> str:
+    plain = json.loads(json.dumps(log))  # as it will be read: keys are texts
+    return hashlib.sha256(f"{last}:{json.dumps(plain, sort_keys=True)}".encode()).hexdigest()[:16]
+
+
+def _mend(journal: Path) -> str:
+    """Undo damage, and what kill -9 leaves behind: half a line, and a lock, half undone. The seal of the last line."""
     for lock in journal.parent.glob(f"{journal.name}.lock*"):
         lock.unlink()
-    if journal.exists():
-        text = journal.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        if whole != text:
-            journal.write_bytes(whole)
+    if journal.is_dir():
+        journal.replace(f"{journal}.old")
+    text = journal.read_bytes() if journal.exists() else b""
+    whole, last = _whole(text)
+    if whole != text:
+        if b"\n" in text[len(whole) :]:  # more than the half line of a kill
+            Path(f"{journal}.old").write_bytes(text)
+            print(f"{journal} was damaged; the search goes on from the trials before the damage.", file=sys.stderr)
+        journal.write_bytes(whole)
+    return last
 
 
-def _load(journal: Path) -> optuna.Study | None:
-    """The study, or None if the file is no journal."""
+def _whole(text: bytes) -> tuple[bytes, str]:
+    """The lines before the first that is not as it was written, and the seal of the last of them."""
+    last, end = "", 0
+    for line in text.splitlines(keepends=True):
+        try:
+            log = json.loads(line)
+            seal = log.pop(_SEAL)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            break
+        if not line.endswith(b"\n") or seal != _seal(last, log):
+            break
+        last, end = seal, end + len(line)
+    return text[:end], last
+
+
+def _load(journal: Path, last: str) -> optuna.Study | None:
+    """The study, or None if another Optuna wrote it."""
     try:
-        return _create(journal)
+        return _create(journal, last)
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _create(journal: Path) -> optuna.Study:
-    # not the default lock, a symbolic link: where the path is relative it dangles, and a stale one blocks for ever
-    storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal))))
+def _create(journal: Path, last: str) -> optuna.Study:
+    storage = JournalStorage(_Sealed(journal, last))
     return optuna.create_study(study_name="refine", storage=storage, direction="minimize", load_if_exists=True)

@@ -16,10 +16,10 @@ from helixnas.artifacts import CACHE, exclusive
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
 from helixnas.distill import Distillation, FeatureBatches, Member, partition, train_group, trainable_cells
-from helixnas.fit import Checkpoint, pinned, resolve_loaders
+from helixnas.fit import pinned, resolve_loaders
 from helixnas.stages.feature_cache import TEACHER, TRAIN, fill_from_cache
 from helixnas.stages.loading import load_feature_moments, load_loss, load_part, load_space, load_teacher
-from helixnas.stages.setting import Curve, Setting, begin, clear
+from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
 from helixnas.student import BlockSupernet
 from helixnas.teacher import block_batch
 
@@ -29,19 +29,20 @@ def run(config: RunConfig, block_id: int) -> None:
     with ExitStack() as locks:
         locks.enter_context(exclusive(_lock(setting)))  # a process of its group may be training this block
         work = _Work(setting)
-        own = work.member(block_id)
+        curve = Curve()
+        own = work.member(block_id, curve)
         if work.is_trainable(block_id):
             batches = work.batches()  # from a cache there is no teacher's pass to share
             others = () if batches.cache is not None else work.others(block_id, locks)
-            train_group(own, [work.member(other) for other in others], batches, setting.progress)
-        _save(setting, own, work.space.digest)
+            train_group(own, [work.member(other, Curve()) for other in others], batches, setting.progress)
+        _save(setting, own, curve, work.space.digest)
 
 
-def _save(setting: Setting, own: Member, space: str) -> None:
+def _save(setting: Setting, own: Member, curve: Curve, space: str) -> None:
     resume = _resume(setting)
     facts = {"space": space, "work": resume.name}
     artifacts.save_tensors(_supernet(setting), "supernet", own.training.supernet.state_dict(), facts)
-    Curve(resume / "curve.jsonl").save(setting.out / "curve.csv")
+    curve.save(setting.out / "curve.csv")
     clear(resume)
 
 
@@ -86,8 +87,8 @@ class _Work:
             if is_wanted and locks.enter_context(exclusive(_lock(setting), wait=False)):
                 yield other
 
-    def member(self, block_id: int) -> Member:
-        """A block's training before its first step."""
+    def member(self, block_id: int, curve: Curve) -> Member:
+        """A block's training before its first step, logged in ``curve``."""
         setting, block = self._setting_of(block_id), self.space.blocks[block_id]
         with pinned(derive_seed(setting.seed, "init")):
             supernet = BlockSupernet(block, self._teacher.blocks[block_id])
@@ -99,7 +100,7 @@ class _Work:
         supernet.match_outputs(mean, variance.sqrt())
         loss, num_steps, resume = load_loss(setting.root, supernet), self._batches.num_steps, _resume(setting)
         training = Distillation(supernet, block, loss, self._config, setting.seed, num_steps)
-        return Member(training, Checkpoint(resume / "checkpoint.pt"), Curve(resume / "curve.jsonl"))
+        return Member(training, Resumable(resume / "checkpoint.pt", curve), curve)
 
     def batches(self) -> FeatureBatches:
         """What the blocks train on: from the cache of features, where there may be one."""

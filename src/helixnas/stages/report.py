@@ -38,7 +38,7 @@ from helixnas.stages.loading import (
     load_teacher_accuracy,
 )
 from helixnas.stages.retrain import load_retraining, load_student
-from helixnas.stages.setting import Setting, begin, environment_facts
+from helixnas.stages.setting import CURVE, Setting, begin, environment_facts
 from helixnas.teacher import idle_layers_warning
 
 
@@ -52,6 +52,8 @@ def run(config: RunConfig) -> None:
         load_rivals(setting.root),
     )
     teacher = load_teacher_accuracy(setting.root)
+    trials = artifacts.load_csv(setting.root / folder("search") / "trials.csv", "trials")
+    curves = _curves(setting.root, len(space.blocks))
     warnings = (teacher and teacher.warning, idle_layers_warning(layers), *rating_warnings(space, ratings))
     figures = replace(
         _figures(setting, space, result, [rival for rival in rivals if rival.has_weights]),
@@ -65,8 +67,8 @@ def run(config: RunConfig) -> None:
         space=space,
         ratings=ratings,
         costs=load_costs(setting.root, space, is_measured=bool(config.cost.latency.num_rounds)),
-        curves=_curves(setting.root, len(space.blocks)),
-        trials=pd.read_csv(setting.root / folder("search") / "trials.csv"),
+        curves=curves,
+        trials=trials,
         teacher=teacher,
         layers=layers,
         facts=facts | {"split": figures.split, "obvious ways": _counted_ways(rivals)},
@@ -163,4 +165,4 @@ def _latencies(setting: Setting, networks: list[nn.Module], in_shape: tuple[int,
 def _curves(root: Path, num_blocks: int) -> dict[str, pd.DataFrame]:
     paths = {"teacher": root / folder("teacher"), "retrain": root / folder("retrain")}
     paths |= {f"distill@{block_id}": root / folder("distill", block_id) for block_id in range(num_blocks)}
-    return {stage: pd.read_csv(path / "curve.csv") for stage, path in paths.items()}
+    return {stage: artifacts.load_csv(path / "curve.csv", CURVE) for stage, path in paths.items()}

@@ -11,7 +11,7 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
-from helixnas.fit import Checkpoint, pinned, resolve_loaders
+from helixnas.fit import pinned, resolve_loaders
 from helixnas.retrain import retrain
 from helixnas.search_space import Architecture, Retraining, SearchSpace, keeps_interface
 from helixnas.stages.feature_cache import cache_for_students
@@ -25,7 +25,7 @@ from helixnas.stages.loading import (
     load_variances,
     new_teacher,
 )
-from helixnas.stages.setting import Curve, Setting, begin, clear
+from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
 from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble, recalibrate
 from helixnas.teacher import CutTeacher
 
@@ -45,7 +45,7 @@ def run(config: RunConfig) -> None:
         setting.out / "initial.safetensors",
     ]
     resume = setting.resume_folder(["data", "teacher", "search_space", "retrain"], inputs)
-    curve, train = Curve(resume / "curve.jsonl"), load_part(setting.root, "train")
+    curve, train = Curve(), load_part(setting.root, "train")
     retraining, test = retrain(
         student,
         teacher,
@@ -54,7 +54,7 @@ def run(config: RunConfig) -> None:
         config.retrain,
         setting.seed,
         setting.device,
-        Checkpoint(resume / "checkpoint.pt"),
+        Resumable(resume / "checkpoint.pt", curve),
         curve,
         setting.progress,
         resolve_loaders(config.num_loaders, setting.device),

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from helixnas import artifacts
-from helixnas.artifacts import CACHE, folder, save_text
+from helixnas.artifacts import CACHE, exclusive, folder, save_text
 from helixnas.config import RunConfig
 from helixnas.cost import measure, runner
 from helixnas.data import ImageSet
@@ -34,9 +34,17 @@ from helixnas.stages.loading import (
 from helixnas.stages.setting import Setting, begin
 from helixnas.student import assemble, recalibrate
 
+STUDIES = CACHE / "search"
+
 
 def run(config: RunConfig) -> None:
     setting = begin("search", config, config.search.num_threads)
+    with exclusive(setting.root / STUDIES / "lock"):  # two at once would write into one journal
+        _run(setting)
+
+
+def _run(setting: Setting) -> None:
+    config = setting.config
     space = load_space(setting.root, config)
     is_timed = config.search.budget.latency_ms is not None  # else times must not decide: they do not reproduce
     ratings = load_ratings(setting.root, space)
@@ -63,7 +71,8 @@ def run(config: RunConfig) -> None:
     # alone in a file, so that a new budget that changes nothing retrains nothing
     artifacts.save_json(setting.out / "chosen.json", "chosen", {"arch_id": result.chosen.architecture.arch_id})
     save_text(setting.out / "frontier.csv", frontier_table(result).to_csv(index=False))
-    save_text(setting.out / "trials.csv", trials_table(trials, result.chosen).to_csv(index=False))
+    table = trials_table(trials, result.chosen).to_csv(index=False).encode()
+    artifacts.save_bytes(setting.out / "trials.csv", "trials", table)
 
 
 def _journal(setting: Setting, space: SearchSpace) -> Path:
@@ -73,7 +82,7 @@ def _journal(setting: Setting, space: SearchSpace) -> Path:
         inputs.append(setting.root / folder("distill", block.block_id) / "supernet.safetensors")
         inputs.append(setting.root / folder("rating", block.block_id) / "rating.parquet")
     digest = setting.resume_folder(["data", "teacher", "search_space", "rating", "search"], inputs).name
-    return setting.root / CACHE / "search" / f"{digest.removeprefix('search-')}.journal"
+    return setting.root / STUDIES / f"{digest.removeprefix('search-')}.journal"
 
 
 class _Objective:

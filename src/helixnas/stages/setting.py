@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,15 @@ import torch
 
 import helixnas
 from helixnas import source
-from helixnas.artifacts import CACHE, folder, save_text
+from helixnas.artifacts import CACHE, folder, save_bytes
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
 from helixnas.errors import ConfigError
+from helixnas.fit import Checkpoint
 from helixnas.progress import Reporter
 
+CURVE = "curve"
+"""The kind of ``curve.csv``."""
 SPEED = {"teacher": {"features", "cache_gb"}, "distill": {"groups"}}
 """The keys that change how fast a stage is and nothing else: a half-done run goes on under others."""
 
@@ -68,43 +72,45 @@ def _device(asked: str) -> torch.device:
 
 
 class Curve:
-    """The points that a stage logs. They survive kill -9 beside the checkpoint, and end as ``curve.csv``."""
+    """The points that a stage logs. They end as ``curve.csv``; until then ``Resumable`` keeps them."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._points: dict[tuple[str, int], float] = {}
-        if path.is_file():
-            for line in path.read_text().splitlines():
-                self._remember(line)
-
-    def _remember(self, line: str) -> None:
-        try:
-            name, step, value = json.loads(line)
-        except ValueError:  # the line that a kill cut short: its epoch is run again
-            return
-        self._points[name, step] = value
+    def __init__(self) -> None:
+        self.points: dict[tuple[str, int], float] = {}
 
     def __call__(self, name: str, value: float, step: int) -> None:
-        self._points[name, step] = value
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write("\n" + json.dumps([name, step, value]))  # not behind: the line before may be cut short
+        self.points[name, step] = value
 
     def save(self, path: Path) -> None:
-        """Write ``step,name,value``, by name and step."""
+        """Write ``step,name,value``, by name and step, sealed."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["step", "name", "value"])
-        writer.writerows((step, name, repr(value)) for (name, step), value in sorted(self._points.items()))
-        save_text(path, text.getvalue())
+        writer.writerows((step, name, repr(value)) for (name, step), value in sorted(self.points.items()))
+        save_bytes(path, CURVE, text.getvalue().encode())
+
+
+class Resumable(Checkpoint):
+    """A checkpoint that keeps a curve in the same file: after a kill, neither is older than the other."""
+
+    def __init__(self, path: Path, curve: Curve) -> None:
+        super().__init__(path)
+        self.curve = curve
+
+    def save(self, state: dict[str, Any]) -> None:
+        super().save({**state, CURVE: self.curve.points})
+
+    def load(self) -> dict[str, Any] | None:
+        """The saved state, or None to start afresh; the curve gets its points back."""
+        state = super().load()
+        if state is not None:
+            self.curve.points = state.pop(CURVE)
+        return state
 
 
 def clear(resume: Path) -> None:
     """Remove a resume folder: its work has ended and its results are saved."""
-    for path in sorted(resume.glob("*"), reverse=True):
-        path.unlink()
     if resume.is_dir():
-        resume.rmdir()
+        shutil.rmtree(resume)
 
 
 def environment_facts() -> dict[str, Any]:

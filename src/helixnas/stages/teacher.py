@@ -11,11 +11,11 @@ from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet, derive_seed
 from helixnas.errors import DataError
-from helixnas.fit import Checkpoint, Fit, accuracy, pinned, predict, resolve_loaders
+from helixnas.fit import Fit, accuracy, pinned, predict, resolve_loaders
 from helixnas.search_space import TeacherAccuracy
 from helixnas.stages.loading import LABELS, NUM_PROOF_IMAGES, SEEN, load_part, load_raw_part
 from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
-from helixnas.stages.setting import Curve, Setting, begin, clear
+from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
 from helixnas.teacher import (
     CutTeacher,
     FeatureStatistics,
@@ -70,12 +70,13 @@ def _fetch(setting: Setting) -> Tensor:
 
 def _train(setting: Setting, network: nn.Module, train: ImageSet) -> None:
     resume = setting.resume_folder(["data", "teacher"], [setting.root / folder("data") / "train.safetensors"])
-    checkpoint, curve = Checkpoint(resume / "checkpoint.pt"), Curve(resume / "curve.jsonl")
+    curve = Curve()
     if setting.config.teacher.recipe.epochs:
         rating = load_raw_part(setting.root, "rating")
         recipe = setting.config.teacher.recipe
         loaders = resolve_loaders(setting.config.num_loaders, setting.device)
         fit = Fit(network, train, recipe, "teacher.recipe", setting.seed, setting.device, num_loaders=loaders)
+        checkpoint = Resumable(resume / "checkpoint.pt", curve)
         fit.run(checkpoint, lambda net: accuracy(net, rating), curve, setting.progress)
     curve.save(setting.out / "curve.csv")
     artifacts.save_tensors(setting.out / "teacher.safetensors", "teacher", network.state_dict())

@@ -1,20 +1,21 @@
 """A network that torch exported (``.pt2``), such as a student of the registry, as an ordinary module again."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from helixnas.errors import ArtifactError
+from helixnas import archive, artifacts
 
 
 def load_program(path: Path) -> nn.Module:
-    """The exported network of one input and one output, with weights that train; ArtifactError if it is none."""
-    if not zipfile.is_zipfile(path):
-        raise ArtifactError(f"{path} must be a network that torch exported, but is no archive. Get it anew.")
-    module = torch.export.load(path).module()
+    """The exported network of one input and one output, with weights that train.
+
+    ArtifactError if its seal is missing or differs, if it is no such network, or if something in it would be run.
+    """
+    module: Any = archive.load_exported(artifacts.load_bytes(path, "program"), path)
     graph = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
     for node in module.graph.nodes:

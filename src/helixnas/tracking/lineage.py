@@ -3,13 +3,9 @@
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import yaml
-
+from helixnas.cached import LOCK, digests, locked
 from helixnas.errors import ArtifactError
-
-LOCK = "dvc.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +35,14 @@ def dvc_md5(root: Path, path: Path) -> str:
 
     ArtifactError if dvc.lock has neither.
     """
-    outs = [out for stage in _locked(root).values() for out in stage.get("outs", [])]
-    digests = {out["path"]: str(out["md5"]) for out in outs if "md5" in out}
+    known = digests(root)
     name = PurePosixPath(path.as_posix())
     for candidate in (name, *name.parents):
-        if str(candidate) in digests:
-            return digests[str(candidate)]
+        if str(candidate) in known:
+            return known[str(candidate)]
     raise ArtifactError(f"{root / LOCK} must record {name}, but does not. Run `dvc repro`.")
 
 
 def recorded_stages(root: Path) -> list[str]:
     """The stages (``distill@2``) that DVC has brought to an end here, as ``dvc.lock`` lists them."""
-    return list(_locked(root))
-
-
-def _locked(root: Path) -> dict[str, Any]:
-    lock = root / LOCK
-    stages: dict[str, Any] = (
-        (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.is_file() else {}
-    )
-    return stages
+    return list(locked(root))

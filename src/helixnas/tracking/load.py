@@ -1,7 +1,10 @@
 """A registered student, loaded to predict. Nothing of this package is in it: only torch and MLflow are needed."""
 
+import hashlib
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +13,13 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from torch import Tensor, nn
 
-from helixnas import artifacts
-from helixnas.artifacts import atomic
-from helixnas.errors import PromotionError
+from helixnas import archive, artifacts
+from helixnas.errors import ArtifactError, PromotionError
 from helixnas.tracking.store import Store
 from helixnas.tracking.versions import Version, aliases, get, with_alias
 
-EXTRA = "extra_files"
-"""Where MLflow keeps a version's own files, in the folder of its model."""
+EXTRA, NETWORK = Path("extra_files"), Path("data/model.pt2")
+"""Where MLflow keeps a version's own files and its exported network, in the folder of its model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,18 +53,57 @@ def require_alias(store: Store, name: str, alias: str) -> Version:
 
 
 def load_version(store: Store, version: Version) -> Loaded:
-    """The module and facts of a version; PromotionError where its files are gone or would need pickle."""
-    with tempfile.TemporaryDirectory() as folder:
+    """The module and facts of a version; PromotionError where its files are gone, changed, or would run code."""
+    with files_of(store, version) as folder:
+        module = load_network(folder)
+        return Loaded(version, module, artifacts.load_json(folder / EXTRA / "arch.json", "arch"), _seen(folder))
+
+
+@contextmanager
+def files_of(store: Store, version: Version) -> Iterator[Path]:
+    """A folder with a version's files for the body; PromotionError where they are not those that were registered.
+
+    Of a version that is older than checksums this is told, and its network is inspected before it is loaded, as any.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         try:
-            module = load_module(store, f"models:/{version.name}/{version.version}", Path(folder))
-        except (MlflowException, OSError) as error:
-            reason = " ".join(str(error).split())[:300]
+            download(store, f"models:/{version.name}/{version.version}", folder)
+            _require_registered(version, folder)
+            yield folder
+        except (MlflowException, ArtifactError, OSError) as error:
+            reason = " ".join(str(error).split())[:400]
             raise PromotionError(
-                f"Version {version.version} of {version.name} must load without pickle, but: {reason} "
-                f"Run `helixnas delete {version.version}`, then `make run` to register it again."
+                f"Version {version.version} of {version.name} must load without pickle, as it was registered, but: "
+                f"{reason} Run `helixnas delete {version.version}`, then `make run` to register it again."
             ) from error
-        facts = artifacts.load_json(Path(folder) / EXTRA / "arch.json", "arch")
-        return Loaded(version, module, facts, _seen(Path(folder)))
+
+
+def _require_registered(version: Version, folder: Path) -> None:
+    if version.sha256 is None:
+        older = f"version {version.version} of {version.name} is older than checksums, so it has none."
+        print(f"{older} `make run` registers its like with one.", file=sys.stderr)
+    elif version.sha256 != digest(folder):
+        raise ArtifactError("its files were changed after they were registered: their checksum differs.")
+
+
+def download(store: Store, uri: str, folder: Path) -> None:
+    """Copy the files behind one of MLflow's model URIs to ``folder``."""
+    with store.ambient():
+        download_artifacts(uri, dst_path=str(folder))
+
+
+def load_network(folder: Path) -> nn.Module:
+    """The exported network among a version's files. MLflow's own reader would unpickle other formats, and add paths."""
+    return archive.load_exported((folder / NETWORK).read_bytes(), NETWORK)
+
+
+def digest(folder: Path) -> str:
+    """One SHA-256 of all that is read of a version whose files lie in ``folder``."""
+    found = hashlib.sha256()
+    for path in (NETWORK, *sorted(path.relative_to(folder) for path in (folder / EXTRA).glob("*"))):
+        found.update(f"{path.as_posix()}:{hashlib.sha256((folder / path).read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()
 
 
 def _seen(folder: Path) -> Tensor | None:
@@ -81,10 +122,10 @@ def require_seen(version: Version, seen: Tensor | None) -> Tensor:
 
 
 def fetch_program(store: Store, reference: str, target: Path) -> tuple[Version, Tensor]:
-    """Copy the exported network (``.pt2``) of a registered version to ``target``; the version, and what it has seen.
+    """Save the exported network of a registered version at ``target``, sealed; the version, and what it has seen.
 
     ``reference`` is MLflow's: ``models:/NAME@ALIAS`` or ``models:/NAME/NUMBER``. PromotionError where there is none,
-    or where the images that it has seen were not recorded.
+    where its files are gone or changed, or where the images that it has seen were not recorded.
     """
     name, is_alias, last = reference.removeprefix("models:/").partition("@")
     if is_alias:
@@ -92,20 +133,7 @@ def fetch_program(store: Store, reference: str, target: Path) -> tuple[Version, 
     else:
         name, _, number = name.rpartition("/")
         version = get(store, name, int(number))
-    with tempfile.TemporaryDirectory() as folder, store.ambient():
-        local = download_artifacts(f"models:/{version.name}/{version.version}", dst_path=folder)
-        seen = require_seen(version, _seen(Path(local)))
-        (program,) = Path(local).rglob("*.pt2")
-        with atomic(target) as temporary:
-            temporary.write_bytes(program.read_bytes())
+    with files_of(store, version) as folder:
+        seen = require_seen(version, _seen(folder))
+        artifacts.save_bytes(target, "program", (folder / NETWORK).read_bytes())
     return version, seen
-
-
-def load_module(store: Store, uri: str, folder: Path) -> nn.Module:
-    """The module behind one of MLflow's model URIs, by way of a copy of its files in ``folder``."""
-    import mlflow.pytorch
-
-    with store.ambient():
-        local = download_artifacts(uri, dst_path=str(folder))
-    module: nn.Module = mlflow.pytorch.load_model(local)
-    return module

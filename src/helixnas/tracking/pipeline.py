@@ -3,7 +3,6 @@
 DVC may have made any stage's files long ago; a stage that was cached is recorded as completely as one that ran.
 """
 
-import csv
 import json
 import os
 import platform
@@ -15,12 +14,11 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from helixnas.artifacts import folder
+from helixnas.artifacts import folder, load_csv
 from helixnas.config import RunConfig
-from helixnas.errors import ArtifactError
 from helixnas.search_space import COST_NAMES, Figures
 from helixnas.tracking.lineage import dvc_md5, read_commit
-from helixnas.tracking.store import Store
+from helixnas.tracking.store import Store, room
 
 MAX_METRICS = 1000
 """MLflow's limit for one batch; a batch is a hundred times faster than its points one by one."""
@@ -28,16 +26,20 @@ MAX_PARAMS = 100
 FILES = (Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock"), folder("report") / "report.html")
 TRAIN = folder("data") / "train.safetensors"
 STUDENT = folder("retrain") / "student.safetensors"
-HOST, PROCESS = "host", "process_id"
-"""Tags that tell who works on a run."""
+CURVED = ("teacher", "distill", "retrain")
+"""The stages that leave a curve."""
+HOST, PROCESS, BORN = "host", "process_id", "process_born"
+"""Tags that tell who works on a run: process numbers come again, but not with the same time of birth."""
+PARENT = "mlflow.parentRunId"
 
 
+@room()
 def begin(store: Store, root: Path, config: RunConfig) -> str:
     """Open the pipeline's run, with its parameters and git's commit, and return its id. ``end`` closes it."""
     _close_abandoned(store)
     commit = read_commit(root)
     tags = {"mlflow.source.git.commit": commit.sha, "git_dirty": str(commit.is_dirty).lower()}
-    tags |= {HOST: platform.node(), PROCESS: str(os.getpid())}
+    tags |= {HOST: platform.node(), PROCESS: str(os.getpid()), BORN: _born(os.getpid())}
     run_id = str(store.client.create_run(store.experiment_id, run_name="pipeline", tags=tags).info.run_id)
     params = _flat(config.model_dump(mode="json"))
     for chunk in _chunks((Param(key, value) for key, value in params), MAX_PARAMS):
@@ -49,20 +51,35 @@ def _close_abandoned(store: Store) -> None:
     """Mark as KILLED what a process of this machine opened that was killed outright, and could not say so itself."""
     query = f"attributes.status = 'RUNNING' AND tags.{HOST} = '{platform.node()}'"
     for run in store.client.search_runs([store.experiment_id], query):
-        if not _is_alive(int(run.data.tags[PROCESS])):
-            store.client.set_terminated(run.info.run_id, "KILLED")
+        if not _is_at_work(run.data.tags):
+            children = f"attributes.status = 'RUNNING' AND tags.{PARENT} = '{run.info.run_id}'"
+            for each in (*store.client.search_runs([store.experiment_id], children), run):
+                store.client.set_terminated(each.info.run_id, "KILLED")
 
 
-def _is_alive(process: int) -> bool:
+def _is_at_work(tags: Mapping[str, str]) -> bool:
+    """Whether the process that opened a run lives on; of a run that does not say, it is believed."""
+    process, born = tags.get(PROCESS, ""), tags.get(BORN)
+    if not process.isdecimal():
+        return True
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass  # another user's
-    return True
+    return born is None or born == _born(int(process))
 
 
+def _born(process: int) -> str:
+    """When a process began, in the system's own count; nothing where the system does not tell."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+@room()
 def end(
     store: Store, run_id: str, root: Path, outcomes: Mapping[str, str], figures: Figures | None, *, is_ok: bool
 ) -> None:
@@ -103,28 +120,23 @@ def _values(figures: Figures) -> Iterator[tuple[str, float | None]]:
 
 def _record_stage(store: Store, parent_id: str, root: Path, stage: str, outcome: str) -> None:
     name, _, block_id = stage.partition("@")
-    tags = {"mlflow.parentRunId": parent_id, "stage": name, "outcome": outcome}
+    tags = {PARENT: parent_id, "stage": name, "outcome": outcome}
     if block_id:
         tags["block_id"] = block_id
     run_id = store.client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id
     out = root / folder(name, int(block_id) if block_id else None)
-    for curve in sorted(out.rglob("curve.csv")):
-        for chunk in _chunks(_points(curve), MAX_METRICS):
+    if name in CURVED and outcome != "failed":
+        for chunk in _chunks(_points(out / "curve.csv"), MAX_METRICS):
             store.client.log_batch(run_id, metrics=chunk)
     store.client.set_terminated(run_id, "FAILED" if outcome == "failed" else "FINISHED")
 
 
 def _points(curve: Path) -> Iterator[Metric]:
     """A curve's points, dated when its file was written. NaN and infinity pass: MLflow has a place for them."""
+    table = load_csv(curve, "curve")
     written_ms = int(curve.stat().st_mtime * 1000)
-    with curve.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            try:
-                yield Metric(row["name"], float(row["value"]), written_ms, int(row["step"]))
-            except (KeyError, TypeError, ValueError) as error:
-                raise ArtifactError(
-                    f"{curve} must have rows of step, name and value, but has {row}. Remove it and run `dvc repro`."
-                ) from error
+    for step, name, value in zip(table["step"], table["name"], table["value"], strict=True):
+        yield Metric(name, float(value), written_ms, int(step))
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from helixnas.search_space import Budget, quantity
 from helixnas.tracking.alias import CHALLENGER, CHAMPION, PREVIOUS
 from helixnas.tracking.load import Loaded, load_version, require_seen
 from helixnas.tracking.paired import Paired
-from helixnas.tracking.store import Store
+from helixnas.tracking.store import Store, room
 from helixnas.tracking.versions import Version, aliases, get, with_alias
 
 Judge = Callable[[nn.Module], Tensor]
@@ -30,6 +30,7 @@ class Promotion:
     reason: str
 
 
+@room()
 def promote(
     store: Store,
     name: str,
@@ -82,6 +83,7 @@ def promote(
     return Promotion(challenger.version, previous, challenger_acc, champion_acc, paired, reason)
 
 
+@room()
 def rollback(store: Store, name: str) -> Version:
     """Give ``champion`` back to the previous version, and ``previous`` to the champion: twice changes nothing."""
     champion, previous = with_alias(store, name, CHAMPION), with_alias(store, name, PREVIOUS)
@@ -95,6 +97,7 @@ def rollback(store: Store, name: str) -> Version:
     return get(store, name, previous.version)
 
 
+@room()
 def delete(store: Store, name: str, version: int) -> None:
     """Delete a version that nobody relies on; PromotionError for the champion and the previous one."""
     doomed = get(store, name, version)

@@ -14,9 +14,9 @@ from torch import nn
 
 from helixnas.search_space import Figures
 from helixnas.tracking.alias import CHALLENGER
-from helixnas.tracking.load import load_module
-from helixnas.tracking.store import Store
-from helixnas.tracking.versions import Version, find, get, tags
+from helixnas.tracking.load import digest, download, load_network
+from helixnas.tracking.store import Store, room
+from helixnas.tracking.versions import SHA256, Version, find, get, tags
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +32,7 @@ class Student:
     files: tuple[Path, ...]
 
 
+@room()
 def register(
     store: Store,
     name: str,
@@ -59,7 +60,7 @@ def register(
 
 def _add(store: Store, name: str, student: Student, values: dict[str, str], run_id: str) -> int:
     uri = _log(store, student, run_id)
-    _prove(store, student, uri)
+    values = values | {SHA256: _prove(store, student, uri)}
     said = io.StringIO()  # two lines on stderr of what is returned anyway; a fault is raised
     with store.ambient(), redirect_stderr(said):
         made = mlflow.register_model(uri, name, tags=values, await_registration_for=0)
@@ -88,9 +89,11 @@ def _log(store: Store, student: Student, run_id: str) -> str:
     return str(info.model_uri)
 
 
-def _prove(store: Store, student: Student, uri: str) -> None:
-    """What was exported must compute what was trained, on another batch size too, before it becomes a version."""
+def _prove(store: Store, student: Student, uri: str) -> str:
+    """The checksum of what was exported, which must compute what was trained, on another batch size too."""
     images = torch.from_numpy(np.concatenate([student.example, student.example[:1]]))
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        exported = load_module(store, uri, Path(folder))
-        torch.testing.assert_close(exported(images), student.module(images), rtol=1e-3, atol=1e-3)
+    with tempfile.TemporaryDirectory() as name, torch.no_grad():
+        folder = Path(name)
+        download(store, uri, folder)
+        torch.testing.assert_close(load_network(folder)(images), student.module(images), rtol=1e-3, atol=1e-3)
+        return digest(folder)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,26 @@ class Store:
             mlflow.set_tracking_uri(before)  # MLflow writes the URI into the environment too, so this restores both
 
 
+_FULL = ("database or disk is full", "disk I/O error", "No space left on device", "File too large", "quota exceeded")
+"""What SQLite and the system say of a disk without room, wherever in MLflow it comes up."""
+
+
+@contextmanager
+def room() -> Iterator[None]:
+    """Say in one message that the disk is full, which MLflow reports in many ways: EnvironmentFault."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, OSError, EnvironmentFault) as error:
+        if any(words.lower() in str(error).lower() for words in _FULL):
+            reason = " ".join(str(error).split())[:200]
+            raise EnvironmentFault(
+                f"MLflow's records must have room to grow, but the disk is full or fails: {reason}. "
+                "Free some space and run this again."
+            ) from error
+        raise
+
+
+@room()
 def open_store(root: Path, experiment: str) -> Store:
     """The store of the project at ``root``: ``root/mlflow.db``, or what MLFLOW_TRACKING_URI names.
 

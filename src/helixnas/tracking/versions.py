@@ -9,12 +9,16 @@ from helixnas.errors import PromotionError
 from helixnas.search_space import Cost, Figures
 from helixnas.tracking.store import Store
 
+SHA256 = "sha256"
+"""The tag with the checksum of a version's files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """One registered student. ``is_new`` tells whether the call that returned it made it.
 
-    ``split`` is the digest of the split that it was trained on; None if it is older than such digests.
+    ``split`` is the digest of the split that it was trained on, ``sha256`` that of its files; None if it is older than
+    such digests.
     """
 
     name: str
@@ -26,6 +30,7 @@ class Version:
     is_new: bool
     aliases: tuple[str, ...]
     split: str | None = None
+    sha256: str | None = None
 
 
 def tags(figures: Figures, dvc_md5: str) -> dict[str, str]:
@@ -67,9 +72,9 @@ def aliases(store: Store, name: str) -> dict[str, int]:
 def find(store: Store, name: str, dvc_md5: str) -> Version | None:
     """The newest version made of the student file with this digest; None if there is none.
 
-    A version of before splits were recorded does not count: the gate refuses it, so that it must be registered anew.
+    A version of before splits or checksums were recorded does not count, so that it is registered anew.
     """
-    known = (version for version in versions(store, name) if version.split is not None)
+    known = (version for version in versions(store, name) if version.split and version.sha256)
     return next((version for version in known if version.dvc_md5 == dvc_md5), None)
 
 
@@ -104,4 +109,5 @@ def _read(entity: Any, numbers: dict[str, int]) -> Version:
         is_new=False,
         aliases=tuple(sorted(alias for alias, holder in numbers.items() if holder == number)),
         split=values.get("split"),
+        sha256=values.get(SHA256),
     )
