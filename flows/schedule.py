@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from flows.door import AUTH, LOGIN, auth_string
 from flows.processes import Processes, environment
 from flows.servers import API_URL, Server, chosen_port, prefect_server, program, require_free, start, wait_until_up
 from helixnas.errors import EnvironmentFault, HelixError
 
 POOL = "local-process"
+POOL_TEMPLATE = Path(__file__).with_name("work_pool.json")
+"""What a worker runs, and with which environment: all fixed, so that no request to the API can name a command."""
 
 
 def main() -> int:
@@ -21,10 +24,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Processes() as processes:
-            api_url = os.environ.get(API_URL) or _start_server(root, processes)
-            variables = {API_URL: api_url}
+            given = os.environ.get(API_URL)
+            variables = {API_URL: given} if given else _start_server(root, processes)
             deploy(root, arguments.file, variables)
-            print(f"Schedules are served; runs appear at {api_url.removesuffix('/api')}. Ctrl-C ends it.", flush=True)
+            page = variables[API_URL].removesuffix("/api")
+            print(f"Schedules are served; runs appear at {page}. Ctrl-C ends it.", flush=True)
+            if not given:
+                print(LOGIN, flush=True)
             worker = Server("worker", 0, (program("prefect"), "worker", "start", "--pool", POOL))
             start(worker, root, processes, variables).wait()
     except HelixError as error:
@@ -38,7 +44,8 @@ def main() -> int:
 
 def deploy(root: Path, file: str, variables: dict[str, str]) -> None:
     """Make the work pool and the deployments of ``file``; EnvironmentFault with Prefect's words if that fails."""
-    pool = ("work-pool", "create", POOL, "--type", "process", "--overwrite")
+    template = ("--base-job-template", str(POOL_TEMPLATE))
+    pool = ("work-pool", "create", POOL, "--type", "process", *template, "--overwrite")
     for arguments in (pool, ("--no-prompt", "deploy", "--all", "--prefect-file", file)):
         done = subprocess.run(
             [program("prefect"), *arguments],
@@ -62,12 +69,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start_server(root: Path, processes: Processes) -> str:
-    server = prefect_server(chosen_port("PREFECT_PORT", 4200), variable="PREFECT_PORT")
+def _start_server(root: Path, processes: Processes) -> dict[str, str]:
+    """Start Prefect's server; what its clients need in their environment."""
+    server = prefect_server(chosen_port("PREFECT_PORT", 4200), "PREFECT_PORT")
     require_free(server)
     print("Starting Prefect's server ...", flush=True)
     wait_until_up(server, start(server, root, processes))
-    return f"{server.url}/api"
+    return {API_URL: f"{server.url}/api", AUTH: auth_string(root)}
 
 
 if __name__ == "__main__":
