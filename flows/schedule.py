@@ -9,7 +9,17 @@ from pathlib import Path
 
 from flows.door import AUTH, LOGIN, auth_string
 from flows.processes import Processes, environment
-from flows.servers import API_URL, Server, chosen_port, prefect_server, program, require_free, start, wait_until_up
+from flows.servers import (
+    API_URL,
+    Server,
+    chosen_port,
+    prefect_server,
+    program,
+    require_free,
+    start,
+    wait_until_one_ends,
+    wait_until_up,
+)
 from helixnas.errors import EnvironmentFault, HelixError
 
 POOL = "local-process"
@@ -24,21 +34,24 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Processes() as processes:
-            given = os.environ.get(API_URL)
-            variables = {API_URL: given} if given else _start_server(root, processes)
+            running: dict[Server, subprocess.Popen[bytes]] = {}
+            variables = {API_URL: os.environ.get(API_URL, "")}
+            if not variables[API_URL]:
+                server = prefect_server(chosen_port("PREFECT_PORT", 4200), "PREFECT_PORT")
+                running[server] = _start(server, root, processes)
+                variables = {API_URL: f"{server.url}/api", AUTH: auth_string(root)}
             deploy(root, arguments.file, variables)
             page = variables[API_URL].removesuffix("/api")
             print(f"Schedules are served; runs appear at {page}. Ctrl-C ends it.", flush=True)
-            if not given:
-                print(LOGIN, flush=True)
             worker = Server("worker", 0, (program("prefect"), "worker", "start", "--pool", POOL))
-            start(worker, root, processes, variables).wait()
+            running[worker] = start(worker, root, processes, variables)
+            ended = wait_until_one_ends(running)
     except HelixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0
-    print(f"error: the worker ended by itself; its output is in {worker.log}.", file=sys.stderr)
+    print(f"error: {ended.name} ended by itself; its output is in {ended.log}.", file=sys.stderr)
     return 1
 
 
@@ -69,13 +82,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start_server(root: Path, processes: Processes) -> dict[str, str]:
-    """Start Prefect's server; what its clients need in their environment."""
-    server = prefect_server(chosen_port("PREFECT_PORT", 4200), "PREFECT_PORT")
+def _start(server: Server, root: Path, processes: Processes) -> subprocess.Popen[bytes]:
     require_free(server)
     print("Starting Prefect's server ...", flush=True)
-    wait_until_up(server, start(server, root, processes))
-    return {API_URL: f"{server.url}/api", AUTH: auth_string(root)}
+    process = start(server, root, processes)
+    wait_until_up(server, process)
+    print(LOGIN, flush=True)
+    return process
 
 
 if __name__ == "__main__":

@@ -100,6 +100,15 @@ def wait_until_up(server: Server, process: subprocess.Popen[bytes]) -> None:
     raise EnvironmentFault(f"{server.name} must come up on {server.url}, but did not. Its output is in {server.log}.")
 
 
+def wait_until_one_ends(running: Mapping[Server, subprocess.Popen[bytes]]) -> Server:
+    """The first of the servers that ends by itself."""
+    while True:
+        for server, process in running.items():
+            if process.poll() is not None:
+                return server
+        time.sleep(0.5)
+
+
 def start_temporary_prefect(root: Path) -> Callable[[], None]:
     """Start a Prefect server of our own, unless PREFECT_API_URL names one; returns what waits until it is up.
 

@@ -2,12 +2,21 @@
 
 import signal
 import sys
-import time
 from pathlib import Path
 
 from flows.door import HOST, LOGIN, origins, own_addresses
 from flows.processes import Processes
-from flows.servers import Server, behind_door, chosen_port, prefect_server, program, require_free, start, wait_until_up
+from flows.servers import (
+    Server,
+    behind_door,
+    chosen_port,
+    prefect_server,
+    program,
+    require_free,
+    start,
+    wait_until_one_ends,
+    wait_until_up,
+)
 from helixnas import tracking
 from helixnas.artifacts import CACHE
 from helixnas.config import load
@@ -20,18 +29,18 @@ def main() -> int:
     """Serve until Ctrl-C; 2 if a port is in use or a server does not come up."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _serve(Path.cwd())
+        ended = _serve(Path.cwd())
     except HelixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0
-    print("error: a server ended by itself; its output is in .cache/logs.", file=sys.stderr)
+    print(f"error: {ended.name} ended by itself; its output is in {ended.log}.", file=sys.stderr)
     return 1
 
 
-def _serve(root: Path) -> None:
-    """Serve until one of the servers ends."""
+def _serve(root: Path) -> Server:
+    """Serve until one of the servers ends; which."""
     servers = [
         *mlflow_server(root),
         prefect_server(chosen_port("PREFECT_PORT", 4200), "PREFECT_PORT"),
@@ -40,13 +49,12 @@ def _serve(root: Path) -> None:
     for server in servers:
         require_free(server)
     with Processes() as processes:
-        running = [start(server, root, processes) for server in servers]
-        for server, process in zip(servers, running, strict=True):
+        running = {server: start(server, root, processes) for server in servers}
+        for server, process in running.items():
             wait_until_up(server, process)
             print(f"{server.name:18} {server.url}", flush=True)
         print(f"{LOGIN} Ctrl-C ends them.", flush=True)
-        while all(process.poll() is None for process in running):
-            time.sleep(0.5)
+        return wait_until_one_ends(running)
 
 
 def mlflow_server(root: Path) -> list[Server]:
