@@ -3,8 +3,6 @@
 A deployment of ``prefect.yaml`` calls the flow on a schedule; ``python -m flows`` calls it for people at a terminal.
 """
 
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,10 +22,9 @@ from flows.forkserver import forkserver
 from flows.graph import Graph, downstream, read_changed, read_graph
 from flows.parameters import change
 from flows.processes import Processes
-from flows.pulse import ServerLost, pulse
+from flows.pulse import pulse
 from flows.run_stage import BROKEN, FAULT, run_stage
 from flows.watch import Watch
-from helixnas.artifacts import CACHE
 from helixnas.config import RunConfig, load
 from helixnas.errors import HelixError
 from helixnas.stages import publish as publishing
@@ -53,7 +50,7 @@ def search(
     """Run the pipeline. A ``preset`` of conf/preset, then ``overrides``, are written into params.yaml first.
 
     Returns what was published, None without ``register_student``; a failed state named "Fault" says what to mend.
-    Where Prefect's server dies meanwhile, the process ends here, as there is nobody left to tell a state to.
+    Where Prefect's server dies meanwhile, the process ends.
     """
     try:
         with pulse(PREFECT_API_URL.value()):
@@ -63,14 +60,6 @@ def search(
         return Failed(name=FAULT, message=str(error))
     except StagesError as error:
         return Failed(name=error.name, message=str(error))
-    except ServerLost as error:
-        print(
-            f"error: Prefect's server must answer, but {error}. What was finished is kept, and the next run goes on "
-            f"from there. The server's output is in {CACHE / 'logs' / 'prefect.log'} if this run had started it.",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(2)  # Prefect would ask the dead server for minutes, here and again as the process ends
 
 
 def run_pipeline(root: Path, *, register: bool) -> Published | None:

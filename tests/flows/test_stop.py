@@ -73,6 +73,6 @@ def test_a_run_whose_server_dies_ends_with_one_message_and_without_children(run_
     _, said = run.communicate(timeout=30)
     assert run.returncode == 2
     assert said.count("error: ") == 1
-    assert "error: Prefect's server must answer, but nobody listens at http://127.0.0.1:" in said
+    assert "error: Prefect's server must answer while a flow runs, but nobody listens at 127.0.0.1:" in said
     assert "Traceback" not in said
     wait_for(lambda: not any(process.is_running() for process in family), 5)
