@@ -32,7 +32,7 @@ def pulse(api_url: str | None) -> Iterator[None]:
     """Raise ServerLost in the block if Prefect's server vanishes, and end the process with code 2 when the block ends.
 
     There is nobody left then to tell a state to. A block that was stopped is watched until the process has ended.
-    Only a server that can be reached as the block begins is watched, and only in the main thread, which a signal reaches.
+    Only a server that can be reached as the block begins is watched, and only from the main thread: signals reach it.
     """
     address = _address(api_url)
     if threading.current_thread() is not threading.main_thread() or address is None or not _is_there(address):
@@ -75,8 +75,8 @@ def _end(address: Address) -> NoReturn:
     host, port = address
     print(
         f"error: Prefect's server must answer while a flow runs, but nobody listens at {host}:{port} any more. "
-        "What was finished is kept, and the next run goes on from there. If the flow had started the server, its output "
-        f"is in {CACHE / 'logs' / 'prefect.log'}.",
+        "What was finished is kept, and the next run goes on from there. If the flow had started the server, its "
+        f"output is in {CACHE / 'logs' / 'prefect.log'}.",
         file=sys.stderr,
         flush=True,
     )

@@ -1,6 +1,5 @@
 """A registered student, loaded to predict. Nothing of this package is in it: only torch and MLflow are needed."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from torch import Tensor, nn
 
 from helixnas import artifacts
-from helixnas.artifacts import atomic
+from helixnas.artifacts import atomic, scratch
 from helixnas.errors import PromotionError
 from helixnas.tracking.store import Store
 from helixnas.tracking.versions import Version, aliases, get, with_alias
@@ -52,9 +51,9 @@ def require_alias(store: Store, name: str, alias: str) -> Version:
 
 def load_version(store: Store, version: Version) -> Loaded:
     """The module and facts of a version; PromotionError where its files are gone or would need pickle."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         try:
-            module = load_module(store, f"models:/{version.name}/{version.version}", Path(folder))
+            module = load_module(store, f"models:/{version.name}/{version.version}", folder)
         except (MlflowException, OSError) as error:
             reason = " ".join(str(error).split())[:300]
             raise PromotionError(
@@ -92,8 +91,8 @@ def fetch_program(store: Store, reference: str, target: Path) -> tuple[Version, 
     else:
         name, _, number = name.rpartition("/")
         version = get(store, name, int(number))
-    with tempfile.TemporaryDirectory() as folder, store.ambient():
-        local = download_artifacts(f"models:/{version.name}/{version.version}", dst_path=folder)
+    with scratch() as folder, store.ambient():
+        local = download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(folder))
         seen = require_seen(version, _seen(Path(local)))
         (program,) = Path(local).rglob("*.pt2")
         with atomic(target) as temporary:
