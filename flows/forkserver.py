@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,10 +23,9 @@ def forkserver(processes: Processes, root: Path, *, is_wanted: bool) -> Iterator
     if not is_wanted or sys.platform != "linux" or ADDRESS in os.environ:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="helixnas-") as folder:  # a socket's path must be short, and ours alone
-        address = f"{folder}/socket"
-        (root / LOG).parent.mkdir(parents=True, exist_ok=True)
-        with (root / LOG).open("wb") as log:
-            processes.start([sys.executable, "-m", "helixnas.forkserver", address], root, log)
-        processes.settings[ADDRESS] = address
-        yield
+    address = str(processes.folder() / "socket")  # its path must be short, and ours alone
+    (root / LOG).parent.mkdir(parents=True, exist_ok=True)
+    with (root / LOG).open("wb") as log:
+        processes.start([sys.executable, "-m", "helixnas.forkserver", address], root, log)
+    processes.settings[ADDRESS] = address
+    yield

@@ -1,10 +1,12 @@
 """Ends what a flow started once the flow is gone, though it was killed outright and could not do so itself.
 
 A program of its own, run by ``processes.py``. It reads ``+PID`` for each group that starts and ``-PID`` for each
-that ended; when the writer dies, the pipe closes, and the groups that are left are ended.
+that ended; when the writer dies, the pipe closes, and the groups that are left are ended. Then it removes the flow's
+folder, which it is given. What a guard that was killed could not do, the next flow does: see ``sweep.py``.
 """
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -20,6 +22,7 @@ def main() -> None:
         change = groups.add if line.startswith("+") else groups.discard
         change(int(line[1:]))
     end_groups(groups, GRACE_S)
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
 
 
 def end_groups(groups: set[int], grace_s: float, reap: Callable[[], object] = lambda: None) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helixnas.artifacts import save_text
+from helixnas.artifacts import save_text, scratch
 from helixnas.config import load, not_plain, read_plain
 from helixnas.config.load import FILE_NAME
 from helixnas.errors import ConfigError
@@ -29,8 +28,8 @@ def change(root: Path, preset: str | None, overrides: Sequence[str]) -> None:
         return
     overrides = [f"++{override}" if _is_replacing(override) else override for override in overrides]
     load(root, () if preset else overrides)  # whole, before it is filled
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / FILE_NAME
+    with scratch() as folder:
+        copy = folder / FILE_NAME
         copy.write_bytes((root / FILE_NAME).read_bytes())
         if preset is not None:
             _fill(copy, root, preset)

@@ -1,9 +1,11 @@
 """The processes that a flow starts: their environment, and an end for all of them when the flow ends."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import IO
 
 from flows import guard
 from flows.guard import GRACE_S, end_groups, signal_group
+from flows.sweep import record, sweep
+from helixnas.artifacts import scratch_prefix
 
 _SETTINGS = {
     "OMP_NUM_THREADS": "1",  # a stage says itself how many threads it takes; two stages at once must not take all
@@ -38,13 +42,14 @@ def dvc_command(*arguments: str) -> list[str]:
 class Processes:
     """Live children, each in a group with its own children. All of them end where the ``with`` block ends.
 
-    They end too if this process is killed outright: see ``guard.py``.
+    They end too if this process is killed outright: see ``guard.py`` and ``sweep.py``.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._live: set[subprocess.Popen[bytes]] = set()
         self._guard: subprocess.Popen[str] | None = None
+        self._folder: Path | None = None
         self.is_stopped = False
         self.settings: dict[str, str] = {}
         """What is put into the environment of every child to come."""
@@ -54,6 +59,13 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def folder(self) -> Path:
+        """A folder in the temporary directory, for this user alone and until everything stops."""
+        if self._folder is None:
+            sweep()
+            self._folder = Path(tempfile.mkdtemp(prefix=scratch_prefix()))
+        return self._folder
 
     def start(
         self, command: Sequence[str], root: Path, output: int | IO[bytes], extra: Mapping[str, str] | None = None
@@ -102,6 +114,8 @@ class Processes:
             self._forget(process)
         if self._guard is not None:
             self._guard.communicate()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _forget(self, process: subprocess.Popen[bytes]) -> None:
         with self._lock:
@@ -110,9 +124,18 @@ class Processes:
                 self._tell_guard(f"-{process.pid}")
 
     def _tell_guard(self, line: str) -> None:
+        folder = self.folder()
+        record(folder, [process.pid for process in self._live])
+        if self._guard is not None and self._guard.poll() is not None:  # killed
+            self._guard.communicate()
+            self._guard = None
         if self._guard is None:
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", guard.__file__], stdin=subprocess.PIPE, text=True, start_new_session=True
+                [sys.executable, "-I", guard.__file__, str(folder)],
+                stdin=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
             )
+            line = "\n".join(f"+{process.pid}" for process in self._live)
         assert self._guard.stdin is not None  # a pipe was asked for
         print(line, file=self._guard.stdin, flush=True)

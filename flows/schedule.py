@@ -7,11 +7,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+from flows.door import AUTH, LOGIN, auth_string
 from flows.processes import Processes, environment
-from flows.servers import API_URL, Server, chosen_port, prefect_server, program, require_free, start, wait_until_up
+from flows.servers import (
+    API_URL,
+    Server,
+    chosen_port,
+    prefect_server,
+    program,
+    require_free,
+    start,
+    wait_until_one_ends,
+    wait_until_up,
+)
 from helixnas.errors import EnvironmentFault, HelixError
 
 POOL = "local-process"
+POOL_TEMPLATE = Path(__file__).with_name("work_pool.json")
+"""What a worker runs, and with which environment: all fixed, so that no request to the API can name a command."""
 
 
 def main() -> int:
@@ -21,24 +34,31 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Processes() as processes:
-            api_url = os.environ.get(API_URL) or _start_server(root, processes)
-            variables = {API_URL: api_url}
+            running: dict[Server, subprocess.Popen[bytes]] = {}
+            variables = {API_URL: os.environ.get(API_URL, "")}
+            if not variables[API_URL]:
+                server = prefect_server(chosen_port("PREFECT_PORT", 4200), "PREFECT_PORT")
+                running[server] = _start(server, root, processes)
+                variables = {API_URL: f"{server.url}/api", AUTH: auth_string(root)}
             deploy(root, arguments.file, variables)
-            print(f"Schedules are served; runs appear at {api_url.removesuffix('/api')}. Ctrl-C ends it.", flush=True)
+            page = variables[API_URL].removesuffix("/api")
+            print(f"Schedules are served; runs appear at {page}. Ctrl-C ends it.", flush=True)
             worker = Server("worker", 0, (program("prefect"), "worker", "start", "--pool", POOL))
-            start(worker, root, processes, variables).wait()
+            running[worker] = start(worker, root, processes, variables)
+            ended = wait_until_one_ends(running)
     except HelixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0
-    print(f"error: the worker ended by itself; its output is in {worker.log}.", file=sys.stderr)
+    print(f"error: {ended.name} ended by itself; its output is in {ended.log}.", file=sys.stderr)
     return 1
 
 
 def deploy(root: Path, file: str, variables: dict[str, str]) -> None:
     """Make the work pool and the deployments of ``file``; EnvironmentFault with Prefect's words if that fails."""
-    pool = ("work-pool", "create", POOL, "--type", "process", "--overwrite")
+    template = ("--base-job-template", str(POOL_TEMPLATE))
+    pool = ("work-pool", "create", POOL, "--type", "process", *template, "--overwrite")
     for arguments in (pool, ("--no-prompt", "deploy", "--all", "--prefect-file", file)):
         done = subprocess.run(
             [program("prefect"), *arguments],
@@ -62,12 +82,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start_server(root: Path, processes: Processes) -> str:
-    server = prefect_server(chosen_port("PREFECT_PORT", 4200), variable="PREFECT_PORT")
+def _start(server: Server, root: Path, processes: Processes) -> subprocess.Popen[bytes]:
     require_free(server)
     print("Starting Prefect's server ...", flush=True)
-    wait_until_up(server, start(server, root, processes))
-    return f"{server.url}/api"
+    process = start(server, root, processes)
+    wait_until_up(server, process)
+    print(LOGIN, flush=True)
+    return process
 
 
 if __name__ == "__main__":

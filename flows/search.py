@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
@@ -21,6 +22,7 @@ from flows.forkserver import forkserver
 from flows.graph import Graph, downstream, read_changed, read_graph
 from flows.parameters import change
 from flows.processes import Processes
+from flows.pulse import pulse
 from flows.run_stage import BROKEN, FAULT, run_stage
 from flows.watch import Watch
 from helixnas.config import RunConfig, load
@@ -48,10 +50,12 @@ def search(
     """Run the pipeline. A ``preset`` of conf/preset, then ``overrides``, are written into params.yaml first.
 
     Returns what was published, None without ``register_student``; a failed state named "Fault" says what to mend.
+    Where Prefect's server dies meanwhile, the process ends.
     """
     try:
-        change(Path.cwd(), preset, overrides or [])
-        return run_pipeline(Path.cwd(), register=register_student)
+        with pulse(PREFECT_API_URL.value()):
+            change(Path.cwd(), preset, overrides or [])
+            return run_pipeline(Path.cwd(), register=register_student)
     except HelixError as error:
         return Failed(name=FAULT, message=str(error))
     except StagesError as error:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.door import AUTH, HOST, auth_string
 from flows.processes import Processes
 from helixnas.artifacts import CACHE
 from helixnas.errors import ConfigError, EnvironmentFault
 
-HOST = "127.0.0.1"
 START_S = 180.0
 API_URL = "PREFECT_API_URL"
 
@@ -45,10 +45,15 @@ def program(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def prefect_server(port: int, *options: str, variable: str = "") -> Server:
+def behind_door(name: str, port: int, *arguments: str, health: str = "/", variable: str = "") -> Server:
+    """A server that ``flows.door`` runs, so that foreign pages do not reach it."""
+    command = (sys.executable, "-m", "flows.door", *arguments, "--port", str(port))
+    return Server(name, port, command, health, variable)
+
+
+def prefect_server(port: int, variable: str = "") -> Server:
     """Prefect's server on a port."""
-    command = (program("prefect"), "server", "start", "--host", HOST, "--port", str(port), *options)
-    return Server("Prefect", port, command, "/api/health", variable)
+    return behind_door("Prefect", port, "prefect", health="/api/health", variable=variable)
 
 
 def chosen_port(variable: str, default: int) -> int:
@@ -95,8 +100,19 @@ def wait_until_up(server: Server, process: subprocess.Popen[bytes]) -> None:
     raise EnvironmentFault(f"{server.name} must come up on {server.url}, but did not. Its output is in {server.log}.")
 
 
+def wait_until_one_ends(running: Mapping[Server, subprocess.Popen[bytes]]) -> Server:
+    """The first of the servers that ends by itself."""
+    while True:
+        for server, process in running.items():
+            if process.poll() is not None:
+                return server
+        time.sleep(0.5)
+
+
 def start_temporary_prefect(root: Path) -> Callable[[], None]:
     """Start a Prefect server of our own, unless PREFECT_API_URL names one; returns what waits until it is up.
+
+    Where it is, and its password, are put into this process's environment.
 
     Prefect can start one by itself, but in our process group: Ctrl-C would end it first, and the flow could not say
     that it was stopped. Ours ends with this process, after Prefect's threads have sent what they still hold.
@@ -105,8 +121,9 @@ def start_temporary_prefect(root: Path) -> Callable[[], None]:
         return lambda: None
     processes = Processes()
     atexit.register(processes.stop)
-    server = prefect_server(free_port(), "--no-ui")
-    process = start(server, root, processes)
+    os.environ[AUTH] = auth_string(root)
+    server = prefect_server(free_port())
+    process = start(server, root, processes, {"PREFECT_SERVER_UI_ENABLED": "false"})
     os.environ[API_URL] = f"{server.url}/api"
     return lambda: wait_until_up(server, process)
 

@@ -2,11 +2,21 @@
 
 import signal
 import sys
-import time
 from pathlib import Path
 
+from flows.door import HOST, LOGIN, origins, own_addresses
 from flows.processes import Processes
-from flows.servers import HOST, Server, chosen_port, prefect_server, program, require_free, start, wait_until_up
+from flows.servers import (
+    Server,
+    behind_door,
+    chosen_port,
+    prefect_server,
+    program,
+    require_free,
+    start,
+    wait_until_one_ends,
+    wait_until_up,
+)
 from helixnas import tracking
 from helixnas.artifacts import CACHE
 from helixnas.config import load
@@ -19,45 +29,49 @@ def main() -> int:
     """Serve until Ctrl-C; 2 if a port is in use or a server does not come up."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _serve(Path.cwd())
+        ended = _serve(Path.cwd())
     except HelixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0
-    print("error: a server ended by itself; its output is in .cache/logs.", file=sys.stderr)
+    print(f"error: {ended.name} ended by itself; its output is in {ended.log}.", file=sys.stderr)
     return 1
 
 
-def _serve(root: Path) -> None:
-    """Serve until one of the servers ends."""
+def _serve(root: Path) -> Server:
+    """Serve until one of the servers ends; which."""
     servers = [
-        *_mlflow(root),
-        prefect_server(chosen_port("PREFECT_PORT", 4200), variable="PREFECT_PORT"),
+        *mlflow_server(root),
+        prefect_server(chosen_port("PREFECT_PORT", 4200), "PREFECT_PORT"),
         *_optuna(root),
     ]
     for server in servers:
         require_free(server)
     with Processes() as processes:
-        running = [start(server, root, processes) for server in servers]
-        for server, process in zip(servers, running, strict=True):
+        running = {server: start(server, root, processes) for server in servers}
+        for server, process in running.items():
             wait_until_up(server, process)
             print(f"{server.name:18} {server.url}", flush=True)
-        print("Ctrl-C ends them.", flush=True)
-        while all(process.poll() is None for process in running):
-            time.sleep(0.5)
+        print(f"{LOGIN} Ctrl-C ends them.", flush=True)
+        return wait_until_one_ends(running)
 
 
-def _mlflow(root: Path) -> list[Server]:
-    """MLflow over the project's store, made ready here; none where MLFLOW_TRACKING_URI names a server."""
+def mlflow_server(root: Path) -> list[Server]:
+    """MLflow over the project's store, made ready here; none where MLFLOW_TRACKING_URI names a server.
+
+    It has a door of its own, which is told whom to let in.
+    """
     uri = tracking.open_store(root, load(root).tracking.experiment).uri
     if uri.startswith("http"):
         print(f"{'MLflow':18} {uri}")
         return []
     port = chosen_port("MLFLOW_PORT", 5000)
+    hosts = own_addresses(port)
     command = (program("mlflow"), "server", "--workers", "1", "--backend-store-uri", uri)
     address = ("--host", HOST, "--port", str(port))
-    return [Server("MLflow", port, (*command, *address), "/health", "MLFLOW_PORT")]
+    door = ("--allowed-hosts", ",".join(hosts), "--cors-allowed-origins", ",".join(origins(hosts)))
+    return [Server("MLflow", port, (*command, *address, *door), "/health", "MLFLOW_PORT")]
 
 
 def _optuna(root: Path) -> list[Server]:
@@ -67,8 +81,7 @@ def _optuna(root: Path) -> list[Server]:
         print("Optuna dashboard   no study yet: `make run` makes one")
         return []
     port = chosen_port("OPTUNA_PORT", 8080)
-    command = (program("optuna-dashboard"), str(studies[-1]), "--host", HOST, "--port", str(port))
-    return [Server("Optuna dashboard", port, command, variable="OPTUNA_PORT")]
+    return [behind_door("Optuna dashboard", port, "optuna", str(studies[-1]), variable="OPTUNA_PORT")]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """``python -m flows`` as a person meets it: exit codes, one message, and nothing done where nothing is to do."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
+from flows.door import AUTH
 from flows.processes import environment
 from flows.promote import promote
 from flows.run_stage import FAULT
@@ -111,7 +113,7 @@ def test_a_server_that_does_not_answer_is_named(project: Path) -> None:
 
 
 def test_promotion_without_a_run_fails_with_what_to_do(project: Path, prefect_api: str) -> None:
-    with temporary_settings({PREFECT_API_URL: prefect_api}):
+    with temporary_settings({PREFECT_API_URL: prefect_api, PREFECT_API_AUTH_STRING: os.environ[AUTH]}):
         state = promote(return_state=True)
     assert state.name == FAULT
     assert "Run `dvc repro`" in state.message

@@ -1,5 +1,6 @@
 """The flow on the small project, against a real server: who runs what, and what one failure costs."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 from prefect import flow
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from rich.console import Console
 from zc.lockfile import LockFile
 
+from flows.door import AUTH
 from flows.graph import read_changed
 from flows.processes import Processes
 from flows.run_stage import BROKEN, FAULT, run_stage
@@ -27,7 +29,7 @@ STEPS = {stage.replace("@", "_") for stage in STAGES}
 
 @pytest.fixture(autouse=True)
 def server(prefect_api: str) -> Iterator[None]:
-    with temporary_settings({PREFECT_API_URL: prefect_api}):
+    with temporary_settings({PREFECT_API_URL: prefect_api, PREFECT_API_AUTH_STRING: os.environ[AUTH]}):
         yield
 
 

@@ -26,7 +26,7 @@ CHECKED_OUT = (
     ".gitignore",
 )
 FOLDERS = (".dvc/config", "conf", "datasets", "examples", "flows", "own", "src")
-FOREIGN = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "DVC_ROOT", "HELIXNAS_WATCHED")
+FOREIGN = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "DVC_ROOT", "HELIXNAS_WATCHED")
 TIMEOUT_S = 600
 
 

@@ -8,13 +8,13 @@ from helixnas.search_space import Comparison, Figures, quantity
 TOLD_APART = 0.05
 """McNemar's p below which two networks are told apart."""
 COLUMNS = (
-    ("top-1 accuracy", "retrained"),
     ("untrained", "the teacher's own weights"),
     ("chosen less this", "points"),
     ("one alone is right", "chosen / this"),
     ("p", "McNemar, exact"),
     ("multiply-adds", "madds"),
 )
+"""Title and note of each column behind the accuracy."""
 
 
 def beside_html(figures: Figures) -> str:
@@ -23,7 +23,8 @@ def beside_html(figures: Figures) -> str:
     told = f"<p>{sentence}{f' <strong>{escape(warning)}</strong>' if warning else ''}</p>"
     if not figures.comparisons:
         return f'<p class="empty">{sentence}</p>'
-    head = "".join(f'<th scope="col">{title}<small>{note}</small></th>' for title, note in COLUMNS)
+    columns = ((figures.acc_name, "retrained"), *COLUMNS)
+    head = "".join(f'<th scope="col">{title}<small>{note}</small></th>' for title, note in columns)
     rows = "".join(_row(each, figures) for each in figures.comparisons)
     return (
         f'{told}<div class="scroll"><table class="figures"><thead><tr><td></td>{head}</tr></thead>'

@@ -1,13 +1,13 @@
 """plan: what a run would do, before any training: the cut, the choices, what budgets can be reached, what it takes."""
 
 import sys
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from helixnas.artifacts import scratch
 from helixnas.compare import obvious_ways
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
@@ -131,8 +131,8 @@ def _network(config: RunConfig, seen: Peek) -> nn.Module:
     is_judged = config.teacher.recipe.epochs == 0
     settings = config.teacher if is_judged else config.teacher.model_copy(update={"pretrained": False})
     whole = (0.0,) * seen.in_shape[0], (1.0,) * seen.in_shape[0]
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / PROGRAM.name
+    with scratch() as folder:
+        program = folder / PROGRAM.name
         if is_registered(settings):
             fetch(Path(), config.tracking.experiment, settings, program)
         return new_network(program, settings, seen.in_shape, seen.num_classes, *whole)

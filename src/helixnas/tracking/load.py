@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from torch import Tensor, nn
 
 from helixnas import archive, artifacts
+from helixnas.artifacts import scratch
 from helixnas.errors import ArtifactError, PromotionError
 from helixnas.tracking.store import Store
 from helixnas.tracking.versions import Version, aliases, get, with_alias
@@ -65,8 +65,7 @@ def files_of(store: Store, version: Version) -> Iterator[Path]:
 
     Of a version that is older than checksums this is told, and its network is inspected before it is loaded, as any.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch() as folder:
         try:
             download(store, f"models:/{version.name}/{version.version}", folder)
             _require_registered(version, folder)

@@ -1,7 +1,6 @@
 """From a retrained student to a version in MLflow's registry, made once for each student file."""
 
 import io
-import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from helixnas.artifacts import scratch
 from helixnas.search_space import Figures
 from helixnas.tracking.alias import CHALLENGER
 from helixnas.tracking.load import digest, download, load_network
@@ -92,8 +92,7 @@ def _log(store: Store, student: Student, run_id: str) -> str:
 def _prove(store: Store, student: Student, uri: str) -> str:
     """The checksum of what was exported, which must compute what was trained, on another batch size too."""
     images = torch.from_numpy(np.concatenate([student.example, student.example[:1]]))
-    with tempfile.TemporaryDirectory() as name, torch.no_grad():
-        folder = Path(name)
+    with scratch() as folder, torch.no_grad():
         download(store, uri, folder)
         torch.testing.assert_close(load_network(folder)(images), student.module(images), rtol=1e-3, atol=1e-3)
         return digest(folder)
