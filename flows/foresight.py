@@ -46,7 +46,7 @@ def judge(root: Path, code: int, out: str, err: str) -> list[str]:
     """
     plan = json.loads(out) if out.strip() else {}
     if code == FAULT and plan.get("is_certain", True):
-        raise HelixError(err.strip().removeprefix("error: "))
+        raise HelixError(f"\n{err}".rpartition("\nerror: ")[2].strip())  # what custom code printed stands before it
     if plan:
         remember_plan(root, {row["stage"]: row["time_s"] for row in plan["workloads"]})
     if not plan.get("teacher"):

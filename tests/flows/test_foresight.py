@@ -28,4 +28,4 @@ def test_a_plan_that_broke_stops_nothing_and_one_that_says_no_does(tmp_path: Pat
     assert judge(tmp_path, 1, "", "Traceback") == []
     assert judge(tmp_path, FAULT, planned(is_certain=False), "error: perhaps") == []
     with pytest.raises(HelixError, match=r"^No architecture fits\.$"):
-        judge(tmp_path, FAULT, planned(), "error: No architecture fits.")
+        judge(tmp_path, FAULT, planned(), "printed by custom code\nerror: No architecture fits.\n")
