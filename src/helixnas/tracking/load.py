@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from helixnas import archive, artifacts
 from helixnas.artifacts import scratch
 from helixnas.errors import ArtifactError, PromotionError
+from helixnas.tracking.alias import CHAMPION, PREVIOUS
 from helixnas.tracking.store import Store
 from helixnas.tracking.versions import Version, aliases, get, with_alias
 
@@ -72,9 +73,11 @@ def files_of(store: Store, version: Version) -> Iterator[Path]:
             yield folder
         except (MlflowException, ArtifactError, OSError) as error:
             reason = " ".join(str(error).split())[:400]
+            held = [alias for alias in (CHAMPION, PREVIOUS) if alias in version.aliases]  # which `delete` protects
+            first = f"Take the alias @{held[0]} from it on MLflow's page (`make ui`), and run" if held else "Run"
             raise PromotionError(
                 f"Version {version.version} of {version.name} must load without pickle, as it was registered, but: "
-                f"{reason} Run `helixnas delete {version.version}`, then `make run` to register it again."
+                f"{reason} {first} `helixnas delete {version.version}`, then `make run` to register it again."
             ) from error
 
 
