@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -214,3 +215,17 @@ def test_mcnemar_counts_what_one_alone_gets_right(challenger: str, champion: str
     found = Paired.of(*right)
     assert (found.only_challenger, found.only_champion) == (paired.only_challenger, paired.only_champion)
     assert found.p_value == pytest.approx(paired.p_value)
+
+
+def test_a_champion_whose_files_are_damaged_does_not_bar_the_way(add: Add, store: Store, root: Path) -> None:
+    add("a")
+    gate(store)
+    (path,) = (root / "mlartifacts").rglob("model.pt2")
+    path.write_bytes(b"")
+    with pytest.raises(PromotionError, match=r"It is the champion: run `make run`, then `helixnas promote`"):
+        load_model(store, NAME, CHAMPION)
+    add("b", bias=BAD)  # worse, but there is nothing to compare it with
+    promotion = gate(store)
+    assert (promotion.version, promotion.previous, promotion.champion_acc) == (2, 1, None)
+    assert "could not be compared with: Version 1 of student must load" in promotion.reason
+    assert aliases(store, NAME)[CHAMPION] == 2

@@ -10,7 +10,7 @@ from torch import nn
 from helixnas.errors import ArtifactError, PromotionError
 from helixnas.search_space import Cost
 from helixnas.teacher import load_program
-from helixnas.tracking import Store, Student, begin, delete, fetch_program, load_model, register, versions
+from helixnas.tracking import Store, Student, begin, fetch_program, load_model, register, versions
 from helixnas.tracking.versions import get, tags
 from tests.test_archive import changed, pickled_example
 from tests.tracking.conftest import FACTS, NAME, Add, Brightness, evaluate, example, figures, images
@@ -138,18 +138,6 @@ def test_a_network_that_would_run_code_is_neither_loaded_nor_fetched(add: Add, s
     with pytest.raises(ArtifactError, match=r"network\.pt2 must hold raw tensors .* is pickled with more than tensors"):
         load_program(root / "network.pt2")
     assert not (root / "marker").exists()
-
-
-def test_the_remedy_for_a_damaged_champion_is_one_that_works(add: Add, store: Store, root: Path) -> None:
-    add("a")
-    store.client.set_registered_model_alias(NAME, "champion", "1")
-    (path,) = (root / "mlartifacts").rglob("model.pt2")
-    path.write_bytes(b"")
-    with pytest.raises(PromotionError, match=r"Take the alias @champion from it .* and run `helixnas delete 1`"):
-        load_model(store, NAME, "champion")
-    store.client.delete_registered_model_alias(NAME, "champion")
-    delete(store, NAME, 1)
-    assert versions(store, NAME) == []
 
 
 @pytest.mark.parametrize("name", ["model.pt2", "arch.json"])

@@ -74,10 +74,12 @@ def files_of(store: Store, version: Version) -> Iterator[Path]:
         except (MlflowException, ArtifactError, OSError) as error:
             reason = " ".join(str(error).split())[:400]
             held = [alias for alias in (CHAMPION, PREVIOUS) if alias in version.aliases]  # which `delete` protects
-            first = f"Take the alias @{held[0]} from it on MLflow's page (`make ui`), and run" if held else "Run"
+            remedy = f"Run `helixnas delete {version.version}`, then `make run` to register it again."
+            if held:
+                remedy = f"It is the {held[0]}: run `make run`, then `helixnas promote` to put another in its place."
             raise PromotionError(
                 f"Version {version.version} of {version.name} must load without pickle, as it was registered, but: "
-                f"{reason} {first} `helixnas delete {version.version}`, then `make run` to register it again."
+                f"{reason} {remedy}"
             ) from error
 
 

@@ -44,7 +44,8 @@ def promote(
 ) -> Promotion:
     """Make the challenger, or ``version``, the champion, if it fits the budget and is accurate enough.
 
-    The first champion needs the budget only. The old champion becomes ``previous``.
+    The first champion needs the budget only, and so does one behind a champion whose files are damaged: there is
+    nothing to compare with. The old champion becomes ``previous``.
 
     Args:
         store: Where the versions are.
@@ -66,17 +67,25 @@ def promote(
             champion.version, None, None, None, None, f"Version {champion.version} is the champion already."
         )
     _require_budget(challenger, budget)
-    loaded = [load_version(store, each) for each in (challenger, champion) if each is not None]
+    loaded, damage = [load_version(store, challenger)], ""
+    if champion is not None:
+        try:
+            loaded.append(load_version(store, champion))
+        except PromotionError as error:
+            damage = f" The champion of before could not be compared with: {error}"
     _require_unseen(loaded, digests)
     right = [judge(each.module) for each in loaded]
     challenger_acc, *others = (float(each.double().mean()) for each in right)
-    if champion is None:
-        champion_acc, paired, previous = None, None, None
-        reason = f"Version {challenger.version} reaches {challenger_acc:.4f} {acc_name} and is the first champion."
+    previous = None if champion is None else champion.version
+    if champion is None or damage:
+        champion_acc, paired = None, None
+        rank = "the champion" if damage else "the first champion"
+        reason = f"Version {challenger.version} reaches {challenger_acc:.4f} {acc_name} and is {rank}.{damage}"
     else:
-        (champion_acc,), paired, previous = others, Paired.of(*right), champion.version
+        (champion_acc,), paired = others, Paired.of(*right)
         both = (challenger, challenger_acc), (champion, champion_acc)
         reason = _require_accuracy(*both, paired, max_acc_drop, acc_name)
+    if champion is not None:
         _move(store, champion, PREVIOUS)
     _move(store, challenger, CHAMPION)
     reason = f"{reason} It fits {budget}."
