@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helixnas.artifacts import save_text, scratch
+from helixnas.artifacts import save_text
 from helixnas.config import load, not_plain, read_plain
 from helixnas.config.load import FILE_NAME
 from helixnas.errors import ConfigError
+from helixnas.scratch import scratch
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML

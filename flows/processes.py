@@ -14,7 +14,7 @@ from typing import IO
 from flows import guard
 from flows.guard import GRACE_S, end_groups, signal_group
 from flows.sweep import record, sweep
-from helixnas.artifacts import scratch_prefix
+from helixnas.scratch import scratch_prefix
 
 _SETTINGS = {
     "OMP_NUM_THREADS": "1",  # a stage says itself how many threads it takes; two stages at once must not take all

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flows.guard import GRACE_S, end_groups
-from helixnas.artifacts import SCRATCH, process_id
+from helixnas.scratch import SCRATCH, process_id
 
 _NAME = re.compile(SCRATCH + r"(\d+-\d+-\d+)-\w+")
 _GROUPS = "groups"

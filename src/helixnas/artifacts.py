@@ -27,8 +27,6 @@ _PLACE = "place"
 """The fact that says which artifact a file is."""
 _SEAL = b"# "
 """What the line begins with that seals bytes: readers of CSV know it as a comment."""
-SCRATCH = "helixnas-"
-"""How folders in the temporary directory begin that are ours."""
 CACHE = Path(".cache")
 """Checkpoints, curves and studies: never an output of DVC, never read by a later stage, safe to delete."""
 
@@ -79,35 +77,6 @@ def exclusive(path: Path, *, wait: bool = True) -> Iterator[bool]:
         yield True
     finally:
         lock.release()
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder of this process in the temporary directory, gone with the block."""
-    with tempfile.TemporaryDirectory(prefix=scratch_prefix()) as name:
-        yield Path(name)
-
-
-def scratch_prefix() -> str:
-    """How the names of this process's folders in the temporary directory begin.
-
-    They tell whose they are, so that the next flow can remove what a killed process left: see ``flows/sweep.py``.
-    """
-    return f"{SCRATCH}{process_id()}-"
-
-
-def process_id(pid: int | None = None) -> str:
-    """What no two processes of a machine share, whenever they live: PID namespace, PID, and the start in clock ticks.
-
-    Empty where there is no such process, or no /proc to ask.
-    """
-    pid = os.getpid() if pid is None else pid
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
-        namespace = Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:
-        return ""
-    return "" if state in "ZX" else f"{namespace}-{pid}-{fields[18]}"
 
 
 def save_text(path: Path, text: str) -> None:

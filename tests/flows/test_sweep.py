@@ -12,7 +12,7 @@ import pytest
 
 from flows.processes import Processes
 from flows.sweep import record, sweep
-from helixnas.artifacts import process_id, scratch
+from helixnas.scratch import process_id, scratch
 from tests.conftest import ROOT
 from tests.flows.test_processes import is_alive, wait_until_dead
 

@@ -25,6 +25,7 @@ UNNAMED = {
     "errors": "only words",
     "own": "only finds the code of the user, whose folder each stage names that may run it",
     "progress": "only what a person watches",
+    "scratch": "only says where what is soon gone lies",
     "source": "only names what is half done",
     "tracking": "hands over a teacher from the registry byte for byte; params.yaml says which",
 }

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from helixnas.artifacts import scratch
 from helixnas.compare import obvious_ways
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
@@ -15,6 +14,7 @@ from helixnas.data import Peek, peek, peek_rating
 from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy, require_known
 from helixnas.progress import silent
+from helixnas.scratch import scratch
 from helixnas.search import extreme, solve
 from helixnas.search_space import (
     COST_NAMES,

@@ -13,8 +13,8 @@ from mlflow.exceptions import MlflowException
 from torch import Tensor, nn
 
 from helixnas import archive, artifacts
-from helixnas.artifacts import scratch
 from helixnas.errors import ArtifactError, PromotionError
+from helixnas.scratch import scratch
 from helixnas.tracking.alias import CHAMPION, PREVIOUS
 from helixnas.tracking.store import Store
 from helixnas.tracking.versions import Version, aliases, get, with_alias

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from helixnas.artifacts import scratch
+from helixnas.scratch import scratch
 from helixnas.search_space import Figures
 from helixnas.tracking.alias import CHALLENGER
 from helixnas.tracking.load import digest, download, load_network
