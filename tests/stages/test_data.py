@@ -47,7 +47,7 @@ def test_parts_carry_their_name_and_their_splits_digest(finished: Path) -> None:
     facts = [
         artifacts.tensor_facts(path, "images") or {} for path in (finished / "artifacts/data").glob("*.safetensors")
     ]
-    assert {each["part"] for each in facts} == {"train", "rating", "test"}
+    assert {each["place"] for each in facts} == {f"data/{name}.safetensors" for name in ("train", "rating", "test")}
     assert len({each["split"] for each in facts}) == 1
 
 
