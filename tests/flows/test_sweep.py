@@ -1,9 +1,9 @@
 """What a flow leaves that is killed together with its guard, the next one ends and removes; and nothing else."""
 
-import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,9 +62,15 @@ def start_flow() -> tuple[subprocess.Popen[str], Path, int]:
 
 
 def guard_of(flow: int) -> psutil.Process:
-    alive = [child for child in psutil.Process(flow).children() if is_alive(child.pid)]
-    (guard,) = [child for child in alive if "guard.py" in " ".join(child.cmdline())]
-    return guard
+    """The guard of a flow, as soon as the fork has become one."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        alive = [child for child in psutil.Process(flow).children() if is_alive(child.pid)]
+        guards = [child for child in alive if "guard.py" in " ".join(child.cmdline())]
+        if guards:
+            return guards[0]
+        time.sleep(0.05)
+    raise AssertionError(f"{flow} has no guard")
 
 
 def test_a_killed_flow_leaves_nothing(temporary: Path) -> None:
@@ -93,12 +99,13 @@ def test_what_a_flow_leaves_that_is_killed_with_its_guard_is_swept_by_the_next(t
 def test_a_guard_that_is_killed_is_replaced(temporary: Path) -> None:
     with Processes() as processes:
         first = processes.start(["sleep", "600"], temporary, subprocess.DEVNULL)
-        killed = guard_of(os.getpid())
+        killed = processes._guard  # other tests may have guards in this process, too
+        assert killed is not None
         killed.kill()
         wait_until_dead(killed.pid)
         processes.start(["sleep", "600"], temporary, subprocess.DEVNULL)
         assert first.poll() is None
-        assert guard_of(os.getpid()) != killed
+        assert processes._guard is not None and processes._guard.pid != killed.pid
 
 
 def test_what_lives_or_may_be_of_somebody_else_stays(temporary: Path, sleeper: int) -> None:
