@@ -37,17 +37,8 @@ KILL_S = (1.0, 14.0)
 HANG_S = 60
 TIMED = ("artifacts/cost/measured", "artifacts/report", "artifacts/search/trials.csv")
 """Outputs that hold times, or are made of them."""
-READERS = {
-    "data": "compare",
-    "teacher": "compare",
-    "distill": "compare",
-    "rating": "search",
-    "cost": "search",
-    "search": "report",
-    "retrain": "report",
-    "compare": "report",
-}
-"""A stage that reads what another left."""
+READERS = ("report", "search", "compare")
+"""The stages that read most of what others left, tried in this order."""
 
 
 def call(root: Path, *command: str, extra: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -68,7 +59,11 @@ def call(root: Path, *command: str, extra: dict[str, str] | None = None) -> subp
 def clone(root: Path) -> Path:
     """The last commit, with the tiny preset in params.yaml."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(root)], check=True)
-    code = "from pathlib import Path; from flows.parameters import change; change(Path(), 'tiny', [])"
+    # a limit that all keep, so that the search reads measured latencies, too
+    code = (
+        "from pathlib import Path; from flows.parameters import change; "
+        "change(Path(), 'tiny', ['search.budget.latency_ms=60000'])"
+    )
     done = call(root, sys.executable, "-c", code)
     assert done.returncode == 0, done.stderr
     return root
@@ -141,25 +136,39 @@ def damages(root: Path, extra: dict[str, str]) -> tuple[int, str]:
     """How many of 100 damaged files the stage that reads them refuses by name."""
     generator, kept = random.Random(0), root.with_name("kept")
     shutil.copytree(root / "artifacts", kept)
-    files = [path.relative_to(kept) for path in sorted(kept.rglob("*")) if path.is_file() and _is_read(path)]
+    files, unread = _readers(root, kept, extra)
     refused, faults = 0, list[str]()
     for number in range(NUM_FILES):
-        file = files[number % len(files)]
+        file, reader = files[number % len(files)]
         name, damage = generator.choice(list(DAMAGES.items()))
         target = root / "artifacts" / file
         is_same = _damage(damage, target, kept, file, generator)
-        done = _stage(root, READERS[file.parts[0]], extra)
+        done = _stage(root, reader, extra)
         is_refused = done.returncode == 2 and "Traceback" not in done.stderr and target.name in done.stderr
         refused += is_refused or (done.returncode == 0 and is_same)
         if not (is_refused or is_same):
             faults.append(f"{file} {name}: {done.returncode} {done.stderr.strip()[-120:]}")
         _restore(root, kept)
-    return refused, "; ".join(faults[:5])
+    return (
+        refused,
+        f"of {len(files)} files; none of {', '.join(READERS)} reads {', '.join(unread)}. {'; '.join(faults[:5])}",
+    )
 
 
-def _is_read(path: Path) -> bool:
-    """Whether a later stage reads a file; those that only people and DVC's plots read are left out."""
-    return path.parts[-2] != "report" and path.name not in ("unreadable.csv", "frontier.csv", "machine.json")
+def _readers(root: Path, kept: Path, extra: dict[str, str]) -> tuple[list[tuple[Path, str]], list[str]]:
+    """Each artifact with the first stage that asks for it where it is gone; and those that none asks for."""
+    found, unread = list[tuple[Path, str]](), list[str]()
+    for file in sorted(path.relative_to(kept) for path in kept.rglob("*") if path.is_file()):
+        for reader in READERS if file.parts[0] != "report" else ():
+            (root / "artifacts" / file).unlink()
+            said = _stage(root, reader, extra).stderr
+            _restore(root, kept)
+            if f"{file} must exist" in said:
+                found.append((file, reader))
+                break
+        else:
+            unread.append(str(file))
+    return found, unread
 
 
 def _damage(damage: "Damage", target: Path, kept: Path, file: Path, generator: random.Random) -> bool:
