@@ -76,7 +76,7 @@ def test_a_file_that_is_no_journal_is_set_aside(tmp_path: Path, text: str) -> No
 
 Damage = Callable[[list[bytes]], list[bytes]]
 DAMAGE: dict[str, Damage] = {
-    "a value": lambda lines: [line.replace(b"2.0", b"1.5") for line in lines],
+    "a value": lambda lines: [line.replace(b"[2.0]", b"[1.5]") for line in lines],
     "a bit": lambda lines: [*lines[:-2], bytes([lines[-2][0] ^ 4]) + lines[-2][1:], lines[-1]],
     "a line gone": lambda lines: [*lines[:-3], *lines[-2:]],
     "a line twice": lambda lines: [*lines[:-1], *lines[-2:]],
