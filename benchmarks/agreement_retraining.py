@@ -23,15 +23,17 @@ from figure import ROOT, Figure, publish
 from torch import Tensor
 
 from helixnas.config import load
+from helixnas.cut import cut
 from helixnas.data import ImageSet
 from helixnas.data.decode import decode
 from helixnas.fit import Checkpoint
 from helixnas.progress import Reporter, forget
+from helixnas.results import Retraining
 from helixnas.retrain import retrain
-from helixnas.search_space import Retraining, build
+from helixnas.search_space import build
 from helixnas.stages.retrain import load_retraining
 from helixnas.student import BlockSupernet, assemble, recalibrate
-from helixnas.teacher import create, cut, feature_statistics
+from helixnas.teacher import create, feature_statistics
 
 SHARED = ROOT.parent / "shared" / "data"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

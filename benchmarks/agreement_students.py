@@ -26,9 +26,10 @@ from torch import nn
 from helixnas.config import load
 from helixnas.fit import Checkpoint, accuracy, image_losses
 from helixnas.progress import Reporter, forget, silent
+from helixnas.results import Budget
 from helixnas.retrain import retrain
 from helixnas.search import pricer
-from helixnas.search_space import Architecture, Budget
+from helixnas.search_space import Architecture
 from helixnas.stages.loading import (
     load_calibration,
     load_costs,

@@ -14,7 +14,8 @@ from figure import Figure, publish
 from helixnas.config import load
 from helixnas.data import derive_seed
 from helixnas.distill import SAMPLERS
-from helixnas.search_space import BlockSpace, trained, worse_than_identity
+from helixnas.results import trained, worse_than_identity
+from helixnas.search_space import BlockSpace
 from helixnas.stages.loading import load_ratings, load_space
 
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from helixnas.cost import count
+from helixnas.cut import CutTeacher, cut
 from helixnas.errors import CutError
-from helixnas.search_space import quantity
-from helixnas.teacher import CutTeacher, cut
+from helixnas.results import quantity
 
 NUM_BLOCKS = 4
 NUM_IMAGES = 2

@@ -16,10 +16,11 @@ import torch
 from distilling import ROOT, Nowhere
 from figure import Figure, publish
 
+from helixnas.blocks import BlockSpec
 from helixnas.config import load
 from helixnas.distill import Distillation, Member, train_group
 from helixnas.progress import forget, silent
-from helixnas.search_space import BlockSpec, build
+from helixnas.search_space import build
 from helixnas.student import BlockSupernet
 from helixnas.teacher import BlockBatch, DistillLoss
 

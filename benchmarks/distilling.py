@@ -15,6 +15,7 @@ from timm import create_model
 from torch import Tensor
 
 from helixnas.config import RunConfig, load
+from helixnas.cut import CutTeacher, cut
 from helixnas.data import ImageSet
 from helixnas.distill import Distillation, FeatureBatches, Member, train_group
 from helixnas.fit import Checkpoint, pinned
@@ -22,7 +23,7 @@ from helixnas.memory import keep_freed_memory
 from helixnas.progress import forget, silent
 from helixnas.search_space import SearchSpace, build
 from helixnas.student import BlockSupernet
-from helixnas.teacher import CutTeacher, DistillLoss, block_batch, create, cut
+from helixnas.teacher import DistillLoss, block_batch, create
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")

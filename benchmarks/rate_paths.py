@@ -15,9 +15,10 @@ import torch
 from figure import Figure, in_turns, publish
 from torch import Tensor, nn
 
+from helixnas.blocks import BlockSpec
 from helixnas.progress import silent
 from helixnas.rating import rate
-from helixnas.search_space import BlockSpace, BlockSpec, Cell
+from helixnas.search_space import BlockSpace, Cell
 from helixnas.search_space.candidate import mbconv
 from helixnas.student import BlockSupernet, recalibrate
 from helixnas.teacher import BlockBatch, DistillLoss

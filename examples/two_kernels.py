@@ -4,8 +4,9 @@ search_space:
   name: factory:examples.two_kernels:cells
 """
 
+from helixnas.blocks import BlockSpec
 from helixnas.config.schema import Space
-from helixnas.search_space import TEACHER, BlockSpec, Cell, mbconv
+from helixnas.search_space import TEACHER, Cell, mbconv
 
 
 def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:

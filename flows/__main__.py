@@ -28,7 +28,7 @@ from helixnas.errors import EnvironmentFault, HelixError
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
-    from helixnas.search_space import Figures
+    from helixnas.results import Figures
     from helixnas.stages.publish import Published
     from helixnas.tracking import Version
 

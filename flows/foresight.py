@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 from flows.estimate import remember_plan
 from flows.processes import environment
 from helixnas.errors import HelixError
-from helixnas.search_space import TeacherAccuracy
+from helixnas.results import TeacherAccuracy
 
 FAULT = 2
 """The exit code for what the user can mend."""

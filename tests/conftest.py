@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.config import RunConfig, load
+from helixnas.cut import CutTeacher, cut
 from helixnas.data import ImageSet, prepare
 from helixnas.progress import silent
 from helixnas.search_space import SearchSpace, build
-from helixnas.teacher import CutTeacher, cut
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a flow starts a
 SERVER = """
 import os, sys, time
 from helixnas import forkserver
-from helixnas.own import Custom
+from helixnas.custom import Custom
 
 ENDS = {"_exit": lambda: os._exit(0), "abort": os.abort, "close": lambda: (sys.__stdout__.close(), sys.stderr.close())}
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from helixnas.custom import blame, printing_to_stderr, reason
 from helixnas.errors import ConfigError, HelixError
 from helixnas.memory import keep_freed_memory, lacks_memory
-from helixnas.own import blame, printing_to_stderr, reason
 
 if TYPE_CHECKING:
     from helixnas.config import RunConfig
@@ -138,11 +138,11 @@ def plan(
     from dataclasses import asdict
 
     from helixnas.errors import InfeasibleBudgetError
+    from helixnas.plan import plan
     from helixnas.report import print_plan
-    from helixnas.stages import plan as planning
 
     with printing_to_stderr():  # what custom code prints is no part of the plan
-        made = asdict(planning.plan(_config()))
+        made = asdict(plan(_config()))
     if as_json:
         print(json.dumps(made, indent=1))
     else:
@@ -200,7 +200,7 @@ def predict(
 def versions() -> None:
     """List the registered students, the newest first."""
     config = _config()
-    from helixnas.search_space import quantity
+    from helixnas.results import quantity
     from helixnas.stages import promote as promoting
 
     registered = promoting.versions(Path(), config)

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from helixnas import own, source
+from helixnas import source
+from helixnas.custom import testify
 
 ADDRESS = "HELIXNAS_FORKSERVER"
 """The environment's name for the socket; empty or unset, every stage is a process from scratch."""
@@ -119,7 +120,7 @@ def _run_as(request: dict[str, Any], files: list[int], connection: socket.socket
     os.environ.update(request["environment"])
     sys.argv[:] = request["arguments"]
     faulthandler.enable(connection, all_threads=False)
-    own.testify(lambda text: _tell(connection, _CUSTOM, text))
+    testify(lambda text: _tell(connection, _CUSTOM, text))
     threading.Thread(target=_end_with, args=[connection], daemon=True).start()
     code = _exit_code(run)
     for stream in (sys.stdout, sys.stderr):

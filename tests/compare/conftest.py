@@ -5,19 +5,9 @@ from itertools import product
 
 import numpy as np
 
-from helixnas.search_space import (
-    SKIP,
-    TEACHER,
-    Architecture,
-    BlockSpace,
-    BlockSpec,
-    Cell,
-    Cost,
-    CostTable,
-    Path,
-    SearchSpace,
-    mbconv,
-)
+from helixnas.blocks import BlockSpec
+from helixnas.results import Cost, CostTable
+from helixnas.search_space import SKIP, TEACHER, Architecture, BlockSpace, Cell, Path, SearchSpace, mbconv
 from helixnas.search_space.candidate import fewer_layers
 
 OTHERS = (mbconv(3, 6, 0.25), mbconv(5, 3, 0.25))

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from helixnas.compare import Reached, Rival, reach, rival_from_json
 from helixnas.data import ImageSet
-from helixnas.search_space import Cost, mcnemar
+from helixnas.results import Cost, mcnemar
 from tests.conftest import SmallNet
 
 

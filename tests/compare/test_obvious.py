@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from helixnas.compare import excess, obvious, obvious_ways
-from helixnas.search_space import Budget, Cost, SearchSpace
+from helixnas.results import Budget, Cost
+from helixnas.search_space import SearchSpace
 
 from .conftest import Tables, make_tables, num_kept
 

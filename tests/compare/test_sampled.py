@@ -1,7 +1,7 @@
 import pytest
 
 from helixnas.compare import Rival, random_rivals, sampled
-from helixnas.search_space import Budget
+from helixnas.results import Budget
 
 from .conftest import Tables, make_tables
 

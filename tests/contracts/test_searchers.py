@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helixnas.errors import InfeasibleBudgetError
+from helixnas.results import Budget, Choice
 from helixnas.search import ExactResult, large
 from helixnas.search import merge as merging
-from helixnas.search_space import Budget, Choice
 from tests.search.conftest import Instance, bound_cells, make_instance, slimmable_cells
 from tests.search.test_exact import LIMITED, budget_at
 

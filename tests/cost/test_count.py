@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.cost import count
-from helixnas.search_space import Cost, LayerSpec, mbconv
+from helixnas.results import Cost
+from helixnas.search_space import LayerSpec, mbconv
 from helixnas.student import build_operation
 
 

@@ -7,25 +7,15 @@ import timm
 import torch
 from torch import nn
 
+from helixnas.blocks import BlockSpec
 from helixnas.config import load
 from helixnas.cost import count, count_paths, without_dearer
-from helixnas.own import Custom
-from helixnas.search_space import (
-    SKIP,
-    TEACHER,
-    BlockSpace,
-    BlockSpec,
-    Candidate,
-    Cell,
-    LayerSpec,
-    SearchSpace,
-    build,
-    mbconv,
-)
+from helixnas.custom import Custom
+from helixnas.cut import CutTeacher, cut
+from helixnas.search_space import SKIP, TEACHER, BlockSpace, Candidate, Cell, LayerSpec, SearchSpace, build, mbconv
 from helixnas.search_space.candidate import slimmable
 from helixnas.student import operation
-from helixnas.student.own import OWN
-from helixnas.teacher import CutTeacher, cut
+from helixnas.student.custom import CUSTOM
 from tests.conftest import ROOT
 
 SETTINGS = load(ROOT).search_space
@@ -135,7 +125,7 @@ def test_an_operation_of_ones_own_is_counted_and_moves_no_random_number(monkeypa
     def heavy(layer: LayerSpec) -> nn.Module:
         return nn.Conv2d(layer.in_width, layer.out_width, 3, layer.stride, 1)
 
-    monkeypatch.setitem(OWN, "heavy", Custom("mine:heavy", "search_space.operations", "return", heavy))
+    monkeypatch.setitem(CUSTOM, "heavy", Custom("mine:heavy", "search_space.operations", "return", heavy))
     options = (Candidate("heavy"), NARROW)
     before = torch.get_rng_state()
     limits = {"madds": 16 * 9 * 64, "num_params": 9 * 64 + 8}

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from helixnas.blocks import BlockSpec
 from helixnas.cost import count, count_paths, in_widths, path_runs
-from helixnas.search_space import TEACHER, BlockSpace, BlockSpec, Cell, SearchSpace, mbconv
+from helixnas.cut import CutTeacher
+from helixnas.search_space import TEACHER, BlockSpace, Cell, SearchSpace, mbconv
 from helixnas.search_space.candidate import slimmable
 from helixnas.student import BlockSupernet
-from helixnas.teacher import CutTeacher
 
 CANDIDATES = (mbconv(3, 2, 0.25), mbconv(5, 2, 0.25), mbconv(3, 4, 0.0))
 

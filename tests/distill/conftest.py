@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from helixnas.config import RunConfig
+from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.distill import Distillation, Member, train_group
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, forget, silent
 from helixnas.search_space import SearchSpace
 from helixnas.student import BlockSupernet
-from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss, block_batch
+from helixnas.teacher import BlockBatch, DistillLoss, block_batch
 
 NUM_STEPS = 4
 NUM_EPOCHS = 3

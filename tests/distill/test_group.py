@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.config import RunConfig
+from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.distill import Distillation, FeatureBatches, Member, train_group
 from helixnas.errors import DivergenceError
@@ -15,7 +16,7 @@ from helixnas.fit import Checkpoint
 from helixnas.progress import forget, silent
 from helixnas.search_space import SearchSpace
 from helixnas.student import BlockSupernet
-from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss
+from helixnas.teacher import BlockBatch, DistillLoss
 
 CPU = torch.device("cpu")
 NUM_IMAGES, BATCH_SIZE = 80, 32

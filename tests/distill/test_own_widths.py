@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helixnas.blocks import BlockSpec
 from helixnas.config import RunConfig
 from helixnas.distill import Distillation, Member, train_group
 from helixnas.fit import Checkpoint
 from helixnas.progress import forget, silent
 from helixnas.rating import rate
-from helixnas.search_space import BlockSpace, BlockSpec, Cell, mbconv
+from helixnas.search_space import BlockSpace, Cell, mbconv
 from helixnas.student import BlockSupernet, recalibrate
 from helixnas.teacher import BlockBatch, DistillLoss
 

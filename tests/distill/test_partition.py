@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
+from helixnas.blocks import BlockSpec
 from helixnas.distill import partition
-from helixnas.search_space import BlockSpec
 
 
 def specs(*widths_and_sides: tuple[int, int]) -> list[BlockSpec]:

@@ -6,8 +6,9 @@ from itertools import pairwise, product
 
 import pytest
 
+from helixnas.blocks import BlockSpec
 from helixnas.distill import SAMPLERS, trainable_cells
-from helixnas.search_space import TEACHER, BlockSpace, BlockSpec, Cell, Path, SearchSpace, mbconv
+from helixnas.search_space import TEACHER, BlockSpace, Cell, Path, SearchSpace, mbconv
 
 CANDIDATES = tuple(mbconv(kernel, expansion, 0.25) for expansion, kernel in product((3, 6), (3, 5, 7)))
 KEPT = Cell((8,), (1,), ((TEACHER,),))

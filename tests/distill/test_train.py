@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from helixnas import artifacts
+from helixnas.blocks import BlockSpec
 from helixnas.config import RunConfig
 from helixnas.distill import SAMPLERS, Distillation, Member, train_group
 from helixnas.distill.compiling import COMPILERS
@@ -20,7 +21,7 @@ from helixnas.errors import ConfigError, DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import forget, silent
 from helixnas.rating import rate
-from helixnas.search_space import SKIP, TEACHER, BlockSpace, BlockSpec, Cell, SearchSpace, mbconv
+from helixnas.search_space import SKIP, TEACHER, BlockSpace, Cell, SearchSpace, mbconv
 from helixnas.search_space.candidate import fewer_layers
 from helixnas.student import BlockSupernet
 from helixnas.teacher import BlockBatch, DistillLoss

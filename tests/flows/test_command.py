@@ -16,7 +16,7 @@ from flows.promote import promote
 from flows.run_stage import FAULT
 from flows.servers import API_URL
 from helixnas import artifacts
-from helixnas.search_space import Budget, Cost, Figure, Figures, Retraining, figures_to_json
+from helixnas.results import Budget, Cost, Figure, Figures, Retraining, figures_to_json
 from tests.conftest import ROOT
 from tests.flows.conftest import run_counts, run_dvc
 

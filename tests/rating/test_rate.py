@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.progress import Progress, silent
 from helixnas.rating import rate
 from helixnas.rating.rate import Batches
-from helixnas.search_space import BlockSpace, Path, RatingTable, SearchSpace
+from helixnas.results import RatingTable
+from helixnas.search_space import BlockSpace, Path, SearchSpace
 from helixnas.student import BlockSupernet, recalibrate
-from helixnas.teacher import BlockBatch, CutTeacher, DistillLoss, block_batch
+from helixnas.teacher import BlockBatch, DistillLoss, block_batch
 
 LOSS = DistillLoss(torch.full((16,), 0.5))
 BLOCK_ID = 1

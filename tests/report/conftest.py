@@ -4,13 +4,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from helixnas.blocks import BlockSpec
 from helixnas.report import ReportData, trials_table
-from helixnas.search_space import (
-    TEACHER,
-    BlockSpace,
-    BlockSpec,
+from helixnas.results import (
     Budget,
-    Cell,
     Choice,
     Cost,
     CostTable,
@@ -20,10 +17,9 @@ from helixnas.search_space import (
     RatingTable,
     Retraining,
     SearchResult,
-    SearchSpace,
     TeacherAccuracy,
-    mbconv,
 )
+from helixnas.search_space import TEACHER, BlockSpace, Cell, SearchSpace, mbconv
 
 OPTIONS = (mbconv(3, 6, 0.25), mbconv(5, 3, 0.25))
 NASTY = "<img src=x onerror=alert(1)> & 'co' </script>"

@@ -5,7 +5,7 @@ import pytest
 
 from helixnas.report import ReportData
 from helixnas.report.beside import below_warning, beside_sentence
-from helixnas.search_space import Comparison, Cost, Figure, Figures, mcnemar
+from helixnas.results import Comparison, Cost, Figure, Figures, mcnemar
 
 from .conftest import NASTY
 from .test_page import page_of

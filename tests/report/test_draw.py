@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 from helixnas.report import ReportData
 from helixnas.report.blocks import ChosenBlock, cell_name, chosen_blocks
 from helixnas.report.draw import draw
-from helixnas.search_space import Candidate, Cell, Cost
+from helixnas.results import Cost
+from helixnas.search_space import Candidate, Cell
 
 FIXED = Cost(805_000, 100)
 

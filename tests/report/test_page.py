@@ -10,7 +10,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from helixnas.report import ReportData, write
-from helixnas.search_space import Budget
+from helixnas.results import Budget
 
 from .conftest import NASTY, make_data
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from helixnas.report import ReportData, print_figures
-from helixnas.search_space import Figures, Retraining
+from helixnas.results import Figures, Retraining
 
 from .conftest import make_data
 

@@ -15,7 +15,8 @@ from helixnas.report.wording import (
     rating_warnings,
     space_sentence,
 )
-from helixnas.search_space import SKIP, BlockSpace, Budget, Cell, Cost, Figures, RatingTable, SearchSpace
+from helixnas.results import Budget, Cost, Figures, RatingTable
+from helixnas.search_space import SKIP, BlockSpace, Cell, SearchSpace
 
 from .conftest import OPTIONS, make_data, make_space
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div
 
 from helixnas.config.schema import Augment, Distillation
+from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.distill import FeatureBatches
 from helixnas.errors import ConfigError
@@ -16,7 +17,7 @@ from helixnas.fit import Batch
 from helixnas.retrain.guided_loss import GuidedLoss
 from helixnas.search_space import SearchSpace
 from helixnas.student import BlockSupernet, StudentNetwork, assemble
-from helixnas.teacher import CutTeacher, cut_features
+from helixnas.teacher import cut_features
 
 VARIANCES = [torch.full((width,), value, dtype=torch.float64) for width, value in ((8, 2.0), (16, 0.5), (16, 1.0))]
 NOTHING = {"labels": 0.0, "logits": 0.0, "features": 0.0, "temperature": 2.0}

@@ -8,20 +8,10 @@ from itertools import product
 import numpy as np
 import pytest
 
+from helixnas.blocks import BlockSpec
+from helixnas.results import Budget, Choice, Cost, CostTable, RatingTable
 from helixnas.search import ExactResult, Pricer, pricer, solve
-from helixnas.search_space import (
-    Architecture,
-    BlockSpace,
-    BlockSpec,
-    Budget,
-    Candidate,
-    Cell,
-    Choice,
-    Cost,
-    CostTable,
-    RatingTable,
-    SearchSpace,
-)
+from helixnas.search_space import Architecture, BlockSpace, Candidate, Cell, SearchSpace
 from helixnas.search_space.candidate import slimmable
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from helixnas.results import Budget, Choice, Lead
 from helixnas.search import ExactResult, decide
-from helixnas.search_space import Budget, Choice, Lead
 
 from .conftest import Instance
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from helixnas.errors import ArtifactError, InfeasibleBudgetError
-from helixnas.search_space import Budget, Choice, Cost, CostTable, RatingTable
+from helixnas.results import Budget, Choice, Cost, CostTable, RatingTable
 
 from .conftest import Instance, make_instance
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from helixnas.errors import InfeasibleBudgetError
-from helixnas.search_space import Budget, Choice, Cost, CostTable
+from helixnas.results import Budget, Choice, Cost, CostTable
 
 from .conftest import Instance, make_instance
 

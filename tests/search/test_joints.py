@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from helixnas.results import Budget, Choice
 from helixnas.search import extreme
-from helixnas.search_space import Architecture, Budget, Choice
+from helixnas.search_space import Architecture
 from tests.search.conftest import Instance, bound_cells, make_instance, slimmable_cells
 from tests.search.test_exact import LIMITED, check
 from tests.search.test_refine import Bench, search, study_in

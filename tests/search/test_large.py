@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
+from helixnas.results import Budget
 from helixnas.search import large
 from helixnas.search import merge as merging
 from helixnas.search.large import best_within
@@ -13,7 +14,6 @@ from helixnas.search.merge import FrontsExplodeError, merge
 from helixnas.search.options import BlockOptions
 from helixnas.search.program import solve_program
 from helixnas.search.relax import relax
-from helixnas.search_space import Budget
 
 from .conftest import make_instance
 from .test_exact import budget_at

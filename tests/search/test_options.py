@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helixnas.results import COST_NAMES, Budget, Cost, CostTable
 from helixnas.search.merge import merge
 from helixnas.search.options import block_options, ceilings, within
-from helixnas.search_space import COST_NAMES, Architecture, Budget, Cost, CostTable
+from helixnas.search_space import Architecture
 
 from .conftest import Instance, make_instance
 from .test_frontier import beaters

@@ -16,8 +16,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from helixnas.progress import silent
+from helixnas.results import Budget, Choice
 from helixnas.search import Measurement, decide, refine
-from helixnas.search_space import Architecture, Budget, Choice
+from helixnas.search_space import Architecture
 
 from .conftest import Instance, make_instance
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from helixnas.blocks import BlockSpec
 from helixnas.config import load
-from helixnas.search_space import BlockSpec, SearchSpace, build
+from helixnas.search_space import SearchSpace, build
 from tests.conftest import ROOT
 
 NewSpace = Callable[[str, Sequence[BlockSpec]], SearchSpace]

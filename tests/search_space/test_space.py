@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helixnas.blocks import BlockSpec, Layout
 from helixnas.config import load
 from helixnas.errors import ConfigError, SpaceMismatchError
-from helixnas.search_space import SKIP, TEACHER, Architecture, BlockSpec, Candidate, SearchSpace, build, mbconv
-from helixnas.search_space.block import Layout
+from helixnas.search_space import SKIP, TEACHER, Architecture, Candidate, SearchSpace, build, mbconv
 from tests.conftest import ROOT
 
 SPECS = (

@@ -4,21 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from helixnas.blocks import BlockSpec
 from helixnas.config import RunConfig
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
-from helixnas.search_space import (
-    SKIP,
-    TEACHER,
-    BlockSpace,
-    BlockSpec,
-    Candidate,
-    Cell,
-    TargetShape,
-    build,
-    mbconv,
-    target_shape,
-)
+from helixnas.search_space import SKIP, TEACHER, BlockSpace, Candidate, Cell, TargetShape, build, mbconv, target_shape
 from helixnas.search_space.build import SPACES
 from helixnas.search_space.candidate import fewer_layers, slimmable
 from tests.search_space.conftest import NewSpace, maps

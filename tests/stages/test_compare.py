@@ -14,7 +14,7 @@ from helixnas import artifacts
 from helixnas.compare import Rival
 from helixnas.config import load
 from helixnas.fit import Checkpoint
-from helixnas.search_space import Cost
+from helixnas.results import Cost
 from helixnas.stages import compare, report
 from helixnas.stages.loading import load_part, load_space, load_supernet, load_teacher
 from helixnas.student import BlockSupernet

@@ -13,7 +13,8 @@ from helixnas import artifacts
 from helixnas.config import load
 from helixnas.data import ImageSet
 from helixnas.errors import ConfigError, DataError
-from helixnas.stages import data, plan
+from helixnas.plan import plan
+from helixnas.stages import data
 from tests.project import new_project
 
 
@@ -65,7 +66,7 @@ def test_what_was_dropped_or_drawn_together_is_told(tmp_path: Path, capsys: pyte
 
 def refusal(root: Path, *overrides: str) -> str:
     with contextlib.chdir(root), pytest.raises((ConfigError, DataError)) as caught:
-        plan.plan(load(root, overrides))
+        plan(load(root, overrides))
     return str(caught.value)
 
 
@@ -96,7 +97,7 @@ def test_plan_passes_a_hundred_classes_of_one_image_each_with_a_note(
     paint(tmp_path / "mine", 100, 1)
     change(tmp_path, None, ["data.source=folder", f"data.path={tmp_path / 'mine'}"])
     with contextlib.chdir(tmp_path):
-        made = plan.plan(load(tmp_path))
+        made = plan(load(tmp_path))
     assert made.fault is None
     assert "100 of 100 classes have too few images for three parts" in capsys.readouterr().err
     run(tmp_path)

@@ -13,10 +13,10 @@ from torch import nn
 
 from helixnas import artifacts
 from helixnas.config import RunConfig, load
+from helixnas.cut import CutTeacher
 from helixnas.errors import ArtifactError, SpaceMismatchError
 from helixnas.search_space import SearchSpace
 from helixnas.stages import loading
-from helixnas.teacher import CutTeacher
 
 CPU = torch.device("cpu")
 RATING = Path("artifacts/rating/block_1/rating.parquet")

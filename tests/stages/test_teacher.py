@@ -8,7 +8,7 @@ import pytest
 from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.fit import accuracy
-from helixnas.search_space import LayerLoss
+from helixnas.results import LayerLoss
 from helixnas.stages import teacher
 from helixnas.stages.loading import load_layer_losses, load_part, load_specs, load_teacher, load_teacher_accuracy
 from helixnas.stages.setting import begin

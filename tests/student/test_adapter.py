@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helixnas.search_space import BlockSpace, BlockSpec, Cell, Path, TargetShape, mbconv
+from helixnas.blocks import BlockSpec
+from helixnas.search_space import BlockSpace, Cell, Path, TargetShape, mbconv
 from helixnas.search_space.candidate import slimmable, transformer
 from helixnas.student import BlockSupernet
 from helixnas.student.adapter import Target

@@ -6,9 +6,9 @@ from torch import nn
 
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths
+from helixnas.cut import CutTeacher, cut
 from helixnas.search_space import BlockSpace, build
 from helixnas.student import BlockSupernet
-from helixnas.teacher import CutTeacher, cut
 
 
 def residual(config: RunConfig) -> tuple[CutTeacher, BlockSpace]:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from helixnas.search_space import BlockSpace, BlockSpec, Cell, LayerSpec, Path
+from helixnas.blocks import BlockSpec
+from helixnas.search_space import BlockSpace, Cell, LayerSpec, Path
 from helixnas.search_space.candidate import RESIDUAL_ATTENTION, RESIDUAL_CONV, Candidate
 from helixnas.student import BlockSupernet, build_operation
 

@@ -8,17 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helixnas.blocks import BlockSpec
 from helixnas.cost import count, count_paths, in_widths
-from helixnas.search_space import (
-    Architecture,
-    BlockSpace,
-    BlockSpec,
-    Candidate,
-    Cell,
-    LayerSpec,
-    SearchSpace,
-    mbconv,
-)
+from helixnas.search_space import Architecture, BlockSpace, Candidate, Cell, LayerSpec, SearchSpace, mbconv
 from helixnas.search_space.candidate import (
     RESIDUAL_ATTENTION,
     RESIDUAL_CONV,

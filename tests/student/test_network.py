@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.search_space import Architecture, SearchSpace
 from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble
-from helixnas.teacher import CutTeacher
 
 
 @pytest.fixture

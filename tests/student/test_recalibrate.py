@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helixnas.search_space import BlockSpec
+from helixnas.blocks import BlockSpec
 from helixnas.student import measuring, num_calibration_images, recalibrate
 
 BATCHES = [torch.randn(8, 3, 4, 4, generator=torch.Generator().manual_seed(seed)) * (seed + 1) for seed in range(4)]

@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from helixnas.blocks import BlockSpec
 from helixnas.config import RunConfig
 from helixnas.config.schema import CellShape
-from helixnas.search_space import BlockSpace, BlockSpec, Cell, Path, SearchSpace, build
+from helixnas.cut import CutTeacher
+from helixnas.search_space import BlockSpace, Cell, Path, SearchSpace, build
 from helixnas.student import BlockSupernet
-from helixnas.teacher import CutTeacher
 
 
 def supernet(block: BlockSpace, teacher: CutTeacher) -> BlockSupernet:

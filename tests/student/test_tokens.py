@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from helixnas.blocks import BlockSpec
 from helixnas.config import RunConfig
 from helixnas.cost import count_paths
-from helixnas.search_space import BlockSpec, LayerSpec, build
+from helixnas.search_space import LayerSpec, build
 from helixnas.search_space.candidate import bottleneck, transformer
 from helixnas.student import BlockSupernet, build_operation
 

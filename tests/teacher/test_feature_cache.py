@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.errors import EnvironmentFault
-from helixnas.teacher import CutTeacher, FeatureCache, cut_features, feature_bytes
+from helixnas.teacher import FeatureCache, cut_features, feature_bytes
 
 CPU = torch.device("cpu")
 ROWS = torch.tensor([5, 0, 31, 5])

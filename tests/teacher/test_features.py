@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helixnas.cut import CutTeacher, cut
 from helixnas.data import ImageSet
-from helixnas.teacher import CutTeacher, FeatureStatistics, block_batch, cut, feature_statistics
+from helixnas.teacher import FeatureStatistics, block_batch, feature_statistics
 
 
 @pytest.fixture

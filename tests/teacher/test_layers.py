@@ -5,8 +5,9 @@ import timm
 import torch
 from torch import nn
 
-from helixnas.search_space import LayerLoss
-from helixnas.teacher import DistillLoss, block_batch, cut, feature_statistics, idle_layers_warning, layer_losses
+from helixnas.cut import cut
+from helixnas.results import LayerLoss
+from helixnas.teacher import DistillLoss, block_batch, feature_statistics, idle_layers_warning, layer_losses
 
 
 def test_each_layer_is_left_out_alone_and_the_teacher_stays_as_it_is() -> None:

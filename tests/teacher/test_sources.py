@@ -14,8 +14,9 @@ from torch import nn
 
 from helixnas import artifacts
 from helixnas.config.schema import Teacher
+from helixnas.cut import cut
 from helixnas.errors import ArtifactError, ConfigError
-from helixnas.teacher import FromPixels, create, cut, load_program
+from helixnas.teacher import FromPixels, create, load_program
 from tests.conftest import BLOCKS, SmallNet
 
 GREY = (1, 32, 32)

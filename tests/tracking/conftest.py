@@ -12,7 +12,7 @@ from torch import nn
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig, load
-from helixnas.search_space import Budget, Cost, Figure, Figures, Retraining, figures_to_json
+from helixnas.results import Budget, Cost, Figure, Figures, Retraining, figures_to_json
 from helixnas.tracking import Store, Student, Version, begin, open_store, register
 from helixnas.tracking.store import ENV, prepare
 

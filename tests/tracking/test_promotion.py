@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.errors import PromotionError
-from helixnas.search_space import Budget
+from helixnas.results import Budget
 from helixnas.tracking import (
     CHAMPION,
     PREVIOUS,

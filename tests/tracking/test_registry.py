@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from helixnas.errors import ArtifactError, PromotionError
-from helixnas.search_space import Cost
+from helixnas.results import Cost
 from helixnas.teacher import load_program
 from helixnas.tracking import Store, Student, begin, fetch_program, load_model, register, versions
 from helixnas.tracking.versions import get, tags

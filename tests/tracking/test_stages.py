@@ -14,7 +14,7 @@ from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError, DataError, PromotionError
-from helixnas.search_space import figures_to_json
+from helixnas.results import figures_to_json
 from helixnas.stages import promote as promoting
 from helixnas.stages import publish as publishing
 from helixnas.stages import retrain

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixnas.compare.rival import Rival
-from helixnas.search_space import COST_NAMES, SKIP, Architecture, BlockSpace, Budget, Cost, CostTable, Path, SearchSpace
+from helixnas.results import COST_NAMES, Budget, Cost, CostTable
+from helixnas.search_space import SKIP, Architecture, BlockSpace, Path, SearchSpace
 
 MAX_WAYS = 64
 """Where there are more ways, the dearest of them stand for all: they use most of the budget."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from helixnas.search_space import Cost
+from helixnas.results import Cost
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from operator import add
 import numpy as np
 
 from helixnas.compare.rival import Rival
-from helixnas.search_space import Architecture, Budget, Cost, CostTable, Path, SearchSpace
+from helixnas.results import Budget, Cost, CostTable
+from helixnas.search_space import Architecture, Path, SearchSpace
 
 MIN_SHARE = 0.9
 """Of the limit that is used most: what takes less is a cheaper network, and no match."""

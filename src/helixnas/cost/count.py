@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from helixnas.search_space import Cost
-from helixnas.teacher import counting
+from helixnas.cut import counting
+from helixnas.results import Cost
 
 
 @torch.no_grad()

@@ -11,9 +11,10 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from helixnas.search_space import BlockSpace, BlockSpec, Candidate, Cell, LayerSpec, SearchSpace, target_shape
-from helixnas.student import build_operation, is_own
-from helixnas.teacher import counting
+from helixnas.blocks import BlockSpec
+from helixnas.cut import counting
+from helixnas.search_space import BlockSpace, Candidate, Cell, LayerSpec, SearchSpace, target_shape
+from helixnas.student import build_operation, is_custom
 
 Shape = tuple[int, ...]
 Count = Callable[[LayerSpec, Candidate, Shape], int]
@@ -101,4 +102,4 @@ class _Counter:
 
 def _device(candidate: Candidate) -> torch.device:
     """A user's own operation may make tensors as it runs, and is checked with values as it is built."""
-    return torch.device("cpu" if is_own(candidate) else "meta")
+    return torch.device("cpu" if is_custom(candidate) else "meta")

@@ -8,7 +8,8 @@ from torch import nn
 
 from helixnas.cost.count import count
 from helixnas.cost.latency import Run, runner
-from helixnas.search_space import TEACHER, BlockSpace, Candidate, Cost, CostTable, LayerSpec, Path, SearchSpace
+from helixnas.results import Cost, CostTable
+from helixnas.search_space import TEACHER, BlockSpace, Candidate, LayerSpec, Path, SearchSpace
 from helixnas.student import borrowed, build_operation, has_tail, new_operation, new_tail
 
 

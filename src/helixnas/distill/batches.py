@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from helixnas.config.schema import Augment, Teacher
+from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet, derive_seed, epoch_batches, normalize, num_batches
 from helixnas.errors import ConfigError
 from helixnas.fit import Augmenter, ahead
-from helixnas.teacher import BlockBatch, CutTeacher, FeatureCache, block_batches, cut_features
+from helixnas.teacher import BlockBatch, FeatureCache, block_batches, cut_features
 
 
 class FeatureBatches:

@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from helixnas.blocks import BlockSpec
 from helixnas.distill.train import Distillation
 from helixnas.errors import DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, Progress
-from helixnas.search_space import BlockSpec
 from helixnas.teacher import BlockBatch
 
 Batches = Callable[[int, Sequence[int]], Iterable[Sequence[BlockBatch]]]
@@ -70,7 +70,7 @@ def _train_epoch(
     for offset, each in zip(range(num_steps), batches, strict=False):
         for member, batch in zip(at_work, each, strict=True):
             is_needed = member not in lost and offset < member.training.num_steps_in_epoch
-            if is_needed and not _step(member, offset, batch, is_own=member is own):
+            if is_needed and not _step(member, offset, batch, is_custom=member is own):
                 lost.append(member)
         progress(min(at_work[0].training.num_steps_before + offset + 1, own.training.num_steps), own.training.num_steps)
     for member in at_work:
@@ -79,12 +79,12 @@ def _train_epoch(
     return lost
 
 
-def _step(member: Member, offset: int, batch: BlockBatch, *, is_own: bool) -> bool:
+def _step(member: Member, offset: int, batch: BlockBatch, *, is_custom: bool) -> bool:
     """Whether the step went well; a member that is not the process's own may fail."""
     try:
         member.training.step(offset, batch)
     except DivergenceError:
-        if is_own:
+        if is_custom:
             raise
         return False
     return True

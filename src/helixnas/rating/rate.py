@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.progress import Progress
-from helixnas.search_space import BlockSpace, RatingTable
+from helixnas.results import RatingTable
+from helixnas.search_space import BlockSpace
 from helixnas.student import BlockSupernet, measuring
 from helixnas.teacher import BlockBatch, DistillLoss
 

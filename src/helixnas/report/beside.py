@@ -3,7 +3,7 @@
 from html import escape
 
 from helixnas.report.wording import percent, points
-from helixnas.search_space import Comparison, Figures, quantity
+from helixnas.results import Comparison, Figures, quantity
 
 TOLD_APART = 0.05
 """McNemar's p below which two networks are told apart."""
@@ -76,10 +76,10 @@ def _p(each: Comparison) -> str:
 def beside_sentence(figures: Figures) -> str:
     """Whether the chosen student can be told apart from the best of the obvious ways."""
     own = next((each for each in figures.comparisons if each.kind == "obvious" and each.is_chosen), None)
-    is_own = f"The chosen student is itself an obvious way, {own.figure.name}." if own else ""
+    is_custom = f"The chosen student is itself an obvious way, {own.figure.name}." if own else ""
     best = figures.best_obvious
     if best is None:
-        return is_own or (
+        return is_custom or (
             "No obvious way was trained: compare.enabled is false, compare.num_retrained is 0, or this search space "
             "has no cells of the teacher's own layers."
         )
@@ -93,7 +93,7 @@ def beside_sentence(figures: Figures) -> str:
         f"The two are {verdict}: of {figures.num_test_images:,} test images it alone is right on "
         f"{best.num_student_only}, the other alone on {best.num_other_only} (McNemar's exact test, p = {_p(best)})."
     )
-    return f"{sentence} {is_own}".strip()
+    return f"{sentence} {is_custom}".strip()
 
 
 def below_warning(figures: Figures) -> str | None:

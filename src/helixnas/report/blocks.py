@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from helixnas.search_space import Architecture, BlockSpace, Cell, Cost, CostTable, Path, RatingTable, SearchSpace
+from helixnas.results import Cost, CostTable, RatingTable
+from helixnas.search_space import Architecture, BlockSpace, Cell, Path, SearchSpace
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from helixnas.report.blocks import ChosenBlock
 from helixnas.report.wording import TIMES, percent
-from helixnas.search_space import TEACHER, Cost, LayerSpec, quantity
+from helixnas.results import Cost, quantity
+from helixnas.search_space import TEACHER, LayerSpec
 
 # All lengths are pixels of a drawing that is WIDTH wide; the page scales it.
 WIDTH = 1040

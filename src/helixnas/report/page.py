@@ -21,16 +21,8 @@ from helixnas.report.summary import (
     teacher_html,
     warnings_html,
 )
-from helixnas.search_space import (
-    Cost,
-    CostTable,
-    Figures,
-    LayerLoss,
-    RatingTable,
-    SearchResult,
-    SearchSpace,
-    TeacherAccuracy,
-)
+from helixnas.results import Cost, CostTable, Figures, LayerLoss, RatingTable, SearchResult, TeacherAccuracy
+from helixnas.search_space import SearchSpace
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from helixnas.report.wording import percent
-from helixnas.search_space import TeacherAccuracy, quantity
+from helixnas.results import TeacherAccuracy, quantity
 
 
 def print_plan(plan: Mapping[str, Any], console: Console) -> None:

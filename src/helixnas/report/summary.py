@@ -15,16 +15,8 @@ from helixnas.report.wording import (
     share_of,
     space_sentence,
 )
-from helixnas.search_space import (
-    COST_NAMES,
-    Figure,
-    Figures,
-    LayerLoss,
-    SearchResult,
-    SearchSpace,
-    TeacherAccuracy,
-    quantity,
-)
+from helixnas.results import COST_NAMES, Figure, Figures, LayerLoss, SearchResult, TeacherAccuracy, quantity
+from helixnas.search_space import SearchSpace
 
 TITLES = {"madds": "multiply-adds", "num_params": "weights", "latency_ms": "latency"}
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from helixnas.search_space import Choice, SearchResult
+from helixnas.results import Choice, SearchResult
 
 
 def frontier_table(result: SearchResult) -> pd.DataFrame:

@@ -3,19 +3,19 @@
 import math
 from collections.abc import Sequence
 
-from helixnas.search_space import (
+from helixnas.results import (
     Budget,
     Cost,
     Figure,
     Figures,
     RatingTable,
     SearchResult,
-    SearchSpace,
     quantity,
     trained,
     wilson_interval,
     worse_than_identity,
 )
+from helixnas.search_space import SearchSpace
 
 TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 ABOUT_AS_FAST = 0.05

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from helixnas.config.schema import Distillation
+from helixnas.cut import CutTeacher
 from helixnas.errors import ConfigError
 from helixnas.fit import Batch
 from helixnas.student import StudentNetwork
-from helixnas.teacher import CutTeacher, DistillLoss, FeatureCache, cut_features
+from helixnas.teacher import DistillLoss, FeatureCache, cut_features
 
 
 class GuidedLoss:

@@ -9,15 +9,16 @@ from torch import Tensor, nn
 
 from helixnas import artifacts
 from helixnas.config.schema import Retrain
+from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet, num_batches
 from helixnas.errors import ArtifactError
 from helixnas.fit import Checkpoint, Fit, accuracy
 from helixnas.progress import Log, Progress
+from helixnas.results import Retraining
 from helixnas.retrain.guided_loss import GuidedLoss
 from helixnas.retrain.lr_range import RangeTest, max_steps, range_test
-from helixnas.search_space import Retraining
 from helixnas.student import quicken
-from helixnas.teacher import CutTeacher, FeatureCache
+from helixnas.teacher import FeatureCache
 
 
 def retrain(

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from helixnas.results import Budget, Choice, SearchResult, quantity
 from helixnas.search.exact import ExactResult
-from helixnas.search_space import Budget, Choice, SearchResult, quantity
 
 
 def decide(exact: ExactResult, trials: Sequence[Choice], budget: Budget) -> SearchResult:

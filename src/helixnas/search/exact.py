@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from helixnas.errors import OutOfTimeError
+from helixnas.results import Budget, Choice, Cost, CostTable, RatingTable
 from helixnas.search.best import best_rows
 from helixnas.search.infeasible import infeasible
 from helixnas.search.large import TOLERANCE, Found, best_within
@@ -21,7 +22,7 @@ from helixnas.search.merge import FrontsExplodeError, merge
 from helixnas.search.options import BlockOptions, block_options, ceilings, cost_value
 from helixnas.search.parts import Floats
 from helixnas.search.price import Pricer, counted_names, pricer
-from helixnas.search_space import Architecture, Budget, Choice, Cost, CostTable, RatingTable, SearchSpace
+from helixnas.search_space import Architecture, SearchSpace
 
 
 @dataclass(frozen=True, slots=True)

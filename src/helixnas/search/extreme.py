@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from helixnas.results import CostTable
 from helixnas.search.options import cost_value
-from helixnas.search_space import Architecture, CostTable, Path, SearchSpace
+from helixnas.search_space import Architecture, Path, SearchSpace
 
 Completion = tuple[float, tuple[Path, ...]]
 """What the blocks from one on cost, and their paths."""

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from helixnas.errors import InfeasibleBudgetError
+from helixnas.results import Budget, Choice, quantity
 from helixnas.search.options import cost_value
 from helixnas.search.price import Pricer
-from helixnas.search_space import Budget, Choice, quantity
 
 
 def infeasible(frontier: Sequence[Choice], budget: Budget, price: Pricer) -> InfeasibleBudgetError:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixnas.errors import ArtifactError
+from helixnas.results import Budget, Cost, CostTable, RatingTable
 from helixnas.search.frontier import frontier
-from helixnas.search_space import BlockSpace, Budget, Cost, CostTable, RatingTable, SearchSpace
+from helixnas.search_space import BlockSpace, SearchSpace
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from helixnas.results import COST_NAMES, Budget, Choice, Cost, CostTable, RatingTable
 from helixnas.search.options import block_options
-from helixnas.search_space import COST_NAMES, Architecture, Budget, Choice, Cost, CostTable, RatingTable, SearchSpace
+from helixnas.search_space import Architecture, SearchSpace
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,10 +13,11 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import Trial, TrialState
 
 from helixnas.progress import Progress
+from helixnas.results import Budget, Choice, Cost, Lead
 from helixnas.search.journal import open_study
 from helixnas.search.options import cost_value
 from helixnas.search.price import Pricer
-from helixnas.search_space import Architecture, Budget, Choice, Cost, Lead, SearchSpace
+from helixnas.search_space import Architecture, SearchSpace
 
 _PATIENCE = 4
 """Proposals for each architecture to measure: repeated ones, and those over budget, cost next to nothing."""

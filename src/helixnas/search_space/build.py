@@ -6,10 +6,11 @@ from itertools import pairwise
 from reprlib import repr as shortened
 from typing import Any
 
+from helixnas.blocks import BlockSpec
 from helixnas.config.schema import Space
+from helixnas.custom import load_custom
 from helixnas.errors import ConfigError
-from helixnas.own import load_own
-from helixnas.search_space.block import BlockSpace, BlockSpec, Cell, SearchSpace
+from helixnas.search_space.block import BlockSpace, Cell, SearchSpace
 from helixnas.search_space.candidate import Candidate
 from helixnas.search_space.spaces import hytra, mbconv, mbconv4, nats_size, substitute, vit
 
@@ -54,7 +55,7 @@ def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
 
 
 def _custom(function: str) -> Blocks:
-    return _each(load_own(function, "search_space.name", "take a BlockSpec and the settings and return"))
+    return _each(load_custom(function, "search_space.name", "take a BlockSpec and the settings and return"))
 
 
 def _check(name: str, cells: Any) -> None:

@@ -59,7 +59,7 @@ SKIP = Candidate("skip")
 """Nothing at all: the input is the output."""
 
 
-def own(name: str) -> Candidate:
+def custom_candidate(name: str) -> Candidate:
     """The user's own operation ``package.module:function``: known by the function's name."""
     return Candidate(name.partition(":")[2].replace("_", "-"))
 

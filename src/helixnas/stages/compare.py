@@ -14,11 +14,13 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.compare import Rival, obvious_ways, random_rivals, reach, rival_from_json
 from helixnas.config import RunConfig
+from helixnas.cut import CutTeacher
 from helixnas.data import derive_seed
 from helixnas.fit import Checkpoint, pinned, resolve_loaders
 from helixnas.progress import Progress, forget
+from helixnas.results import Budget
 from helixnas.retrain import retrain
-from helixnas.search_space import Budget, SearchSpace, keeps_interface
+from helixnas.search_space import SearchSpace, keeps_interface
 from helixnas.stages.feature_cache import cache_for_students
 from helixnas.stages.loading import (
     load_calibration,
@@ -34,7 +36,6 @@ from helixnas.stages.loading import (
 )
 from helixnas.stages.setting import Setting, begin, clear
 from helixnas.student import BlockSupernet, StudentNetwork, assemble, recalibrate
-from helixnas.teacher import CutTeacher
 
 RESULTS = folder("compare") / "results.json"
 

@@ -13,10 +13,11 @@ from torch import nn
 from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, path_runs, runner
-from helixnas.search_space import Cost, CostTable, SearchSpace
+from helixnas.cut import CutTeacher
+from helixnas.results import Cost, CostTable
+from helixnas.search_space import SearchSpace
 from helixnas.stages.loading import load_part, load_space, load_teacher
 from helixnas.stages.setting import Setting, begin
-from helixnas.teacher import CutTeacher
 
 
 def run(config: RunConfig) -> None:

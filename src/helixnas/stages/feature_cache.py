@@ -7,10 +7,11 @@ import torch
 from helixnas import source
 from helixnas.artifacts import CACHE, folder
 from helixnas.config.schema import Augment
+from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.distill import FeatureBatches, may_cache
 from helixnas.stages.setting import Setting
-from helixnas.teacher import CutTeacher, FeatureCache, feature_bytes
+from helixnas.teacher import FeatureCache, feature_bytes
 
 FEATURES = CACHE / "features"
 TRAIN = folder("data") / "train.safetensors"

@@ -11,26 +11,25 @@ from torch import Tensor, nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
+from helixnas.blocks import BlockSpec
 from helixnas.config import RunConfig
 from helixnas.cost import without_dearer
+from helixnas.cut import Boundaries, CutTeacher, recut
 from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError, ConfigError, CutError, SpaceMismatchError
-from helixnas.search_space import (
-    Architecture,
-    BlockSpec,
+from helixnas.results import (
     Cost,
     CostTable,
     LayerLoss,
     RatingTable,
     SearchResult,
-    SearchSpace,
     TeacherAccuracy,
-    build,
     search_result_from_json,
 )
+from helixnas.search_space import Architecture, SearchSpace, build
 from helixnas.stages.network import PROGRAM, new_network
-from helixnas.student import BlockSupernet, num_calibration_images, register_own
-from helixnas.teacher import BlockBatch, Boundaries, CutTeacher, DistillLoss, block_batch, recut
+from helixnas.student import BlockSupernet, num_calibration_images, register_custom
+from helixnas.teacher import BlockBatch, DistillLoss, block_batch
 
 NUM_PROOF_IMAGES = 8
 LABELS = folder("teacher") / "labels.safetensors"
@@ -94,7 +93,7 @@ def new_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
 
 def whole_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
     """All that ``search_space`` names for ``specs``, the user's own operations made known first."""
-    register_own(config.search_space.operations, config.search_space.token_operations)
+    register_custom(config.search_space.operations, config.search_space.token_operations)
     return build(specs, config.search_space)
 
 

@@ -11,7 +11,7 @@ from helixnas import artifacts, tracking
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.errors import ArtifactError
-from helixnas.search_space import Figures, figures_from_json
+from helixnas.results import Figures, figures_from_json
 from helixnas.tracking import Store, Student, Version
 
 FIGURES = folder("report") / "figures.json"

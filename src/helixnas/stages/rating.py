@@ -11,7 +11,7 @@ from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.data import normalize
 from helixnas.rating import rate
-from helixnas.search_space import trained
+from helixnas.results import trained
 from helixnas.stages.loading import aimed_batch, load_loss, load_part, load_space, load_supernet, load_teacher
 from helixnas.stages.setting import begin
 from helixnas.student import num_calibration_images

@@ -16,16 +16,8 @@ from helixnas.cost import count, machine, measure, runner
 from helixnas.data import ImageSet
 from helixnas.fit import predict
 from helixnas.report import ReportData, rating_warnings, write
-from helixnas.search_space import (
-    Budget,
-    Comparison,
-    Figure,
-    Figures,
-    SearchResult,
-    SearchSpace,
-    figures_to_json,
-    mcnemar,
-)
+from helixnas.results import Budget, Comparison, Figure, Figures, SearchResult, figures_to_json, mcnemar
+from helixnas.search_space import SearchSpace
 from helixnas.stages.compare import load_rival, load_rivals
 from helixnas.stages.loading import (
     load_costs,

@@ -10,10 +10,12 @@ from torch import nn
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
+from helixnas.cut import CutTeacher
 from helixnas.data import derive_seed
 from helixnas.fit import pinned, resolve_loaders
+from helixnas.results import Retraining
 from helixnas.retrain import retrain
-from helixnas.search_space import Architecture, Retraining, SearchSpace, keeps_interface
+from helixnas.search_space import Architecture, SearchSpace, keeps_interface
 from helixnas.stages.feature_cache import cache_for_students
 from helixnas.stages.loading import (
     load_calibration,
@@ -27,7 +29,6 @@ from helixnas.stages.loading import (
 )
 from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
 from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble, recalibrate
-from helixnas.teacher import CutTeacher
 
 
 def run(config: RunConfig) -> None:

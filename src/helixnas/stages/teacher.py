@@ -9,22 +9,15 @@ from torch import Tensor, nn
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
+from helixnas.cut import CutTeacher, cut, recut
 from helixnas.data import ImageSet, derive_seed
 from helixnas.errors import DataError
 from helixnas.fit import Fit, accuracy, pinned, predict, resolve_loaders
-from helixnas.search_space import TeacherAccuracy
+from helixnas.results import TeacherAccuracy
 from helixnas.stages.loading import LABELS, NUM_PROOF_IMAGES, SEEN, load_part, load_raw_part
 from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
 from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
-from helixnas.teacher import (
-    CutTeacher,
-    FeatureStatistics,
-    cut,
-    feature_statistics,
-    idle_layers_warning,
-    layer_losses,
-    recut,
-)
+from helixnas.teacher import FeatureStatistics, feature_statistics, idle_layers_warning, layer_losses
 
 NUM_LAYER_IMAGES = 256
 """Of the train part, on which it is measured how much each layer matters."""

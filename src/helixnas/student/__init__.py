@@ -1,10 +1,10 @@
 """Networks made of candidates: one block's supernet, a whole student, its BatchNorm statistics."""
 
 from helixnas.student.adapter import has_tail, new_tail
+from helixnas.student.custom import is_custom, operation, register_custom
 from helixnas.student.depthwise import quicken
 from helixnas.student.network import Deployed, StudentNetwork, assemble
 from helixnas.student.ops import build_operation
-from helixnas.student.own import is_own, operation, register_own
 from helixnas.student.recalibrate import measuring, num_calibration_images, recalibrate
 from helixnas.student.supernet import BlockSupernet, borrowed, new_operation
 
@@ -16,7 +16,7 @@ __all__ = [
     "borrowed",
     "build_operation",
     "has_tail",
-    "is_own",
+    "is_custom",
     "measuring",
     "new_operation",
     "new_tail",
@@ -24,5 +24,5 @@ __all__ = [
     "operation",
     "quicken",
     "recalibrate",
-    "register_own",
+    "register_custom",
 ]

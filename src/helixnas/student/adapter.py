@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, linear
 
-from helixnas.search_space import BlockSpace, BlockSpec, Cell, TargetShape, target_shape
+from helixnas.blocks import BlockSpec
+from helixnas.search_space import BlockSpace, Cell, TargetShape, target_shape
 
 
 class Adapter(nn.Module):

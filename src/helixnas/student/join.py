@@ -7,7 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from helixnas.search_space import Architecture, BlockSpace, BlockSpec, Candidate, LayerSpec, Path
+from helixnas.blocks import BlockSpec
+from helixnas.search_space import Architecture, BlockSpace, Candidate, LayerSpec, Path
 from helixnas.student.adapter import new_tail
 from helixnas.student.ops import build_operation
 from helixnas.student.size import Slimmable

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from helixnas.errors import ConfigError
 from helixnas.search_space import Candidate, LayerSpec
+from helixnas.student.custom import CUSTOM, build_custom
 from helixnas.student.depthwise import quicken
 from helixnas.student.hybrid import HybridLayer
-from helixnas.student.own import OWN, build_own
 from helixnas.student.residual import start_at_zero
 from helixnas.student.size import size_layer, slimmable_layer
 from helixnas.student.tokens import TransformerLayer
@@ -137,9 +137,9 @@ def build_operation(layer: LayerSpec, candidate: Candidate) -> nn.Module:
     """A fresh module for a candidate at a layer; ConfigError for a kind that nobody registered."""
     if candidate.kind in OPERATIONS:
         return OPERATIONS[candidate.kind](layer, candidate)
-    if candidate.kind in OWN:
-        return build_own(OWN[candidate.kind], layer)
-    known = sorted([*OPERATIONS, *OWN])
+    if candidate.kind in CUSTOM:
+        return build_custom(CUSTOM[candidate.kind], layer)
+    known = sorted([*OPERATIONS, *CUSTOM])
     raise ConfigError(f"A candidate's kind must be one of {known}, but is {candidate.kind!r}.")
 
 

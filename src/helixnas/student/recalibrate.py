@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from helixnas.search_space import BlockSpec
+from helixnas.blocks import BlockSpec
 
 MIN_VALUES = 2**13
 """Of each channel, for its mean and variance: a variance of so many values is wrong by about 1.6 %."""

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from helixnas import artifacts
 from helixnas.artifacts import exclusive
+from helixnas.blocks import BlockSpec
 from helixnas.errors import ArtifactError, EnvironmentFault
-from helixnas.search_space import BlockSpec
 from helixnas.teacher.features import BlockBatch
 
 INDEX, KIND = "index.json", "feature-cache"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from helixnas.search_space import LayerLoss
+from helixnas.cut.pieces import CutTeacher
+from helixnas.results import LayerLoss
 from helixnas.teacher.features import cut_features
 from helixnas.teacher.loss import DistillLoss
-from helixnas.teacher.pieces import CutTeacher
 
 HARDLY = 0.1
 """Below this distill_loss a layer hardly matters: a tenth of the variance of its block's output."""

@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from torch import nn
 
 from helixnas.config.schema import Teacher
+from helixnas.custom import blame, load_custom, reason
 from helixnas.errors import ConfigError, HelixError
-from helixnas.own import blame, load_own, reason
 from helixnas.teacher.weights import load_weights
 
 Shape = tuple[int, int, int]
@@ -83,7 +83,7 @@ def _told(num_classes: int | None) -> dict[str, int]:
 def _factory(name: str, settings: Teacher, _in_shape: Shape, _num_classes: int | None) -> nn.Module:
     if settings.pretrained:
         raise ConfigError(f"teacher.pretrained is for timm and torchvision; {name} loads its own, or teacher.weights.")
-    network = load_own(name, "teacher.source", "take teacher.model_args and return")(**settings.model_args)
+    network = load_custom(name, "teacher.source", "take teacher.model_args and return")(**settings.model_args)
     if not isinstance(network, nn.Module):
         raise ConfigError(f"{name} must return a torch.nn.Module, but returns {type(network).__name__}.")
     return network

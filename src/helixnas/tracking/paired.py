@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from helixnas.search_space import mcnemar
+from helixnas.results import mcnemar
 
 
 @dataclass(frozen=True, slots=True)

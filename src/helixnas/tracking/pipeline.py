@@ -16,7 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 
 from helixnas.artifacts import folder, load_csv
 from helixnas.config import RunConfig
-from helixnas.search_space import COST_NAMES, Figures
+from helixnas.results import COST_NAMES, Figures
 from helixnas.tracking.lineage import dvc_md5, read_commit
 from helixnas.tracking.store import Store, room
 

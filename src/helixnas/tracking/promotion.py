@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.errors import PromotionError
-from helixnas.search_space import Budget, quantity
+from helixnas.results import Budget, quantity
 from helixnas.tracking.alias import CHALLENGER, CHAMPION, PREVIOUS
 from helixnas.tracking.load import Loaded, load_version, require_seen
 from helixnas.tracking.paired import Paired

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from helixnas.results import Figures
 from helixnas.scratch import scratch
-from helixnas.search_space import Figures
 from helixnas.tracking.alias import CHALLENGER
 from helixnas.tracking.load import digest, download, load_network
 from helixnas.tracking.store import Store, room

@@ -6,7 +6,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from helixnas.errors import PromotionError
-from helixnas.search_space import Cost, Figures
+from helixnas.results import Cost, Figures
 from helixnas.tracking.store import Store
 
 SHA256 = "sha256"

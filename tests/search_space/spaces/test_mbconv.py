@@ -7,12 +7,14 @@ import timm
 import torch
 from torch import nn
 
+from helixnas.blocks import BlockSpec
 from helixnas.cost import count, count_paths, in_widths
+from helixnas.cut import cut
 from helixnas.errors import ConfigError
+from helixnas.results import RatingTable
 from helixnas.search import pricer
-from helixnas.search_space import BlockSpec, LayerSpec, RatingTable, SearchSpace, mbconv
+from helixnas.search_space import LayerSpec, SearchSpace, mbconv
 from helixnas.student import BlockSupernet, assemble, build_operation
-from helixnas.teacher import cut
 from tests.search_space.conftest import NewSpace, maps
 
 B7 = (32, 48, 80, 160, 224, 384, 640)

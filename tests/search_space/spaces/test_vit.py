@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from helixnas.blocks import BlockSpec
 from helixnas.config import load
 from helixnas.errors import ConfigError
-from helixnas.search_space import BlockSpec, SearchSpace, build
+from helixnas.search_space import SearchSpace, build
 from helixnas.student import build_operation
 from tests.conftest import ROOT
 from tests.search_space.conftest import NewSpace, maps

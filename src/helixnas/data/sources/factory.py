@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from helixnas.custom import load_custom
 from helixnas.data.decode import span, to_bytes
 from helixnas.data.labels import coded, named
 from helixnas.data.source import Source, no_labels
 from helixnas.errors import DataError
-from helixnas.own import load_own
 
 WANTED = (
     "images [N, C, H, W] of uint8 or other numbers, labels [N] or None, class names, and perhaps a bool [N] that marks "
@@ -24,7 +24,7 @@ def open_source(name: str, path: Path, _channels: int | None) -> Source:
 
     Numbers other than uint8 are scaled as decode.py says of files, but by the range of the whole array.
     """
-    given = load_own(name, "data.source", "take data.path and return")(path)
+    given = load_custom(name, "data.source", "take data.path and return")(path)
     try:
         images, labels, class_names, *rest = given
         images = np.asarray(images)

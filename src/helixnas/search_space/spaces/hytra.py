@@ -10,9 +10,10 @@ is handed on tells the scale. The stem is the teacher's. Of ``search_space`` onl
 import math
 from collections.abc import Iterator, Sequence
 
+from helixnas.blocks import BlockSpec
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
-from helixnas.search_space.block import BlockSpace, BlockSpec, Cell
+from helixnas.search_space.block import BlockSpace, Cell
 from helixnas.search_space.candidate import RESIDUAL_ATTENTION, RESIDUAL_CONV, Candidate
 
 NUM_BLOCKS = 4

@@ -6,8 +6,9 @@ Widths are the space's own, whatever the teacher's are. Of ``search_space`` only
 from collections.abc import Sequence
 from itertools import product
 
+from helixnas.blocks import BlockSpec
 from helixnas.config.schema import Space
-from helixnas.search_space.block import BlockSpace, BlockSpec
+from helixnas.search_space.block import BlockSpace
 from helixnas.search_space.candidate import mbconv
 from helixnas.search_space.spaces.skeleton import Shape, require_strides, stacked
 

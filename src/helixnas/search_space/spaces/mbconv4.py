@@ -7,8 +7,9 @@ Five blocks are searched; the sixth has one candidate. Widths are the space's ow
 from collections.abc import Sequence
 from itertools import product
 
+from helixnas.blocks import BlockSpec
 from helixnas.config.schema import Space
-from helixnas.search_space.block import BlockSpace, BlockSpec
+from helixnas.search_space.block import BlockSpace
 from helixnas.search_space.candidate import mbconv
 from helixnas.search_space.spaces.skeleton import require_strides, stacked
 

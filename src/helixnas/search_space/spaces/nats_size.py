@@ -7,8 +7,9 @@ layer's. Of ``search_space`` only ``name`` is read.
 
 from collections.abc import Sequence
 
+from helixnas.blocks import BlockSpec
 from helixnas.config.schema import Space
-from helixnas.search_space.block import BlockSpace, BlockSpec, Cell
+from helixnas.search_space.block import BlockSpace, Cell
 from helixnas.search_space.candidate import slimmable
 from helixnas.search_space.spaces.skeleton import require_strides
 

@@ -4,8 +4,9 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from helixnas.blocks import BlockSpec
 from helixnas.errors import ConfigError
-from helixnas.search_space.block import BlockSpace, BlockSpec, Cell
+from helixnas.search_space.block import BlockSpace, Cell
 from helixnas.search_space.candidate import Candidate
 
 Shape = tuple[int, int]

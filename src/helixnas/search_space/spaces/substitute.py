@@ -3,10 +3,20 @@
 from collections.abc import Iterator
 from itertools import product
 
+from helixnas.blocks import BlockSpec
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
-from helixnas.search_space.block import BlockSpec, Cell
-from helixnas.search_space.candidate import SKIP, TEACHER, Candidate, bottleneck, fewer_layers, mbconv, own, transformer
+from helixnas.search_space.block import Cell
+from helixnas.search_space.candidate import (
+    SKIP,
+    TEACHER,
+    Candidate,
+    bottleneck,
+    custom_candidate,
+    fewer_layers,
+    mbconv,
+    transformer,
+)
 
 
 def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
@@ -48,7 +58,7 @@ def _maps(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
     candidates = (
         *(mbconv(k, e, settings.se_ratio) for e, k in product(settings.expansions, settings.kernels)),
         *(bottleneck(k, r) for r, k in product(settings.bottlenecks, settings.kernels)),
-        *map(own, settings.operations),
+        *map(custom_candidate, settings.operations),
     )
     for shape in settings.cells:
         yield Cell(
@@ -61,7 +71,7 @@ def _maps(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
 def _tokens(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
     candidates = (
         *(transformer(a, m) for a, m in product(settings.attention, settings.mlp_ratios)),
-        *map(own, settings.token_operations),
+        *map(custom_candidate, settings.token_operations),
     )
     if spec.in_size != spec.out_size or not candidates:
         return

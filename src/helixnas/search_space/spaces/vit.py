@@ -8,9 +8,10 @@ layers and so of what the next block takes), ``attention`` (heads of 32, as a sh
 from collections.abc import Sequence
 from itertools import product
 
+from helixnas.blocks import BlockSpec
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
-from helixnas.search_space.block import BlockSpace, BlockSpec, Cell
+from helixnas.search_space.block import BlockSpace, Cell
 from helixnas.search_space.candidate import transformer
 from helixnas.search_space.spaces.skeleton import rounded, usual_width
 

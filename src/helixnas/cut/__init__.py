@@ -1,0 +1,8 @@
+"""Where a network falls into blocks, and the proof that its pieces are the whole."""
+
+from helixnas.cut.boundaries import Boundaries
+from helixnas.cut.cut import cut, recut
+from helixnas.cut.measure import counting
+from helixnas.cut.pieces import CutTeacher, prove
+
+__all__ = ["Boundaries", "CutTeacher", "counting", "cut", "prove", "recut"]

@@ -1,0 +1,73 @@
+"""Cuts found and made by torch.fx: searched in a fine recording, made in one that keeps whole modules whole."""
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+
+from torch import Tensor, fx, nn
+
+from helixnas.cut import graph
+from helixnas.cut.boundaries import Boundaries
+from helixnas.cut.crossings import boundaries
+from helixnas.cut.trace import Address, TraceFault, Tracer, callers, record, record_deeply, scratch, spans
+from helixnas.errors import CutError
+
+
+def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
+    """The boundaries of ``num_blocks`` blocks, or CutError that says what torch.fx met."""
+    fine = _traced(network, record_deeply)
+    nodes = graph.steps(fine.graph)
+    graph.result(nodes)
+    ends = boundaries(fx.GraphModule(fine.root, fine.graph), nodes, spans(fine), num_blocks, example)
+    opened = _opened(fine, ends)
+    while True:
+        coarse = _traced(network, partial(record, is_closed=_outside(frozenset(opened))))
+        flow = graph.Flow(coarse.root, graph.steps(coarse.graph), example)
+        found = [coarse.at[_address(fine, end, opened)] for end in ends]
+        takers = {path for node in found for path in _takers(flow, node)} - opened
+        if not takers:
+            return Boundaries("fx", tuple(node.name for node in found), tuple(sorted(opened)))
+        opened |= takers
+
+
+def split(
+    network: nn.Module, at: Boundaries, example: Tensor
+) -> tuple[Sequence[fx.GraphModule], Sequence[tuple[str, ...]]]:
+    """Stem, blocks and head, and the modules of each; CutError if the network has no such steps."""
+    nodes = graph.trace(network, at.modules)
+    pieces = graph.Flow(network, nodes, example).split(at.names)
+    return pieces, graph.covered(pieces)
+
+
+def _traced(network: nn.Module, record: Callable[[nn.Module], Tracer]) -> Tracer:
+    """A recording; CutError if the network cannot be recorded so."""
+    try:
+        return record(scratch(network))
+    except TraceFault as fault:
+        raise CutError(f"{fault.path or 'its own code'} is no fixed graph: {fault.reason}") from fault
+
+
+def _opened(fine: Tracer, ends: Sequence[fx.Node]) -> set[str]:
+    """The modules that a boundary lies inside, and those whose result is more than one value, of which a graph of
+    whole modules could not know the number."""
+    inside = {call.path for node in ends for call in callers(fine, node) if call.result is not node}
+    return inside | {call.path for call in fine.calls.values() if call.result is None}
+
+
+def _address(fine: Tracer, node: fx.Node, opened: set[str]) -> Address:
+    """The step of the coarse recording that gives what ``node`` gives."""
+    address: Address = node.meta["address"]
+    for call in callers(fine, node):
+        if call.path not in opened:
+            address = call.address
+    return address
+
+
+def _takers(flow: graph.Flow, boundary: fx.Node) -> set[str]:
+    """The modules behind a boundary that are given more than crosses it, but may not need it: they must be opened."""
+    after = set(flow.nodes[flow.nodes.index(boundary) + 1 :])
+    users = {user for other in flow.crossing(boundary) for user in other.users if user in after}
+    return {str(user.target) for user in users if user.op == "call_module"}
+
+
+def _outside(opened: Collection[str]) -> Callable[[nn.Module, str], bool]:
+    return lambda _, path: path not in opened

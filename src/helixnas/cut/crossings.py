@@ -1,0 +1,91 @@
+"""Where exactly one tensor crosses a recorded network, and at which of those places to cut it."""
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+
+from torch import Tensor, fx
+
+from helixnas.cut.choose import choose
+from helixnas.cut.graph import varying
+from helixnas.cut.layout import channel_axis, layout_of, step_name
+from helixnas.cut.measure import Measured, measure
+from helixnas.cut.points import Line, Point, is_pooled
+from helixnas.cut.sizes import sizes
+from helixnas.cut.trace import Span
+from helixnas.errors import CutError
+
+NUM_NAMED = 3
+
+
+def boundaries(
+    module: fx.GraphModule, nodes: Sequence[fx.Node], spans: Sequence[Span], num_blocks: int, example: Tensor
+) -> list[fx.Node]:
+    """The steps behind which to cut a graph into a stem, ``num_blocks`` blocks and a head.
+
+    CutError if there are too few places; it names them, and what crosses elsewhere.
+    """
+    known = sizes(module, nodes, example)
+    crossings = [node for node, live in _live(nodes, known) if live == {node}]
+    run = measure(module, crossings, example)
+    points = _points(module, nodes, spans, crossings, run, example)
+    try:
+        chosen = choose(points, num_blocks, run.steps[nodes[-1]].madds)
+    except CutError as error:
+        raise CutError(f"{error}{_obstacle(nodes, known, points, run)}") from error
+    return [nodes[point.position] for point in chosen]
+
+
+def single_crossings(nodes: Sequence[fx.Node], known: Collection[fx.Node]) -> set[fx.Node]:
+    """The steps behind which nothing but their own value is still needed, of what depends on the input."""
+    return {node for node, live in _live(nodes, known) if live == {node}}
+
+
+def _live(nodes: Sequence[fx.Node], known: Collection[fx.Node]) -> Iterator[tuple[fx.Node, set[fx.Node]]]:
+    """Each step, with the steps whose values are needed behind it. ``known`` sizes need not be handed on."""
+    varied, place = varying(nodes, known), {node: position for position, node in enumerate(nodes)}
+    last = {
+        node: max((place.get(user, len(nodes)) for user in node.users if user not in known), default=-1)
+        for node in varied
+    }
+    live: set[fx.Node] = set()
+    for position, node in enumerate(nodes):
+        live |= {node} & varied
+        live = {one for one in live if last[one] > position}
+        yield node, live
+
+
+def _points(
+    module: fx.GraphModule,
+    nodes: Sequence[fx.Node],
+    spans: Sequence[Span],
+    crossings: Sequence[fx.Node],
+    run: Measured,
+    example: Tensor,
+) -> list[Point]:
+    """The places that can be cut, in order, from the first multiply-add to the pooling."""
+    steps = [run.steps[node] for node in nodes]
+    line = Line([node.name for node in nodes], [s.shape for s in steps], [s.madds for s in steps], spans)
+    place = {node: position for position, node in enumerate(nodes)}
+    found: list[Point] = []
+    for node in crossings:
+        shape, madds = run.steps[node].shape, run.steps[node].madds
+        if madds and is_pooled(step_name(node, module), shape, found):
+            break
+        if madds and shape is not None and shape[0] == len(example) and node not in run.changed:
+            layout = layout_of(shape, example.shape, channel_axis(node, run.steps, module))
+            found += [line.point(place[node], layout)] if layout else []
+    return found
+
+
+def _obstacle(nodes: Sequence[fx.Node], known: Collection[fx.Node], points: Sequence[Point], run: Measured) -> str:
+    """What crosses in the middle of the longest stretch, in multiply-adds, that has no place to cut."""
+    madds = [run.steps[node].madds for node in nodes]
+    ends = [0, *(point.position for point in points), len(nodes) - 1]
+    start, stop = max(pairwise(ends), key=lambda pair: madds[pair[1]] - madds[pair[0]])
+    middle = (madds[start] + madds[stop]) / 2
+    for position, (node, live) in enumerate(_live(nodes, known)):
+        if position > start and madds[position] >= middle:
+            names = [one.name for one in nodes if one in live]
+            more = f" and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else ""
+            return f" Behind {node.name}, for one, {len(names)} cross: {', '.join(names[:NUM_NAMED])}{more}."
+    return ""

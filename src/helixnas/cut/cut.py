@@ -1,0 +1,42 @@
+"""Cut the teacher into a stem, blocks and a head, and prove that the pieces are the whole."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from helixnas.blocks import BlockSpec
+from helixnas.cut.auto import auto
+from helixnas.cut.boundaries import Boundaries
+from helixnas.cut.listed import listed
+from helixnas.cut.pieces import CutTeacher, assemble, prove
+from helixnas.errors import CutError
+
+
+def cut(network: nn.Module, blocks: int | Sequence[Sequence[str]], example: Tensor) -> CutTeacher:
+    """Cut into so many blocks, where it suits the network; or at named modules: block k covers ``blocks[k]``, in order
+    and without a gap.
+
+    ``example`` is a batch [N, C, H, W] of normalised images, on which the cut is proved: the pieces in a row must give
+    what the whole gives. Raises CutError that says where and why.
+    """
+    if isinstance(blocks, int):
+        return auto(network, blocks, example)
+    network.eval()
+    teacher = assemble(network, listed(network, blocks, example), example)
+    prove(teacher, example)
+    named = zip(teacher.specs, blocks, strict=True)
+    return replace(teacher, specs=tuple(replace(spec, teacher_modules=tuple(names)) for spec, names in named))
+
+
+def recut(network: nn.Module, boundaries: Boundaries, specs: Sequence[BlockSpec], example: Tensor) -> CutTeacher:
+    """Cut another copy of a network as the first one was cut, without a search, and prove it.
+
+    CutError if it has no such boundaries, or if its blocks do not have the shapes of ``specs``.
+    """
+    teacher = assemble(network, boundaries, example)
+    prove(teacher, example)
+    wanted, got = ([(spec.in_shape, spec.out_shape) for spec in some] for some in (specs, teacher.specs))
+    if wanted != got:
+        raise CutError(f"The teacher's blocks must have the shapes {wanted}, as they were cut, but have {got}.")
+    return replace(teacher, specs=tuple(specs))

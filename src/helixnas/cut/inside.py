@@ -1,0 +1,90 @@
+"""What a piece is made of: whether its output's channels come first, and which of its layers could be left out."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from helixnas.cut import graph
+from helixnas.cut.crossings import single_crossings
+from helixnas.cut.layout import channel_axis
+from helixnas.cut.measure import Step, measure
+from helixnas.cut.sizes import sizes
+from helixnas.cut.trace import TraceFault, record_deeply, scratch, spans
+from helixnas.errors import CutError
+
+_NUMBERED = re.compile(r"\d$")
+MIN_LAYERS = 2
+"""Weighted layers in what may be left out: less is a single convolution or the like, and part of a layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """``channel_axis`` of the output, batch included, None if unknown; ``droppable`` submodules, in their order."""
+
+    channel_axis: int | None = None
+    droppable: tuple[str, ...] = ()
+
+
+def look_inside(piece: nn.Module, inputs: Tensor) -> Inside:
+    """What can be seen in a piece that is given ``inputs``; nothing, if it cannot be recorded.
+
+    Droppable are the layers of a network's stage, such as residual blocks: members of a list of modules of one kind,
+    with weighted layers inside, that run in a row with the rest of the piece and give the shape that they are given.
+    """
+    try:
+        tracer = record_deeply(scratch(piece))
+        assert isinstance(tracer.root, nn.Module)
+        nodes = graph.steps(tracer.graph)
+        module = fx.GraphModule(tracer.root, tracer.graph)
+        known = sizes(module, nodes, inputs)
+        crossings = single_crossings(nodes, known)
+        steps = measure(module, crossings, inputs).steps
+        axis = channel_axis(graph.result(nodes), steps, module)
+    except (CutError, TraceFault):
+        return Inside()
+    before = _before(nodes, graph.varying(nodes, known))
+    rows = [
+        span
+        for span in sorted(spans(tracer), key=lambda span: span.start)
+        if _is_in_a_row(before[span.start], before[span.stop], crossings, steps)
+    ]
+    units = [span.path for span in rows if _is_layer_of_stage(piece, span.path)]
+    innermost = [path for path in units if not any(other.startswith(f"{path}.") for other in units)]
+    shape = steps[graph.result(nodes)].shape
+    return Inside(axis, tuple(innermost) if innermost and _gives(shape, piece, innermost, inputs) else ())
+
+
+def _before(nodes: Sequence[fx.Node], varied: Collection[fx.Node]) -> list[fx.Node]:
+    """For each position, and the one behind the last, the last step before it that depends on the input."""
+    before = [nodes[0]]
+    for node in nodes:
+        before.append(node if node in varied else before[-1])
+    return before
+
+
+def _is_in_a_row(entry: fx.Node, exit_: fx.Node, crossings: Set[fx.Node], steps: Mapping[fx.Node, Step]) -> bool:
+    """Whether one tensor enters a module and one of the same shape leaves it, with nothing past it."""
+    return entry is not exit_ and {entry, exit_} <= crossings and steps[entry].shape == steps[exit_].shape
+
+
+def _is_layer_of_stage(piece: nn.Module, path: str) -> bool:
+    parent, _, name = path.rpartition(".")
+    module = piece.get_submodule(path)
+    siblings = [child for child in piece.get_submodule(parent).children() if type(child) is type(module)]
+    weighted = [one for one in module.modules() if any(weight.ndim > 1 for weight in one.parameters(recurse=False))]
+    return bool(_NUMBERED.search(name)) and len(siblings) > 1 and len(weighted) >= MIN_LAYERS
+
+
+@torch.no_grad()
+def _gives(shape: tuple[int, ...] | None, piece: nn.Module, without: Sequence[str], inputs: Tensor) -> bool:
+    """Whether a piece still gives its shape when the named submodules give what they are given."""
+    shorter = scratch(piece)
+    for name in without:
+        shorter.set_submodule(name, nn.Identity())
+    try:
+        return bool(shorter(inputs).shape == shape)
+    except (TypeError, RuntimeError, AttributeError):  # they are given more than one tensor, or asked for more
+        return False

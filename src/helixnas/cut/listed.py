@@ -1,0 +1,96 @@
+"""Boundaries from a list of the modules that each block covers, or one sentence that says how the list is wrong."""
+
+import difflib
+from collections.abc import Sequence
+
+from torch import Tensor, fx, nn
+
+from helixnas.cut import graph
+from helixnas.cut.boundaries import Boundaries
+from helixnas.errors import CutError
+
+
+def listed(network: nn.Module, block_modules: Sequence[Sequence[str]], example: Tensor) -> Boundaries:
+    """Where to cut so that block k covers ``block_modules[k]``, in order and without a gap; CutError if it cannot."""
+    _require_modules(network, block_modules)
+    names = [name for names in block_modules for name in names]
+    opened = {parent for name in names for parent in _parents(name)}
+    nodes = graph.trace(network, opened)
+    graph.result(nodes)
+    boundaries = _boundaries(graph.Flow(network, nodes, example), block_modules)
+    return Boundaries("fx", tuple(node.name for node in boundaries), tuple(sorted(opened)))
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def _require_modules(network: nn.Module, block_modules: Sequence[Sequence[str]]) -> None:
+    known = [name for name, _ in network.named_modules() if name]
+    for block_id, names in enumerate(block_modules):
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=3)
+                raise CutError(
+                    f"teacher.blocks[{block_id}] must name modules of the teacher, but {name!r} is none. "
+                    f"Near: {', '.join(near) or ', '.join(known[:8])}."
+                )
+
+
+def _boundaries(flow: graph.Flow, block_modules: Sequence[Sequence[str]]) -> list[fx.Node]:
+    """The node that enters block 0, then the node that each block ends with."""
+    nodes = flow.nodes
+    first = _call(nodes, block_modules[0][0], 0)
+    entry = first.args[0]
+    if not isinstance(entry, fx.Node):
+        raise CutError(f"teacher.blocks[0] must start with a module of one tensor, but {first.target!r} takes another.")
+    boundaries = [entry]
+    for block_id, names in enumerate(block_modules):
+        boundary = _call(nodes, names[-1], block_id)
+        _require_run(nodes, boundaries[-1], boundary, block_id, names)
+        boundaries.append(boundary)
+    for position, boundary in enumerate(boundaries):
+        _require_one_tensor(flow, boundary, position)
+    return boundaries
+
+
+def _call(nodes: Sequence[fx.Node], name: str, block_id: int) -> fx.Node:
+    calls = [node for node in nodes if node.op == "call_module" and node.target == name]
+    if len(calls) != 1:
+        raise CutError(
+            f"teacher.blocks[{block_id}] must name modules that one forward pass calls once, but {name!r} is called "
+            f"{len(calls)} times. Name the module that holds it, or one inside it."
+        )
+    return calls[0]
+
+
+def _require_run(nodes: Sequence[fx.Node], start: fx.Node, end: fx.Node, block_id: int, names: Sequence[str]) -> None:
+    """CutError unless the modules called between two boundaries are exactly the block's."""
+    called = [str(n.target) for n in nodes[nodes.index(start) + 1 : nodes.index(end) + 1] if n.op == "call_module"]
+    if called == list(names):
+        return
+    place = f"where block {block_id - 1} ends" if block_id else "where the stem ends"
+    if not called:
+        raise CutError(
+            f"teacher.blocks[{block_id}].modules must continue {place}, but {names[-1]!r} is called before it."
+        )
+    if called[0] != names[0]:
+        raise CutError(
+            f"teacher.blocks[{block_id}].modules must continue {place} ({called[0]!r}), but starts at {names[0]!r}."
+        )
+    raise CutError(
+        f"teacher.blocks[{block_id}] must list every module from its first to its last, which are {called}, "
+        f"but lists {list(names)}."
+    )
+
+
+def _require_one_tensor(flow: graph.Flow, boundary: fx.Node, position: int) -> None:
+    others = flow.crossing(boundary)
+    if others:
+        place = f"after block {position - 1}" if position else "before block 0"
+        names = ", ".join(sorted(node.name for node in others))
+        raise CutError(
+            f"One tensor must cross the cut {place} ({boundary.name}), but {len(others) + 1} do: {names} too. "
+            "Cut where a residual or dense connection is closed."
+        )

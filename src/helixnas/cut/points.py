@@ -1,0 +1,96 @@
+"""A place at which a network can be cut, and what is known of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from helixnas.blocks import Layout
+from helixnas.cut.layout import MAP, TOKENS, num_positions
+from helixnas.cut.trace import Span
+
+POOLED = 4
+"""A map of more positions than this that becomes a single one has been pooled, whatever did it."""
+MOST = 0.5
+"""Of all madds: a module with more is the list of all stages, or wraps the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place to cut, behind the step at ``position``. ``shape`` without the batch; ``madds`` done by then.
+
+    Of the modules that are made of modules, as a network's stages are: ``weight`` is the share of all madds, 0 to 1,
+    of the largest that ends or begins here, ``onward`` the number of positions that the largest that begins here gives.
+    """
+
+    name: str
+    position: int
+    shape: tuple[int, ...]
+    layout: Layout
+    madds: int
+    weight: float
+    onward: int
+    depth: int
+    """How many of them the place lies inside, neither at the beginning nor at the end, but for those that hold most."""
+
+    @property
+    def width(self) -> int:
+        return self.shape[0 if self.layout == "NCHW" else -1]
+
+    @property
+    def num_positions(self) -> int:
+        return num_positions(self.shape, self.layout)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a forward pass gives, step by step: names, shapes with the batch (None for what is no feature), madds done
+    by then; and the modules that cover the steps. The first step is the input."""
+
+    names: Sequence[str]
+    shapes: Sequence[tuple[int, ...] | None]
+    madds: Sequence[int]
+    spans: Sequence[Span]
+
+    def point(self, position: int, layout: Layout) -> Point:
+        """The place behind a step that gives a feature of this layout."""
+        shape = self.shapes[position]
+        assert shape is not None, position
+        ending = [span for span in self.spans if span.stop - 1 == position]
+        beginning = [span for span in self.spans if span.start - 1 == position and span.is_container]
+        large = [self._madds(span) for span in (*ending, *beginning) if span.is_container]
+        given = self.shapes[max(beginning, key=self._madds).stop - 1] if beginning else None
+        return Point(
+            name=min((span.path for span in ending), key=len, default=self.names[position]),
+            position=position,
+            shape=shape[1:],
+            layout=layout,
+            madds=self.madds[position],
+            weight=max(large, default=0) / self.madds[-1],
+            onward=_num_positions(given, layout) or num_positions(shape[1:], layout),
+            depth=sum(self._madds(span) < MOST * self.madds[-1] for span in self._around(position)),
+        )
+
+    def _around(self, position: int) -> Iterator[Span]:
+        """The modules made of modules that begin before a step and end behind it."""
+        return (span for span in self.spans if span.is_container and span.start <= position < span.stop - 1)
+
+    def _madds(self, span: Span) -> int:
+        return self.madds[span.stop - 1] - self.madds[span.start - 1]
+
+
+def _num_positions(given: tuple[int, ...] | None, layout: Layout) -> int | None:
+    """The positions of what a map or tokens became, batch included; None if it is neither any more."""
+    if given is None or len(given) not in (MAP, TOKENS):
+        return None
+    as_map: Layout = "NCHW" if layout == "NLC" else layout
+    return num_positions(given[1:], as_map if len(given) == MAP else "NLC")
+
+
+def is_pooled(step_name: str, shape: tuple[int, ...] | None, before: Sequence[Point]) -> bool:
+    """Whether a step ends the maps or tokens: the classifier is all that follows."""
+    if step_name.split(".", maxsplit=1)[0] == "mean" or ("adaptive" in step_name and "pool" in step_name):
+        return True
+    if shape is None or len(shape) not in (MAP, TOKENS):
+        return False
+    if len(shape) == TOKENS:
+        return shape[1] == 1
+    return shape[2:] == (1, 1) and bool(before) and before[-1].num_positions > POOLED

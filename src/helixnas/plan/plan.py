@@ -1,0 +1,232 @@
+"""plan: what a run would do, before any training: the cut, the choices, what budgets can be reached, what it takes."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from helixnas.compare import obvious_ways
+from helixnas.config import RunConfig
+from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
+from helixnas.cut import CutTeacher, cut
+from helixnas.data import Peek, peek, peek_rating
+from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
+from helixnas.fit import accuracy, require_known
+from helixnas.plan.workload import Likely, Sizes, Workload, workloads
+from helixnas.progress import silent
+from helixnas.results import COST_NAMES, Budget, Cost, CostTable, RatingTable, TeacherAccuracy, quantity
+from helixnas.scratch import scratch
+from helixnas.search import extreme, solve
+from helixnas.search_space import SearchSpace
+from helixnas.stages.loading import new_space, whole_space
+from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
+from helixnas.student import BlockSupernet, assemble
+
+NUM_EXAMPLES = 2
+COUNTED = COST_NAMES[:2]
+NUM_JUDGED, MIN_JUDGED = 500, 100
+"""Images of the rating part that the teacher is judged by before a run: the most, and the least of a large teacher."""
+JUDGED_MADDS = 10**11
+"""What judging it may take: some ten seconds of a core."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPlan:
+    """One block of the cut: shapes without the batch, its share of the teacher's madds (0 to 1), its choices.
+
+    ``num_dearer`` paths more were dropped, since the teacher's block takes less of every counted cost.
+    """
+
+    block_id: int
+    modules: tuple[str, ...]
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    madds_share: float
+    num_cells: int
+    num_paths: int
+    num_dearer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a cost can be: the least and the most that an architecture takes, and the teacher; the limit that is asked.
+
+    Latencies are measured on the architectures of the least and the most madds and num_params alone, so others may be
+    faster yet.
+    """
+
+    least: float
+    teacher: float
+    most: float
+    limit: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What ``helixnas plan`` tells. ``fault`` says why the budget cannot be reached, and the nearest that can.
+
+    ``teacher`` is how good the teacher is as it comes; None where it is trained first.
+    ``is_certain``: that is proven. Of a latency it is not: an architecture that was not measured may be faster.
+    """
+
+    blocks: tuple[BlockPlan, ...]
+    num_architectures: int
+    reach: dict[str, Reach]
+    fault: str | None
+    is_certain: bool
+    workloads: tuple[Workload, ...]
+    num_workers: int
+    machine: dict[str, str]
+    teacher: TeacherAccuracy | None
+
+
+def plan(config: RunConfig) -> Plan:
+    """Cut the teacher, judge it if it comes trained, count every path, measure a few steps. Nothing is written."""
+    torch.set_num_threads(config.cost.num_threads)
+    require_known(config.teacher.recipe, "teacher.recipe")
+    require_known(config.retrain.recipe, "retrain.recipe")  # hours before the stage that would tell
+    seen = peek(config.data)
+    for note in seen.notes:
+        print(note, file=sys.stderr)
+    require_frozen(config.teacher, seen.num_classes)
+    example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
+    teacher = cut(_network(config, seen), asked_blocks(config.teacher), example)
+    space = new_space(teacher.specs, config)
+    tables = [
+        count_paths(block, in_widths(space, block.block_id), piece).check(block)
+        for block, piece in zip(space.blocks, teacher.blocks, strict=True)
+    ]
+    costs = _costs(config, teacher, space, tables, seen.in_shape)
+    budget = Budget.resolve(config.search.budget.model_dump(), costs["teacher"])
+    impossible = _impossible(space, tables, costs["fixed"], budget, config.search.time_limit_s)
+    sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
+    reach = _reach(costs, budget)
+    num_obvious = len(obvious_ways(space, tables, costs["fixed"], replace(budget, latency_ms=None)))
+    likely = Likely(extreme(space, tables, "madds", largest=True), _budget_share(reach), num_obvious)
+    return Plan(
+        blocks=_blocks(teacher, space, whole_space(teacher.specs, config), costs["teacher"]),
+        num_architectures=space.num_architectures,
+        reach=reach,
+        fault=impossible or _slow(costs, budget),
+        is_certain=impossible is not None,
+        workloads=tuple(workloads(config, sizes, teacher, space, likely)),
+        num_workers=config.flow.num_workers,
+        machine=machine(torch.device("cpu")),
+        teacher=None if config.teacher.recipe.epochs else _judged(config, teacher.network, costs["teacher"].madds),
+    )
+
+
+def _network(config: RunConfig, seen: Peek) -> nn.Module:
+    """The teacher as the teacher stage will make it; but weights that are trained further need not be fetched."""
+    is_judged = config.teacher.recipe.epochs == 0
+    settings = config.teacher if is_judged else config.teacher.model_copy(update={"pretrained": False})
+    whole = (0.0,) * seen.in_shape[0], (1.0,) * seen.in_shape[0]
+    with scratch() as folder:
+        program = folder / PROGRAM.name
+        if is_registered(settings):
+            fetch(Path(), config.tracking.experiment, settings, program)
+        return new_network(program, settings, seen.in_shape, seen.num_classes, *whole)
+
+
+def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccuracy | None:
+    """How good a teacher that is not trained here is, on the first images of the rating part, if these have labels."""
+    num_images = min(NUM_JUDGED, max(MIN_JUDGED, JUDGED_MADDS // max(1, madds)))
+    part = peek_rating(config.data, num_images)
+    if not part.is_labelled:
+        return None
+    if is_registered(config.teacher):  # it was made to take pixels
+        part = replace(part, mean=(0.0,) * len(part.mean), std=(1.0,) * len(part.std))
+    return TeacherAccuracy(accuracy(network, part), len(part), len(part.class_names))
+
+
+def _costs(
+    config: RunConfig, teacher: CutTeacher, space: SearchSpace, tables: list[CostTable], in_shape: tuple[int, ...]
+) -> dict[str, Cost]:
+    """The teacher; for each counted cost the architectures of the ``least`` and the ``most``; and what is fixed."""
+    supernets = [BlockSupernet(block, piece) for block, piece in zip(space.blocks, teacher.blocks, strict=True)]
+    found = {
+        f"{word} {name}": assemble(
+            teacher.stem, supernets, teacher.head, extreme(space, tables, name, largest=word == "most")
+        ).eval()
+        for name in COUNTED
+        for word in ("least", "most")
+    }
+    networks = {"teacher": teacher.network, **found}
+    counted = {name: count(network, in_shape) for name, network in networks.items()}
+    latency = config.cost.latency
+    inputs = torch.rand(latency.batch_size, *in_shape)
+    runs = [runner(network, inputs) for network in networks.values()]
+    rounds = latency.num_rounds
+    times = measure(runs, rounds, latency.quantile, silent) if rounds else [None] * len(runs)
+    costs = {
+        name: Cost(cost.madds, cost.num_params, time) for (name, cost), time in zip(counted.items(), times, strict=True)
+    }
+    costs["fixed"] = count(teacher.stem, in_shape) + count(teacher.head, space.blocks[-1].spec.out_shape)
+    return costs
+
+
+def _blocks(teacher: CutTeacher, space: SearchSpace, whole: SearchSpace, total: Cost) -> tuple[BlockPlan, ...]:
+    """The blocks of ``space``, which is ``whole`` without the dearer paths; ``total`` is the teacher's cost."""
+    return tuple(
+        BlockPlan(
+            block_id=block.block_id,
+            modules=block.spec.teacher_modules,
+            in_shape=block.spec.in_shape,
+            out_shape=block.spec.out_shape,
+            madds_share=count(piece, block.spec.in_shape).madds / total.madds,
+            num_cells=len(block.cells),
+            num_paths=block.num_paths,
+            num_dearer=all_paths.num_paths - block.num_paths,
+        )
+        for block, all_paths, piece in zip(space.blocks, whole.blocks, teacher.blocks, strict=True)
+    )
+
+
+def _reach(costs: dict[str, Cost], budget: Budget) -> dict[str, Reach]:
+    whole = {name: cost for name, cost in costs.items() if name != "fixed"}
+    names = [name for name in COST_NAMES if getattr(costs["teacher"], name) is not None]
+    return {
+        name: Reach(
+            least=min(getattr(cost, name) for cost in whole.values()),
+            teacher=getattr(costs["teacher"], name),
+            most=max(getattr(cost, name) for cost in whole.values()),
+            limit=budget.limits.get(name),
+        )
+        for name in names
+    }
+
+
+def _budget_share(reach: dict[str, Reach]) -> float:
+    """How large a student of the budget may be, where 1 is the largest of all."""
+    return min([1.0, *(each.limit / each.most for each in reach.values() if each.limit is not None)])
+
+
+def _impossible(
+    space: SearchSpace, tables: list[CostTable], fixed: Cost, budget: Budget, time_limit_s: float
+) -> str | None:
+    """Why no architecture fits the madds and num_params; None where one does, or none is found in time."""
+    nothing = [
+        RatingTable(table.block_id, tuple(path.key for path in block.paths()), (0.0,) * block.num_paths, 0, 0)
+        for block, table in zip(space.blocks, tables, strict=True)
+    ]
+    try:
+        solve(space, nothing, tables, fixed, Budget(budget.madds, budget.num_params), 1, time_limit_s)
+    except InfeasibleBudgetError as error:
+        return str(error)
+    except OutOfTimeError:
+        pass
+    return None
+
+
+def _slow(costs: dict[str, Cost], budget: Budget) -> str | None:
+    """Why no architecture is known to fit the latency."""
+    times = [cost.latency_ms for cost in costs.values() if cost.latency_ms is not None]
+    if budget.latency_ms is None or not times or min(times) <= budget.ceiling("latency_ms"):
+        return None
+    asked = Budget(latency_ms=budget.latency_ms)
+    return (
+        f"No architecture is known to fit budget {asked}: the fastest that was tried took "
+        f"{quantity('latency_ms', min(times))} here. Raise search.budget.latency_ms to at least {min(times):.3f}."
+    )

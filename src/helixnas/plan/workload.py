@@ -1,0 +1,263 @@
+"""What each stage will take, told from a step or two of the real work: time, memory, disk."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from helixnas.artifacts import CACHE
+from helixnas.config import RunConfig
+from helixnas.config.schema import Augment
+from helixnas.cut import CutTeacher
+from helixnas.data import num_batches, room_for
+from helixnas.distill import may_cache, partition, round_length
+from helixnas.plan.probe import num_bytes, seconds, threads, train_step
+from helixnas.retrain import max_steps
+from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace, keeps_interface
+from helixnas.student import BlockSupernet, StudentNetwork, assemble, num_calibration_images
+from helixnas.teacher import feature_bytes
+
+START_S = 1.5
+"""What a stage takes before it works, in a flow: DVC, and files. By itself it imports torch and timm, for 4 s more."""
+BASE_BYTES = 450 * 2**20
+"""What a process holds before it works."""
+NUM_SAMPLED = 3
+FLOAT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One stage: seconds on this machine, bytes of memory at its peak, bytes that it leaves on disk."""
+
+    stage: str
+    time_s: float
+    memory_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many images there are, and how large: (channels, height, width)."""
+
+    num_train: int
+    num_rating: int
+    num_test: int
+    in_shape: tuple[int, int, int]
+
+    @property
+    def bytes_per_image(self) -> int:
+        return math.prod(self.in_shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """The student that a run may well end with, as large as the budget lets it: ``share`` (0 to 1) of ``largest``.
+
+    ``num_obvious`` ways to leave layers out are as large.
+    """
+
+    largest: Architecture
+    share: float
+    num_obvious: int
+
+
+def workloads(
+    config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace, likely: Likely
+) -> list[Workload]:
+    """The workload of each stage, in the order of dvc.yaml."""
+    estimate = _Estimate(config, sizes, teacher, space, likely)
+    blocks = list(zip(space.blocks, estimate.supernets, strict=True))
+    return [
+        estimate.data(),
+        estimate.teacher(),
+        *(estimate.distill(block_id) for block_id in range(len(blocks))),
+        *(estimate.rating(block, supernet) for block, supernet in blocks),
+        estimate.cost(blocks),
+        estimate.search(),
+        estimate.retrain(),
+        estimate.compare(),
+        Workload("report", 2 * START_S, BASE_BYTES, 5 * 10**6),
+    ]
+
+
+class _Estimate:
+    def __init__(
+        self, config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace, likely: Likely
+    ) -> None:
+        self._config, self._sizes, self._teacher = config, sizes, teacher
+        self.supernets = [BlockSupernet(b, t) for b, t in zip(space.blocks, teacher.blocks, strict=True)]
+        self._blocks = space.blocks
+        self._paths = [_sampled(block) for block in space.blocks]
+        self._likely = likely
+        self._num_trials = config.search.num_trials if keeps_interface(space) else 0
+        self._probe = torch.rand(min(room_for(sizes.in_shape), config.distill.batch_size), *sizes.in_shape)
+        self._features = _features(teacher, self._probe)
+
+    def data(self) -> Workload:
+        sizes = self._sizes
+        num_images = sizes.num_train + sizes.num_rating + sizes.num_test
+        held = num_images * sizes.bytes_per_image
+        return Workload("data", START_S + num_images * 2e-4, BASE_BYTES + 2 * held, held)
+
+    def teacher(self) -> Workload:
+        recipe, network = self._config.teacher.recipe, self._teacher.network
+        with threads(self._config.teacher.num_threads):
+            step_s, saved = train_step(network, lambda: network(self._probe))
+        steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
+        return self._training("teacher", network, step_s, saved, steps, recipe.batch_size)
+
+    def distill(self, block_id: int) -> Workload:
+        """The first block of a group trains all of it, in one pass of the teacher; the others find their work done."""
+        settings, stage, supernet = self._config.distill, f"distill@{block_id}", self.supernets[block_id]
+        if block_id >= settings.groups:
+            return Workload(stage, START_S, BASE_BYTES + self._data_bytes(), num_bytes(supernet))
+        group = partition(self._teacher.specs, settings.groups)[block_id]
+        with threads(settings.num_threads):
+            measured = [self._distill_step(member) for member in group]
+            guide_s = seconds(lambda: _features(self._teacher, self._probe))
+        share = (group[-1] + 2) / (len(self._paths) + 2)  # blocks behind the last one are not run
+        passes = [settings.updates * round_length(self._blocks[member]) for member in group]
+        steps = max(passes)
+        views = self._num_cached_views(settings.augment)
+        num_guided = num_batches(views, settings.batch_size) if views else steps
+        time_s = num_guided * guide_s * share
+        time_s += sum(num * step_s for num, (step_s, _) in zip(passes, measured, strict=True))
+        saved = max(saved for _, saved in measured)
+        supernets = nn.ModuleList(self.supernets[member] for member in group)
+        whole = self._training(stage, supernets, time_s / max(1, steps), saved, steps, settings.batch_size)
+        return replace(whole, disk_bytes=num_bytes(supernet))
+
+    def _num_cached_views(self, augment: Augment) -> int:
+        """How many images and mirrors pass the teacher to fill the cache of features; 0 where each batch is a pass."""
+        num_views = self._sizes.num_train * (2 if augment.hflip else 1)
+        needed = feature_bytes(self._teacher.specs, num_views)
+        return num_views if may_cache(self._config.teacher, augment, needed, CACHE) else 0
+
+    def _distill_step(self, block_id: int) -> tuple[float, int]:
+        """A training step of the probe through a path of a block: its seconds, and the most that autograd keeps."""
+        supernet, inputs = self.supernets[block_id], self._features[block_id]
+        measured = [train_step(supernet, partial(supernet, inputs, path)) for path in self._paths[block_id]]
+        return sum(step_s for step_s, _ in measured) / len(measured), max(saved for _, saved in measured)
+
+    def rating(self, block: BlockSpace, supernet: BlockSupernet) -> Workload:
+        inputs, settings = self._features[block.block_id], self._config.rating
+        depth = sum(len(path.choices) for path in self._paths[block.block_id]) / len(self._paths[block.block_id])
+        num_rated = settings.num_images or self._sizes.num_rating
+        image = inputs[0].numel() * FLOAT * (max(cell.depth for cell in block.cells) + 2)
+        carried = min(num_rated * image, max(settings.memory_mib * 2**20, settings.batch_size * image))
+        num_calibration = num_calibration_images(settings.num_calibration_images, self._sizes.num_train, [block.spec])
+        held = carried + num_calibration * image
+        num_images = num_rated + num_calibration
+        operation_s = self._path_s(block, supernet) / depth / len(inputs)
+        time_s = START_S + num_nodes(block) * operation_s * num_images
+        return Workload(f"rating@{block.block_id}", time_s, BASE_BYTES + held, block.num_paths * 32)
+
+    def cost(self, blocks: Sequence[tuple[BlockSpace, BlockSupernet]]) -> Workload:
+        settings = self._config.cost.latency
+        paths_s = sum(self._path_s(*block) * block[0].num_paths for block in blocks)
+        time_s = 2 * START_S + settings.num_rounds * paths_s * settings.batch_size / len(self._probe)
+        weights = sum(map(num_bytes, self.supernets))
+        return Workload("cost", time_s, BASE_BYTES + weights, sum(block.num_paths for block, _ in blocks) * 64)
+
+    def search(self) -> Workload:
+        num_images = self._num_calibration() + self._sizes.num_rating
+        time_s = 2 * START_S + self._num_trials * num_images * self._student_s()
+        weights = sum(num_bytes(supernet) for supernet in self.supernets)
+        return Workload("search", time_s, BASE_BYTES + 2 * weights + self._data_bytes(), 10**5)
+
+    def retrain(self) -> Workload:
+        network = self._student()
+        return Workload(
+            "retrain",
+            2 * START_S + self._retrain_s(self._config.retrain.num_threads),
+            BASE_BYTES + 6 * num_bytes(network) + self._data_bytes(),
+            2 * num_bytes(network),
+        )
+
+    def compare(self) -> Workload:
+        """All obvious ways measured, and the best of them retrained one after another."""
+        settings, num_obvious = self._config.compare, self._likely.num_obvious
+        if not settings.enabled:
+            return Workload("compare", START_S, BASE_BYTES, 100)
+        num_measured = num_obvious + settings.random
+        num_trained = min(settings.num_retrained, num_obvious) + settings.random
+        num_images = self._num_calibration() + self._sizes.num_rating
+        time_s = 2 * START_S + num_measured * num_images * self._student_s()
+        time_s += num_trained * self._retrain_s(settings.num_threads)
+        weights = num_bytes(self._student())
+        held = sum(map(num_bytes, self.supernets)) * (2 if settings.random else 1)
+        memory = BASE_BYTES + 6 * weights + held + self._data_bytes()
+        return Workload("compare", time_s, memory, 2 * num_trained * weights)
+
+    def _retrain_s(self, num_threads: int) -> float:
+        """The training of one student."""
+        recipe = self._config.retrain.recipe
+        steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
+        if recipe.lr == "auto":
+            steps += max_steps(self._sizes.num_train, recipe.batch_size)
+        views = self._num_cached_views(recipe.augment)  # of the teacher, once; else each batch is a pass
+        with threads(num_threads):
+            teacher_s = seconds(self._run_teacher) / len(self._probe)
+            return 3 * self._student_s() * steps * recipe.batch_size + teacher_s * (views or steps * recipe.batch_size)
+
+    def _training(
+        self, stage: str, network: nn.Module, step_s: float, saved: int, steps: int, batch_size: int
+    ) -> Workload:
+        """``step_s`` and ``saved`` are of the probe's batch. Weights, gradients and two moments each, and the batch."""
+        scale = batch_size / len(self._probe)
+        weights = num_bytes(network)
+        memory = BASE_BYTES + 5 * weights + int(saved * scale) + self._data_bytes()
+        return Workload(stage, START_S + steps * step_s * scale, memory, weights)
+
+    def _path_s(self, block: BlockSpace, supernet: BlockSupernet) -> float:
+        """The forward pass of the probe through a path of a block."""
+        inputs, paths = self._features[block.block_id], self._paths[block.block_id]
+        with torch.no_grad():
+            return sum(seconds(partial(supernet, inputs, path)) for path in paths) / len(paths)
+
+    def _student_s(self) -> float:
+        """The forward pass of one image through a student."""
+        network = self._student().eval()
+        with torch.no_grad():
+            return self._likely.share * seconds(lambda: network(self._probe)) / len(self._probe)
+
+    def _student(self) -> StudentNetwork:
+        return assemble(self._teacher.stem, self.supernets, self._teacher.head, self._likely.largest)
+
+    @torch.no_grad()
+    def _run_teacher(self) -> Tensor:
+        logits: Tensor = self._teacher.network(self._probe)
+        return logits
+
+    def _num_calibration(self) -> int:
+        """The images on which a whole student's BatchNorm statistics are measured."""
+        asked = self._config.rating.num_calibration_images
+        return num_calibration_images(asked, self._sizes.num_train, self._teacher.specs)
+
+    def _data_bytes(self) -> int:
+        return (self._sizes.num_train + self._sizes.num_rating) * self._sizes.bytes_per_image
+
+
+def num_nodes(block: BlockSpace) -> int:
+    """How many operations rating runs: the nodes of the trees that the block's cells make."""
+    return sum(math.prod(map(len, cell.candidates[: layer + 1])) for cell in block.cells for layer in range(cell.depth))
+
+
+def _sampled(block: BlockSpace) -> list[Path]:
+    """A few paths, evenly over the block's list."""
+    rows = torch.linspace(0, block.num_paths - 1, min(NUM_SAMPLED, block.num_paths)).long()
+    return [block.path_at(int(row)) for row in rows]
+
+
+@torch.no_grad()
+def _features(teacher: CutTeacher, images: Tensor) -> list[Tensor]:
+    """What goes into each block."""
+    x = teacher.stem(images)
+    features = []
+    for block in teacher.blocks:
+        features.append(x)
+        x = block(x)
+    return features

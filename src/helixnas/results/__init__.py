@@ -1,0 +1,62 @@
+"""What stages hand on to each other: costs and budgets, tables, what the search decided, the final figures."""
+
+from helixnas.results.codec import (
+    choice_from_json,
+    choice_to_json,
+    figures_from_json,
+    figures_to_json,
+    search_result_from_json,
+    search_result_to_json,
+)
+from helixnas.results.cost import COST_NAMES, Budget, Cost, quantity
+from helixnas.results.figures import (
+    Comparison,
+    Figure,
+    Figures,
+    LayerLoss,
+    Retraining,
+    TeacherAccuracy,
+    mcnemar,
+    wilson_interval,
+)
+from helixnas.results.tables import (
+    Choice,
+    CostTable,
+    Lead,
+    RatingTable,
+    SearchResult,
+    Trained,
+    WorseThanIdentity,
+    trained,
+    worse_than_identity,
+)
+
+__all__ = [
+    "COST_NAMES",
+    "Budget",
+    "Choice",
+    "Comparison",
+    "Cost",
+    "CostTable",
+    "Figure",
+    "Figures",
+    "LayerLoss",
+    "Lead",
+    "RatingTable",
+    "Retraining",
+    "SearchResult",
+    "TeacherAccuracy",
+    "Trained",
+    "WorseThanIdentity",
+    "choice_from_json",
+    "choice_to_json",
+    "figures_from_json",
+    "figures_to_json",
+    "mcnemar",
+    "quantity",
+    "search_result_from_json",
+    "search_result_to_json",
+    "trained",
+    "wilson_interval",
+    "worse_than_identity",
+]

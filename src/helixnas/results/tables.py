@@ -1,0 +1,172 @@
+"""What is known of each path of a block, and what came of the search: plain values that travel between stages."""
+
+import math
+from dataclasses import dataclass
+
+from helixnas.errors import ArtifactError
+from helixnas.results.cost import Budget, Cost
+from helixnas.search_space.architecture import Architecture
+from helixnas.search_space.block import BlockSpace, Cell
+from helixnas.search_space.candidate import SKIP
+
+
+@dataclass(frozen=True, slots=True)
+class RatingTable:
+    """The distill_loss of every path of a block, in the order of ``BlockSpace.paths()``. Low is good."""
+
+    block_id: int
+    paths: tuple[str, ...]
+    distill_loss: tuple[float, ...]
+    num_images: int
+    seed: int
+
+    def check(self, block: BlockSpace) -> "RatingTable":
+        """The table itself, if it is complete for ``block`` and finite; else ArtifactError."""
+        _check_rows("rating", self.block_id, self.paths, tuple(path.key for path in block.paths()))
+        bad = [key for key, loss in zip(self.paths, self.distill_loss, strict=True) if not math.isfinite(loss)]
+        if bad:
+            raise ArtifactError(
+                f"The rating table of block {self.block_id} must hold finite losses, but path {bad[0]} has none. "
+                f"Lower distill.lr, then run `dvc repro distill@{self.block_id}`."
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How many of a block's trained paths are of any use, by their ratings.
+
+    ``beat_constant`` of them are better than the best constant output, whose distill_loss is 1; ``beat_identity`` are
+    better than leaving the block out, None where the block has no skip.
+    """
+
+    block_id: int
+    num_paths: int
+    beat_constant: int
+    beat_identity: int | None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether fewer than half of the paths beat the constant, or none beats the identity."""
+        return self.num_paths > 0 and (2 * self.beat_constant < self.num_paths or self.beat_identity == 0)
+
+    def __str__(self) -> str:
+        identity = "" if self.beat_identity is None else f", {self.beat_identity:,} are better than leaving it out"
+        return f"of {self.num_paths:,} trained paths {self.beat_constant:,} are better than a constant{identity}"
+
+
+def trained(table: RatingTable, block: BlockSpace) -> Trained:
+    """Count a block's trained paths that beat the best constant, and those that beat the identity."""
+    identity = _identity_loss(table, block)
+    rows = zip(block.paths(), table.distill_loss, strict=True)
+    losses = [loss for path, loss in rows if block.cells[path.cell].is_trainable]
+    beat_identity = None if identity is None else sum(loss < identity for loss in losses)
+    return Trained(block.block_id, len(losses), sum(loss < 1 for loss in losses), beat_identity)
+
+
+@dataclass(frozen=True, slots=True)
+class WorseThanIdentity:
+    """A cell that could leave its input as it is, but whose best path rates worse than that does."""
+
+    path: str
+    distill_loss: float
+    identity_loss: float
+
+
+def worse_than_identity(table: RatingTable, block: BlockSpace) -> tuple[WorseThanIdentity, ...]:
+    """The cells that break the rule: no cell that contains the identity rates worse than the identity."""
+    identity = _identity_loss(table, block)
+    if identity is None:
+        return ()
+    best: dict[int, tuple[float, str]] = {}
+    for path, loss in zip(block.paths(), table.distill_loss, strict=True):
+        if _contains_identity(block.cells[path.cell], block.spec.in_width):
+            best[path.cell] = min(best.get(path.cell, (math.inf, "")), (loss, path.key))
+    return tuple(WorseThanIdentity(key, loss, identity) for loss, key in best.values() if loss > identity)
+
+
+def _contains_identity(cell: Cell, in_width: int) -> bool:
+    """Whether some path of a cell can learn to leave its input as it is: each layer keeps it and has a shortcut."""
+    keeps_shape = set(cell.widths) == {in_width} and set(cell.strides) == {1}
+    return keeps_shape and all(any(option.has_shortcut for option in options) for options in cell.candidates)
+
+
+def _identity_loss(table: RatingTable, block: BlockSpace) -> float | None:
+    """The rating of leaving the block out; None where it cannot be."""
+    rows = zip(block.paths(), table.distill_loss, strict=True)
+    return next((loss for path, loss in rows if block.cells[path.cell].candidates == ((SKIP,),)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """The cost of every (in_width, path) of a block: a row for each width that may come in, and each path after it."""
+
+    block_id: int
+    in_widths: tuple[int, ...]
+    paths: tuple[str, ...]
+    costs: tuple[Cost, ...]
+
+    def check(self, block: BlockSpace) -> "CostTable":
+        """The table itself, if it is complete for ``block``; else ArtifactError."""
+        for width in sorted(set(self.in_widths)):
+            keys = tuple(path.key for path in block.paths_after(width))
+            rows = tuple(key for key, row_width in zip(self.paths, self.in_widths, strict=True) if row_width == width)
+            _check_rows("cost", self.block_id, rows, keys)
+        return self
+
+
+def _check_rows(name: str, block_id: int, got: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+    if got == wanted:
+        return
+    missing = [key for key in wanted if key not in set(got)]
+    fault = f"lacks {len(missing)}, the first {missing[0]}" if missing else "holds others, or in another order"
+    raise ArtifactError(
+        f"The {name} table of block {block_id} must hold the block's {len(wanted)} paths, but {fault}. "
+        f"Remove it and run `dvc repro`."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """How much lower an architecture's loss is than the tables' optimum's: the mean difference over the same images."""
+
+    mean: float
+    standard_error: float
+    num_images: int
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is more than one standard error."""
+        return self.mean > self.standard_error
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One architecture with what the tables say of it, and what was measured (None where nothing was)."""
+
+    architecture: Architecture
+    predicted_loss: float
+    cost: Cost
+    val_loss: float | None = None
+    measured_latency_ms: float | None = None
+    lead: Lead | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What the search decided, and how sure it is.
+
+    ``chosen`` is ``exact`` or, where a measured trial beat it, that trial. ``chosen_by`` is "exact" or "refine", and
+    ``reason`` says why in a sentence. ``optimality`` tells what is proven of ``exact``, such as "proven". ``frontier``
+    runs from the cheapest to the best, ``best`` holds the k best under the budget.
+    """
+
+    chosen: Choice
+    chosen_by: str
+    reason: str
+    exact: Choice
+    optimality: str
+    budget: Budget
+    best: tuple[Choice, ...]
+    frontier: tuple[Choice, ...]
+    num_trials: int
