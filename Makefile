@@ -18,7 +18,7 @@ COUNT_PACKAGES := awk '/^Collecting/ { printf "\r%d packages found", ++n; fflush
 	/^Installing/ { printf "\ninstalling them, about 2 minutes ...\n"; fflush() }'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lock bench agreement ui schedule repro promote rollback clean
+.PHONY: help setup run test check format dependencies lock bench agreement ui schedule repro promote rollback clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ check: setup  ## linters, types, floors and doors, Dockerfile
 format: setup  ## put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+dependencies: setup  ## write into dvc.yaml which code each stage imports
+	@$(BIN)/python -m helixnas.source
 
 lock: setup  ## resolve requirements.lock anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --constraint constraints.txt \

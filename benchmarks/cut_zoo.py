@@ -22,7 +22,7 @@ from torchvision import models
 from helixnas.cost import count
 from helixnas.cut import CutTeacher, cut
 from helixnas.errors import CutError
-from helixnas.results import quantity
+from helixnas.telling import quantity
 
 NUM_BLOCKS = 4
 NUM_IMAGES = 2

@@ -6,14 +6,25 @@ from helixnas import source
 
 
 def test_the_digest_follows_names_and_contents_of_python_files(tmp_path: Path) -> None:
-    first = source.digest(tmp_path)
+    first = source.digest("data", tmp_path)
     (tmp_path / "notes.txt").write_text("no code")
-    assert source.digest(tmp_path) == first == source.digest()
+    assert source.digest("data", tmp_path) == first == source.digest("data")
     digests = {first}
     (tmp_path / "a.py").write_text("1")
-    digests.add(source.digest(tmp_path))
+    digests.add(source.digest("data", tmp_path))
     (tmp_path / "a.py").write_text("2")
-    digests.add(source.digest(tmp_path))
+    digests.add(source.digest("data", tmp_path))
     (tmp_path / "a.py").rename(tmp_path / "b.py")
-    digests.add(source.digest(tmp_path))
+    digests.add(source.digest("data", tmp_path))
     assert len(digests) == 4
+
+
+def test_a_stage_is_followed_to_the_files_that_define_what_it_imports() -> None:
+    names = {str(path.relative_to(source.PACKAGE)) for path in source.files_of("rating")}
+    assert {"stages/rating.py", "rating/rate.py", "student/supernet.py", "results/tables.py", "blocks.py"} <= names
+    assert not names & {"student/__init__.py", "search/exact.py", "results/figures.py", "telling.py", "errors.py"}
+
+
+def test_of_another_stages_file_only_what_is_used_is_followed() -> None:
+    names = {str(path.relative_to(source.PACKAGE)) for path in source.files_of("distill")}
+    assert "results/tables.py" not in names  # `load_ratings` stands in the same file as `load_supernet`

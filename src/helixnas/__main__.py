@@ -200,8 +200,8 @@ def predict(
 def versions() -> None:
     """List the registered students, the newest first."""
     config = _config()
-    from helixnas.results import quantity
     from helixnas.stages import promote as promoting
+    from helixnas.telling import quantity
 
     registered = promoting.versions(Path(), config)
     if not registered:

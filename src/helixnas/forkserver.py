@@ -73,14 +73,14 @@ def serve(address: str, run: Callable[[], None]) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        code = source.digest()
+        code = source.digest(None)
         _preload()
         while True:
             connection, _ = listener.accept()
             with connection:
                 if os.fork() == 0:
                     listener.close()
-                    _answer(connection, run, is_stale=source.digest() != code)
+                    _answer(connection, run, is_stale=source.digest(None) != code)
 
 
 def _preload() -> None:

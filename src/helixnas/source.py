@@ -1,15 +1,191 @@
-"""This program's own code, as one number: what was half done by other code is begun anew."""
+"""Which files of this program a stage runs: its own file, and all that it imports, directly or not.
 
+``dvc.yaml`` names these files, and the digest that names half-done work is taken of them. So an edit repeats the stages
+that it can change, and no other. ``python -m helixnas.source`` writes the list into ``dvc.yaml``.
+"""
+
+import ast
 import hashlib
+from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent
+SPACES = PACKAGE / "search_space" / "spaces"
+"""Imported by name when a run asks for one of them, so that a new space changes no file."""
+HARMLESS = {
+    "archive": "hands a network over as it is, or refuses it",
+    "artifacts": "moves values without changing them; VERSION marks a new format on disk",
+    "cached": "says what is damaged",
+    "config": "what is read there is in params.yaml, which DVC watches key by key",
+    "custom": "finds the user's code, whose folder each stage names that may run it",
+    "errors": "says what is wrong",
+    "plan": "foretells",
+    "progress": "shows progress",
+    "report": "shows results",
+    "scratch": "says where temporary files lie",
+    "source": "names half-done work",
+    "stages": "loads, calls a room, saves; each stage names its own file",
+    "telling": "puts results into words",
+    "tracking": "hands over a teacher from the registry byte for byte; params.yaml says which",
+}
+"""What stages import without depending on it, and why an edit there cannot change what a stage computes."""
 
 
-def digest(*folders: Path) -> str:
-    """Of every Python file of the package, and of ``folders``, in hexadecimal digits."""
+class Import(NamedTuple):
+    """``from module import name as alias``; ``name`` is empty for ``import module``."""
+
+    module: str
+    name: str
+    alias: str
+
+
+def digest(stage: str | None, *folders: Path) -> str:
+    """Take the digest of a stage's code.
+
+    Args:
+        stage: A file of ``stages/``, such as ``distill``; None for the whole package.
+        folders: Folders whose Python files count too, such as those of custom code.
+
+    Returns:
+        Hexadecimal digits that change with the name or the text of any of the files.
+    """
+    own = sorted(PACKAGE.rglob("*.py")) if stage is None else files_of(stage)
     total = hashlib.sha256()
-    for folder in (PACKAGE, *folders):
-        for path in sorted(folder.rglob("*.py")):
+    for folder, paths in ((PACKAGE, own), *((folder, sorted(folder.rglob("*.py"))) for folder in folders)):
+        for path in paths:
             total.update(f"{path.relative_to(folder)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
+
+
+def files_of(stage: str) -> list[Path]:
+    """The files that decide what a stage computes, in alphabetical order.
+
+    Imports are followed by name: ``from helixnas.student import assemble`` leads to ``student/network.py`` alone,
+    whatever else the room offers. Of another file in ``stages/`` only the definitions that the stage uses are followed.
+    """
+    found = {PACKAGE / "stages" / f"{stage}.py"}
+    left = set(_taken_by_stage(stage, None))
+    while left:
+        path = left.pop()
+        if path not in found:
+            found.add(path)
+            left |= {origin for each in imports(path) for origin in _origins(each)}
+            if path == PACKAGE / "search_space" / "build.py":
+                left |= set(SPACES.glob("*.py")) - {SPACES / "__init__.py"}
+    return sorted(path for path in found if _is_counted(path, stage))
+
+
+def dependencies(stage: str) -> list[str]:
+    """The code that ``dvc.yaml`` names for a stage: files, or a room where the stage needs all files of the room."""
+    files = files_of(stage)
+    rooms = {room for room in PACKAGE.iterdir() if (room / "__init__.py").is_file() and _is_whole(room, files)}
+    names = {next((room for room in path.parents if room in rooms), path) for path in files}
+    return sorted(f"src/helixnas/{path.relative_to(PACKAGE)}" for path in names)
+
+
+def _is_whole(room: Path, files: Collection[Path]) -> bool:
+    return all(path in files for path in room.rglob("*.py") if path.name != "__init__.py") and not (
+        SPACES.is_relative_to(room)  # a new space must not make every stage stale
+    )
+
+
+def _is_counted(path: Path, stage: str) -> bool:
+    room, *_ = path.relative_to(PACKAGE).with_suffix("").parts
+    return room not in HARMLESS or room == stage or path == PACKAGE / "stages" / f"{stage}.py"
+
+
+def _taken_by_stage(stage: str, name: str | None) -> Iterator[Path]:
+    """The files that ``stages/STAGE.py`` imports: all of them, or those that its definition ``name`` needs."""
+    path = PACKAGE / "stages" / f"{stage}.py"
+    used = None if name is None else _names_used(path, name)
+    for each in imports(path):
+        if used is None or each.alias in used:
+            other = each.module.removeprefix("helixnas.stages.")
+            if other != each.module:
+                yield from _taken_by_stage(other, each.name)
+            else:
+                yield from _origins(each)
+
+
+def _origins(found: Import) -> Iterator[Path]:
+    """The file that defines what is imported; through ``__init__.py`` of a room, where that passes it on."""
+    package, *parts = found.module.split(".")
+    if package != "helixnas":
+        return
+    place = PACKAGE.joinpath(*parts)
+    if (place / f"{found.name}.py").is_file():
+        yield place / f"{found.name}.py"
+    elif place.with_suffix(".py").is_file():
+        yield place.with_suffix(".py")
+    elif (place / found.name / "__init__.py").is_file():
+        yield from sorted((place / found.name).glob("*.py"))
+    else:
+        room = place / "__init__.py"
+        passed_on = [each for each in imports(room) if each.alias == found.name]
+        for each in passed_on:
+            yield from _origins(each)
+        if not passed_on:
+            yield room
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """The syntax of a file, read once."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Every import of a file, wherever it stands in the file."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield Import(node.module or "", alias.name, alias.asname or alias.name)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, "", alias.asname or alias.name)
+
+
+def _names_used(path: Path, name: str) -> set[str]:
+    """The names in a definition of a module, and in the definitions of the same module that it uses."""
+    definitions = {key: node for node in tree(path).body for key in _defined(node)}
+    left, used = {name}, set[str]()
+    while left:
+        current = left.pop()
+        used.add(current)
+        if current in definitions:
+            nodes = ast.walk(definitions[current])
+            left |= {node.id for node in nodes if isinstance(node, ast.Name)} - used
+    return used
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return []
+
+
+def write(root: Path) -> None:
+    """Write the files of every stage into the ``deps`` of ``root/dvc.yaml``, and leave the rest as it is."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = 4096, True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    path = root / "dvc.yaml"
+    pipeline = yaml.load(path.read_text(encoding="utf-8"))
+    for stage, entry in pipeline["stages"].items():
+        deps = entry["deps"]
+        for index in reversed(range(len(deps))):  # one by one, so that the comments of the others stay
+            if deps[index].startswith("src/"):
+                del deps[index]
+        deps.extend(dependencies(stage))
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(pipeline, file)
+
+
+if __name__ == "__main__":
+    write(Path())

@@ -9,34 +9,15 @@ from typing import NamedTuple
 
 import pytest
 
+from helixnas import source
 from helixnas.config import load
+from helixnas.source import PACKAGE, tree
 from tests.conftest import ROOT
-from tests.house.imports import PACKAGE, imports, python_files, rooms_of_stage, tree
+from tests.house.imports import python_files
 from tests.house.recording import leaves, recorded
 from tests.project import Stage, dvc_yaml, new_project, stages
 
 STAGES = list(dvc_yaml()["stages"])
-
-UNNAMED = {
-    "archive": "hands over a network as it is, or refuses it",
-    "artifacts": "moves values without changing them; VERSION marks a new format on disk",
-    "cached": "only words about what is damaged",
-    "config": "what it reads is in params.yaml, which DVC watches key by key",
-    "errors": "only words",
-    "own": "only finds the code of the user, whose folder each stage names that may run it",
-    "progress": "only what a person watches",
-    "scratch": "only says where what is soon gone lies",
-    "source": "only names what is half done",
-    "tracking": "hands over a teacher from the registry byte for byte; params.yaml says which",
-}
-"""Rooms that no stage names, though all import them: no result depends on them, and a change there would repeat all."""
-
-PARTLY = {
-    ("search", "report"): "report/tables.py",
-    **{(stage, "distill"): "distill/batches.py" for stage in ("retrain", "compare")},
-    **{(stage, "cost"): "cost/dearer.py" for stage in ("distill", "rating", "retrain", "compare")},
-}
-"""The one file that a stage takes of a room, where the rest of the room would repeat the stage for nothing."""
 
 
 class Run(NamedTuple):
@@ -82,17 +63,22 @@ def run(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_names_the_rooms_that_it_imports_and_no_other(name: str) -> None:
-    wanted = {PARTLY.get((name, room), room) for room in rooms_of_stage(name) - set(UNNAMED)}
+def test_a_stage_names_the_code_that_it_imports_and_no_other(name: str) -> None:
     named = [path for path in dvc_yaml()["stages"][name]["deps"] if path.startswith("src/")]
-    assert named == sorted(f"src/helixnas/{room}" for room in {*wanted, f"stages/{name}.py"})
+    assert named == source.dependencies(name), "Run `make dependencies`."
 
 
-@pytest.mark.parametrize(("name", "room"), PARTLY)
-def test_a_stage_that_names_one_file_of_a_room_takes_nothing_else_of_it(name: str, room: str) -> None:
-    taken = {found.name for found in imports(PACKAGE / f"stages/{name}.py") if found.room == room}
-    module = "helixnas." + PARTLY[name, room].removesuffix(".py").replace("/", ".")
-    assert taken <= {found.name for found in imports(PACKAGE / room / "__init__.py") if found.module == module}
+def test_writing_the_dependencies_changes_nothing_else(tmp_path: Path) -> None:
+    text = (ROOT / "dvc.yaml").read_text()
+    (tmp_path / "dvc.yaml").write_text(text.replace("      - src/helixnas/blocks.py\n", "", 1))
+    source.write(tmp_path)
+    assert (tmp_path / "dvc.yaml").read_text() == text
+
+
+def test_code_that_counts_for_no_stage_is_there_and_has_a_reason() -> None:
+    for name, reason in source.HARMLESS.items():
+        assert (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file(), name
+        assert reason
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from flows.parameters import change
 from helixnas.config import RunConfig, load
-from helixnas.plan.plan import Plan, plan
+from helixnas.plan.planning import Plan, plan
 from helixnas.plan.workload import START_S, num_nodes
 from helixnas.report import print_plan
 from helixnas.stages.loading import load_part, load_teacher_accuracy
@@ -105,7 +105,7 @@ def test_every_operation_of_the_tree_is_counted_once() -> None:
 @pytest.fixture
 def without_workloads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan that measures no stage, which takes long."""
-    monkeypatch.setattr("helixnas.plan.plan.workloads", lambda *_: [])
+    monkeypatch.setattr("helixnas.plan.planning.workloads", lambda *_: [])
 
 
 def brought(root: Path, *overrides: str) -> RunConfig:
@@ -136,7 +136,7 @@ def test_a_teacher_that_knows_nothing_is_warned_of(finished: Path, without_workl
 def test_a_large_teacher_is_judged_by_fewer_images(
     finished: Path, without_workloads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("helixnas.plan.plan.JUDGED_MADDS", 1)
+    monkeypatch.setattr("helixnas.plan.planning.JUDGED_MADDS", 1)
     made = plan(brought(finished))
     assert made.teacher is not None
     assert made.teacher.num_images == 100

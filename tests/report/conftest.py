@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helixnas.blocks import BlockSpec
-from helixnas.report import ReportData, trials_table
+from helixnas.report import ReportData
 from helixnas.results import (
     Budget,
     Choice,
@@ -19,6 +19,7 @@ from helixnas.results import (
     SearchResult,
     TeacherAccuracy,
 )
+from helixnas.search import trials_table
 from helixnas.search_space import TEACHER, BlockSpace, Cell, SearchSpace, mbconv
 
 OPTIONS = (mbconv(3, 6, 0.25), mbconv(5, 3, 0.25))

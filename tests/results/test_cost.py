@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helixnas.errors import ConfigError
-from helixnas.results import Budget, Cost, quantity
+from helixnas.results import Budget, Cost
+from helixnas.telling import quantity
 
 TEACHER = Cost(1000, 200, 4.0)
 

@@ -9,8 +9,8 @@ from helixnas.config import RunConfig
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
 from helixnas.search_space import SKIP, TEACHER, BlockSpace, Candidate, Cell, TargetShape, build, mbconv, target_shape
-from helixnas.search_space.build import SPACES
 from helixnas.search_space.candidate import fewer_layers, slimmable
+from helixnas.search_space.spaces import mbconv as space_of_dna
 from tests.search_space.conftest import NewSpace, maps
 
 SPEC = BlockSpec(0, (8, 8, 8), (16, 4, 4), "NCHW", ("a",))
@@ -53,8 +53,8 @@ def build_two(config: RunConfig, monkeypatch: pytest.MonkeyPatch, first: Cell, s
     def blocks(specs: tuple[BlockSpec, ...], settings: Space) -> tuple[BlockSpace, ...]:
         return tuple(BlockSpace(spec, (cell,)) for spec, cell in zip(specs, (first, second), strict=True))
 
-    monkeypatch.setitem(SPACES, "substitute", blocks)
-    build(specs, config.search_space)
+    monkeypatch.setattr(space_of_dna, "blocks", blocks)
+    build(specs, config.search_space.model_copy(update={"name": "mbconv"}))
 
 
 def test_an_end_that_no_cell_takes_is_refused(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:

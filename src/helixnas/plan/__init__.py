@@ -1,6 +1,6 @@
 """What a run would do and take, before any training."""
 
-from helixnas.plan.plan import BlockPlan, Plan, Reach, plan
+from helixnas.plan.planning import BlockPlan, Plan, Reach, plan
 from helixnas.plan.workload import Workload
 
 __all__ = ["BlockPlan", "Plan", "Reach", "Workload", "plan"]

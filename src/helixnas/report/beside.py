@@ -3,7 +3,8 @@
 from html import escape
 
 from helixnas.report.wording import percent, points
-from helixnas.results import Comparison, Figures, quantity
+from helixnas.results import Comparison, Figures
+from helixnas.telling import quantity
 
 TOLD_APART = 0.05
 """McNemar's p below which two networks are told apart."""

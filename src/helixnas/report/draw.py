@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from helixnas.report.blocks import ChosenBlock
 from helixnas.report.wording import TIMES, percent
-from helixnas.results import Cost, quantity
+from helixnas.results import Cost
 from helixnas.search_space import TEACHER, LayerSpec
+from helixnas.telling import quantity
 
 # All lengths are pixels of a drawing that is WIDTH wide; the page scales it.
 WIDTH = 1040

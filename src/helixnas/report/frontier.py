@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 
 from helixnas.report.charts import EXACT, LIMIT, LOG_AXIS, STUDENT, TEACHER, blank, embed, is_wide, mark_x
 from helixnas.report.wording import percent
-from helixnas.results import Choice, Cost, SearchResult, quantity
+from helixnas.results import Choice, Cost, SearchResult
+from helixnas.telling import quantity
 
 CAPTION = (
     "Each grey point is an architecture that no other beats in both predicted_loss and cost. predicted_loss is what "

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from helixnas.report.wording import percent
-from helixnas.results import TeacherAccuracy, quantity
+from helixnas.results import TeacherAccuracy
+from helixnas.telling import quantity
 
 
 def print_plan(plan: Mapping[str, Any], console: Console) -> None:

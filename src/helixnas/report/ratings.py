@@ -7,8 +7,9 @@ import plotly.graph_objects as go
 
 from helixnas.report.blocks import ChosenBlock, cell_name
 from helixnas.report.charts import LOG_AXIS, OTHERS, STUDENT, SYMBOLS, TEACHER, blank, embed, is_wide
-from helixnas.results import RatingTable, Trained, quantity, trained
+from helixnas.results import RatingTable, Trained, trained
 from helixnas.search_space import Path
+from helixnas.telling import quantity
 
 
 def rating_charts(views: Sequence[ChosenBlock], ratings: Sequence[RatingTable]) -> str:

@@ -15,8 +15,9 @@ from helixnas.report.wording import (
     share_of,
     space_sentence,
 )
-from helixnas.results import COST_NAMES, Figure, Figures, LayerLoss, SearchResult, TeacherAccuracy, quantity
+from helixnas.results import COST_NAMES, Figure, Figures, LayerLoss, SearchResult, TeacherAccuracy
 from helixnas.search_space import SearchSpace
+from helixnas.telling import quantity
 
 TITLES = {"madds": "multiply-adds", "num_params": "weights", "latency_ms": "latency"}
 

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from helixnas.report.beside import below_warning
 from helixnas.report.wording import percent, points, share_of
-from helixnas.results import COST_NAMES, Figure, Figures, quantity
+from helixnas.results import COST_NAMES, Figure, Figures
+from helixnas.telling import quantity
 
 
 def print_figures(figures: Figures, console: Console) -> None:

@@ -1,9 +1,11 @@
 """The trials: how the predictions fared where an architecture was really measured."""
 
+import math
+
 import pandas as pd
+from scipy.stats import kendalltau
 
 from helixnas.report.charts import STUDENT, TEACHER, blank, embed
-from helixnas.report.tables import rank_agreement
 from helixnas.report.wording import agreement_sentence
 
 
@@ -23,5 +25,6 @@ def trials_chart(trials: pd.DataFrame) -> str:
             marker={"size": size, "color": color},
             hovertemplate="<b>%{customdata}</b><br>predicted_loss %{x:.4f}<br>val_loss %{y:.4f}<extra></extra>",
         )
-    tau = rank_agreement(trials["predicted_loss"].tolist(), trials["val_loss"].tolist())
-    return embed(figure, "trials", f"{len(trials)} trials.", agreement_sentence(tau, len(trials)))
+    tau = float(kendalltau(trials["predicted_loss"], trials["val_loss"]).statistic) if len(trials) > 1 else math.nan
+    agreement = agreement_sentence(None if math.isnan(tau) else tau, len(trials))  # no number where nothing differs
+    return embed(figure, "trials", f"{len(trials)} trials.", agreement)

@@ -10,12 +10,12 @@ from helixnas.results import (
     Figures,
     RatingTable,
     SearchResult,
-    quantity,
     trained,
     wilson_interval,
     worse_than_identity,
 )
 from helixnas.search_space import SearchSpace
+from helixnas.telling import quantity
 
 TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 ABOUT_AS_FAST = 0.05

@@ -8,7 +8,7 @@ from helixnas.results.codec import (
     search_result_from_json,
     search_result_to_json,
 )
-from helixnas.results.cost import COST_NAMES, Budget, Cost, quantity
+from helixnas.results.cost import COST_NAMES, Budget, Cost
 from helixnas.results.figures import (
     Comparison,
     Figure,
@@ -53,7 +53,6 @@ __all__ = [
     "figures_from_json",
     "figures_to_json",
     "mcnemar",
-    "quantity",
     "search_result_from_json",
     "search_result_to_json",
     "trained",

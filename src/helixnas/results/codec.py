@@ -10,7 +10,7 @@ from typing import Any
 from helixnas.results.cost import Budget, Cost
 from helixnas.results.figures import Comparison, Figure, Figures, Retraining
 from helixnas.results.tables import Choice, Lead, SearchResult
-from helixnas.search_space.block import SearchSpace
+from helixnas.search_space import SearchSpace
 
 Json = Mapping[str, Any]
 """A JSON object: keys are strings, values are plain types."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from helixnas.errors import ConfigError
+from helixnas.telling import quantity
 
 EPSILON = 1e-9
 """Relative slack of a limit: sums of measured times must not fail by the last bit."""
@@ -75,17 +76,3 @@ def _limit(name: str, value: float | str | None, teacher: Cost) -> float | None:
             f"search.budget.{name} is {value!r}, a share of the teacher's, which was not measured. Run the cost stage."
         )
     return float(whole) * float(value.removesuffix("%")) / 100
-
-
-def quantity(name: str, value: float) -> str:
-    """A cost for people, in three digits or more: ``5.90M``, ``385.8M``, ``1.94 ms``."""
-    if name == "latency_ms":
-        return f"{_digits(value)} ms"
-    for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e3)):
-        if value >= size:
-            return f"{_digits(value / size)}{unit}"
-    return f"{value:g}"
-
-
-def _digits(value: float) -> str:
-    return f"{value:#.3g}".rstrip(".") if value < 100 else f"{value:.1f}"

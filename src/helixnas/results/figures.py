@@ -1,8 +1,8 @@
 """What networks reach. The final figures, of teacher and student, are the only numbers that saw the test part."""
 
-import math
 from dataclasses import dataclass
 
+from helixnas import telling
 from helixnas.results.cost import Budget, Cost
 
 
@@ -48,12 +48,8 @@ class Retraining:
     @property
     def warning(self) -> str | None:
         """What to do where retraining made the student worse; None where it did not."""
-        if self.kept == "retrained":
-            return None
-        return (
-            f"Retraining made the student worse, so it stays as it was: {100 * self.initial_acc:.2f} % of the rating "
-            f"images before, {100 * self.retrained_acc:.2f} % after. Change retrain.recipe.lr or retrain.distillation."
-        )
+        is_kept = self.kept == "retrained"
+        return None if is_kept else telling.retraining_harmed(self.initial_acc, self.retrained_acc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +107,12 @@ def mcnemar(num_first_only: int, num_second_only: int) -> float:
     return float(binomtest(num_first_only, num_discordant).pvalue) if num_discordant else 1.0
 
 
-def wilson_interval(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share (0 to 1) seen in ``n`` images (Wilson 1927)."""
-    centre = share + z * z / (2 * n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
+    from scipy.stats import binomtest  # takes a second to load, and most who read figures do not need it
+
+    interval = binomtest(round(share * n), n).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,22 +124,15 @@ class TeacherAccuracy:
     num_classes: int
 
     def __str__(self) -> str:
-        low, high = wilson_interval(self.top1_acc, self.num_images)
-        return (
-            f"The teacher gets {100 * self.top1_acc:.2f} % of {self.num_images:,} rating images right, "
-            f"between {100 * low:.1f} and {100 * high:.1f} % with 95 % confidence."
-        )
+        interval = wilson_interval(self.top1_acc, self.num_images)
+        return telling.teacher_accuracy(self.top1_acc, self.num_images, interval)
 
     @property
     def warning(self) -> str | None:
         """What to look at where guessing would be as good; None where it would not."""
         chance = 1 / self.num_classes
-        if wilson_interval(self.top1_acc, self.num_images)[0] > chance:
-            return None
-        return (
-            f"The teacher must know the data, but is no better than chance, {100 * chance:.3g} %. Check data.mean and "
-            "data.std, the order of the classes, data.image_size and teacher.weights."
-        )
+        is_better = wilson_interval(self.top1_acc, self.num_images)[0] > chance
+        return None if is_better else telling.teacher_at_chance(chance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from helixnas import telling
 from helixnas.errors import ArtifactError
 from helixnas.results.cost import Budget, Cost
-from helixnas.search_space.architecture import Architecture
-from helixnas.search_space.block import BlockSpace, Cell
-from helixnas.search_space.candidate import SKIP
+from helixnas.search_space import SKIP, Architecture, BlockSpace, Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,7 @@ class Trained:
         return self.num_paths > 0 and (2 * self.beat_constant < self.num_paths or self.beat_identity == 0)
 
     def __str__(self) -> str:
-        identity = "" if self.beat_identity is None else f", {self.beat_identity:,} are better than leaving it out"
-        return f"of {self.num_paths:,} trained paths {self.beat_constant:,} are better than a constant{identity}"
+        return telling.trained_paths(self.num_paths, self.beat_constant, self.beat_identity)
 
 
 def trained(table: RatingTable, block: BlockSpace) -> Trained:

@@ -3,7 +3,19 @@
 from helixnas.search.decide import decide
 from helixnas.search.exact import ExactResult, solve
 from helixnas.search.extreme import extreme
+from helixnas.search.listing import frontier_table, trials_table
 from helixnas.search.price import Pricer, pricer
 from helixnas.search.refine import Measurement, refine
 
-__all__ = ["ExactResult", "Measurement", "Pricer", "decide", "extreme", "pricer", "refine", "solve"]
+__all__ = [
+    "ExactResult",
+    "Measurement",
+    "Pricer",
+    "decide",
+    "extreme",
+    "frontier_table",
+    "pricer",
+    "refine",
+    "solve",
+    "trials_table",
+]

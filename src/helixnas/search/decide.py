@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from helixnas.results import Budget, Choice, SearchResult, quantity
+from helixnas.results import Budget, Choice, SearchResult
 from helixnas.search.exact import ExactResult
+from helixnas.telling import quantity
 
 
 def decide(exact: ExactResult, trials: Sequence[Choice], budget: Budget) -> SearchResult:

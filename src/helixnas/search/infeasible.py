@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 
 from helixnas.errors import InfeasibleBudgetError
-from helixnas.results import Budget, Choice, quantity
+from helixnas.results import Budget, Choice
 from helixnas.search.options import cost_value
 from helixnas.search.price import Pricer
+from helixnas.telling import quantity
 
 
 def infeasible(frontier: Sequence[Choice], budget: Budget, price: Pricer) -> InfeasibleBudgetError:

@@ -1,5 +1,6 @@
 """From the blocks' specs and ``params.yaml search_space`` to the SearchSpace."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -12,7 +13,6 @@ from helixnas.custom import load_custom
 from helixnas.errors import ConfigError
 from helixnas.search_space.block import BlockSpace, Cell, SearchSpace
 from helixnas.search_space.candidate import Candidate
-from helixnas.search_space.spaces import hytra, mbconv, mbconv4, nats_size, substitute, vit
 
 Cells = Callable[[BlockSpec, Space], tuple[Cell, ...]]
 """A space that looks at one block alone."""
@@ -27,23 +27,13 @@ def _each(cells: Cells) -> Blocks:
     return lambda specs, settings: tuple(BlockSpace(spec, cells(spec, settings)) for spec in specs)
 
 
-SPACES: dict[str, Blocks] = {
-    "substitute": _each(substitute.cells),
-    "mbconv": mbconv.blocks,
-    "mbconv4": mbconv4.blocks,
-    "nats_size": nats_size.blocks,
-    "hytra": hytra.blocks,
-    "vit": vit.blocks,
-}
-
-
 def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
     """The search space of a cut teacher: the same specs and settings give the same space, in the same order.
 
     A space is one of ours, or a function of the user's own from a block's spec and the settings to its cells.
     """
     kind, _, function = settings.name.partition(":")
-    blocks = _custom(function) if kind == "factory" else SPACES[kind]
+    blocks = _custom(function) if kind == "factory" else _published(kind)
     *inner, last = blocks(specs, settings)
     for block in (*inner, last):
         _check(settings.name, block.cells)
@@ -52,6 +42,12 @@ def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
     for before, block in pairwise(space.blocks):
         _check_joint(before, block)
     return space
+
+
+def _published(name: str) -> Blocks:
+    """The space of a file in ``spaces/``, loaded by name, so that a new space edits no file that others depend on."""
+    module = importlib.import_module(f"helixnas.search_space.spaces.{name}")
+    return module.blocks if hasattr(module, "blocks") else _each(module.cells)
 
 
 def _custom(function: str) -> Blocks:

@@ -32,7 +32,7 @@ def fill_from_cache(batches: FeatureBatches, augment: Augment, teacher: CutTeach
     """
     root = setting.root / FEATURES
     if may_cache(setting.config.teacher, augment, feature_bytes(teacher.specs, batches.num_views), root):
-        code = source.digest(setting.root / "examples", setting.root / "own")
+        code = source.digest("distill", setting.root / "examples", setting.root / "own")
         digest = hashlib.sha256(f"{code}:{setting.device.type}".encode())
         for path in (TRAIN, TEACHER, CUT):
             digest.update((setting.root / path).read_bytes())

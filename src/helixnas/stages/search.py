@@ -11,9 +11,8 @@ from helixnas.cost import measure, runner
 from helixnas.data import ImageSet
 from helixnas.fit import image_losses
 from helixnas.progress import silent
-from helixnas.report import frontier_table, trials_table
 from helixnas.results import Budget, Choice, search_result_to_json
-from helixnas.search import Measurement, decide, pricer, refine, solve
+from helixnas.search import Measurement, decide, frontier_table, pricer, refine, solve, trials_table
 from helixnas.search_space import Architecture, SearchSpace, keeps_interface
 from helixnas.stages.loading import (
     load_calibration,

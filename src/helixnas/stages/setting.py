@@ -47,7 +47,7 @@ class Setting:
 
     def resume_folder(self, sections: Sequence[str], inputs: Sequence[Path]) -> Path:
         """Where a half-done run of exactly this work lies: the name is a digest of parameters, inputs and code."""
-        code = source.digest(self.root / "examples", self.root / "own")
+        code = source.digest(self.name.partition("@")[0], self.root / "examples", self.root / "own")
         digest = hashlib.sha256(f"{code}:{self.name}:{self.config.seed}".encode())
         dump = self.config.model_dump(mode="json", exclude=SPEED)
         digest.update(json.dumps([dump[section] for section in sections], sort_keys=True).encode())

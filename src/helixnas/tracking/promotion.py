@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.errors import PromotionError
-from helixnas.results import Budget, quantity
+from helixnas.results import Budget
+from helixnas.telling import quantity
 from helixnas.tracking.alias import CHALLENGER, CHAMPION, PREVIOUS
 from helixnas.tracking.load import Loaded, load_version, require_seen
 from helixnas.tracking.paired import Paired

@@ -1,1 +1,1 @@
-"""Search spaces: one file each, each a function from a block's spec to its cells."""
+"""Search spaces, one file each: ``cells`` from one block's spec, or ``blocks`` from the specs of all blocks."""

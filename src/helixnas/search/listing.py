@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from helixnas.results import Choice, SearchResult
@@ -30,13 +29,6 @@ def trials_table(trials: Sequence[Choice], chosen: Choice) -> pd.DataFrame:
         _row(trial, chosen) | {"latency_ms": trial.measured_latency_ms, "val_loss": trial.val_loss} for trial in trials
     ]
     return pd.DataFrame(rows, columns=[*_COLUMNS, "val_loss"]).astype({**_TYPES, "val_loss": "float64"})
-
-
-def rank_agreement(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Kendall's tau-b of two orders, +1 for the same order; None if either knows no difference (Kendall 1945)."""
-    signs = [np.sign(np.subtract.outer(values, values)) for values in (np.asarray(x), np.asarray(y))]
-    num_untied = [float((sign**2).sum()) for sign in signs]
-    return float((signs[0] * signs[1]).sum()) / float(np.sqrt(np.prod(num_untied))) if all(num_untied) else None
 
 
 _TYPES = {

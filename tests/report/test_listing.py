@@ -2,13 +2,10 @@ import io
 import math
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
-import pytest
-from scipy.stats import kendalltau
 
-from helixnas.report import ReportData, frontier_table, trials_table
-from helixnas.report.tables import rank_agreement
+from helixnas.report import ReportData
+from helixnas.search import frontier_table, trials_table
 
 COLUMNS = ["arch_id", "predicted_loss", "madds", "num_params", "latency_ms", "is_chosen"]
 
@@ -45,14 +42,3 @@ def test_no_trials_make_a_table_with_all_columns_and_no_rows(data: ReportData) -
     table = trials_table([], data.result.chosen)
     assert table.empty
     assert table.to_csv(index=False) == ",".join([*COLUMNS, "val_loss"]) + "\n"
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_rank_agreement_is_scipys_tau_b_ties_included(seed: int) -> None:
-    x, y = np.random.default_rng(seed).integers(0, 6, (2, 20))
-    assert rank_agreement(x.tolist(), y.tolist()) == pytest.approx(kendalltau(x, y).statistic)
-
-
-@pytest.mark.parametrize("x", [[], [1.0], [2.0, 2.0, 2.0]])
-def test_rank_agreement_is_none_where_nothing_differs(x: list[float]) -> None:
-    assert rank_agreement(x, [float(i) for i in range(len(x))]) is None

@@ -16,13 +16,14 @@ from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy, require_known
 from helixnas.plan.workload import Likely, Sizes, Workload, workloads
 from helixnas.progress import silent
-from helixnas.results import COST_NAMES, Budget, Cost, CostTable, RatingTable, TeacherAccuracy, quantity
+from helixnas.results import COST_NAMES, Budget, Cost, CostTable, RatingTable, TeacherAccuracy
 from helixnas.scratch import scratch
 from helixnas.search import extreme, solve
 from helixnas.search_space import SearchSpace
 from helixnas.stages.loading import new_space, whole_space
 from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
 from helixnas.student import BlockSupernet, assemble
+from helixnas.telling import quantity
 
 NUM_EXAMPLES = 2
 COUNTED = COST_NAMES[:2]

@@ -1,0 +1,46 @@
+"""Costs and results in words, for people. No stage depends on this file: an edit here repeats no work."""
+
+
+def quantity(name: str, value: float) -> str:
+    """A cost for people, in three digits or more: ``5.90M``, ``385.8M``, ``1.94 ms``."""
+    if name == "latency_ms":
+        return f"{_digits(value)} ms"
+    for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e3)):
+        if value >= size:
+            return f"{_digits(value / size)}{unit}"
+    return f"{value:g}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:#.3g}".rstrip(".") if value < 100 else f"{value:.1f}"
+
+
+def teacher_accuracy(top1_acc: float, num_images: int, interval: tuple[float, float]) -> str:
+    """Say how good the teacher is on the rating part; accuracies are 0 to 1."""
+    low, high = interval
+    return (
+        f"The teacher gets {100 * top1_acc:.2f} % of {num_images:,} rating images right, "
+        f"between {100 * low:.1f} and {100 * high:.1f} % with 95 % confidence."
+    )
+
+
+def teacher_at_chance(chance: float) -> str:
+    """Say that the teacher is no better than guessing (``chance``, 0 to 1), and where to look."""
+    return (
+        f"The teacher must know the data, but is no better than chance, {100 * chance:.3g} %. Check data.mean and "
+        "data.std, the order of the classes, data.image_size and teacher.weights."
+    )
+
+
+def retraining_harmed(initial_acc: float, retrained_acc: float) -> str:
+    """Say that retraining made the student worse, from one top-1 accuracy (0 to 1) to another, and what to change."""
+    return (
+        f"Retraining made the student worse, so it stays as it was: {100 * initial_acc:.2f} % of the rating "
+        f"images before, {100 * retrained_acc:.2f} % after. Change retrain.recipe.lr or retrain.distillation."
+    )
+
+
+def trained_paths(num_paths: int, beat_constant: int, beat_identity: int | None) -> str:
+    """Say how many of a block's trained paths are better than a constant, and than leaving the block out."""
+    identity = "" if beat_identity is None else f", {beat_identity:,} are better than leaving it out"
+    return f"of {num_paths:,} trained paths {beat_constant:,} are better than a constant{identity}"
