@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helixnas.cut.pieces import CutTeacher
+from helixnas.cut import CutTeacher
 
 
 @dataclass(frozen=True, slots=True, eq=False)

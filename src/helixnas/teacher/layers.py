@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from helixnas.cut.pieces import CutTeacher
+from helixnas.cut import CutTeacher
 from helixnas.results import LayerLoss
 from helixnas.teacher.features import cut_features
 from helixnas.teacher.loss import DistillLoss
