@@ -1,9 +1,9 @@
 """Small networks that torch.fx cannot follow, and such as cannot be cut at all. Images [N, 3, 16, 16], ten classes."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from tests.cut.networks import Residual, ResNet, Shift, VisionTransformer, conv
+from tests.cut.networks import Residual, ResNet, VisionTransformer, conv
 
 
 class ReadsData(nn.Module):
@@ -34,7 +34,7 @@ class ReadsShapes(VisionTransformer):
 
 
 class ReadsDataOutside(ResNet):
-    """Looks at the image in its own code, without effect: only its modules' calls tell what it does."""
+    """Looks at the values of the image in its own code: no graph can be had."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not bool(torch.isfinite(x).all()):
@@ -42,60 +42,30 @@ class ReadsDataOutside(ResNet):
         return super().forward(x)
 
 
-class Wrapped(nn.Module):
-    """All in one module, which again no graph shows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = ReadsDataOutside()
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.isnan().any():
-            raise ValueError("the image must be numbers")
-        logits: Tensor = self.network(x)
-        return logits
+@fx.wrap
+def require_finite(x: Tensor) -> Tensor:
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError("the image must be finite")
+    return x
 
 
-class InPlaceModules(ReadsDataOutside):
-    """The same by modules, where no graph can be had."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        stages = (self.stage1, self.stage2, self.stage3)
-        self.stage1, self.stage2, self.stage3 = (nn.Sequential(stage, Shift()) for stage in stages)
-        self.act1, self.act2, self.act3 = (nn.LeakyReLU(0.5, inplace=True) for _ in range(3))
+class ChecksData(ResNet):
+    """The same check in a function that torch.fx is told to keep whole."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.isnan().any():
-            raise ValueError("the image must be numbers")
-        x = self.act3(self.stage3(self.act2(self.stage2(self.act1(self.stage1(self.stem(x)))))))
-        logits: Tensor = self.head(x.mean(dim=(2, 3)))
-        return logits
+        return super().forward(require_finite(x))
 
 
-class NeededLater(ReadsDataOutside):
-    """What the second stage gives is needed behind the third too, where no graph can be had."""
+class NeededLater(ResNet):
+    """What the second stage gives is needed behind the third too."""
 
     def __init__(self) -> None:
         super().__init__()
         self.side = nn.Conv2d(16, 32, 1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.isnan().any():
-            raise ValueError("the image must be numbers")
         x = self.stage2(self.stage1(self.stem(x)))
         logits: Tensor = self.head((self.stage3(x) + self.side(x)).mean(dim=(2, 3)))
-        return logits
-
-
-class RunsTwice(ReadsDataOutside):
-    """The first stage runs twice, where no graph can be had."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.isnan().any():
-            raise ValueError("the image must be numbers")
-        x = self.stage3(self.stage2(self.stage1(self.stage1(self.stem(x)))))
-        logits: Tensor = self.head(x.mean(dim=(2, 3)))
         return logits
 
 

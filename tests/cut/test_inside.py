@@ -11,7 +11,7 @@ from helixnas.cut import cut
 from helixnas.cut.inside import look_inside
 from tests.cut.networks import ChannelsLast, DenseNet, Residual, ResNet, conv
 from tests.cut.networks import VisionTransformer as Transformer
-from tests.cut.odd_networks import OpaqueInside, ReadsDataOutside
+from tests.cut.odd_networks import ChecksData, OpaqueInside
 
 IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 MAPS = torch.rand(2, 8, 4, 4, generator=torch.Generator().manual_seed(2))
@@ -24,7 +24,7 @@ MAPS = torch.rand(2, 8, 4, 4, generator=torch.Generator().manual_seed(2))
         (Transformer, [["blocks.0", "blocks.1"], ["blocks.2", "blocks.3"], ["blocks.4", "blocks.5"]]),
         (ChannelsLast, [[], ["stage1.1", "stage1.2"], ["stage2.0", "stage2.1", "stage2.2"]]),
         (OpaqueInside, [["stage1.0", "stage1.2"], ["stage2.1", "stage2.2"], ["stage3.1", "stage3.2"]]),
-        (ReadsDataOutside, [["0.0", "0.1", "0.2"], ["0.1", "0.2"], ["0.1", "0.2"]]),
+        (ChecksData, [["stage1.0", "stage1.1", "stage1.2"], ["stage2.1", "stage2.2"], ["stage3.1", "stage3.2"]]),
         (DenseNet, [[], [], []]),
     ],
 )

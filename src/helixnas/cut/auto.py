@@ -1,11 +1,11 @@
-"""The automatic cut: three ways to find where one tensor crosses, each tried where those before it fail."""
+"""The automatic cut: two ways to find where exactly one tensor crosses; the second is tried where the first fails."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from helixnas.cut import by_export, by_fx, by_hooks, graph
+from helixnas.cut import by_export, by_fx, graph
 from helixnas.cut.boundaries import Boundaries
 from helixnas.cut.pieces import CutTeacher, assemble, prove
 from helixnas.errors import CutError
@@ -13,7 +13,6 @@ from helixnas.errors import CutError
 WAYS: dict[str, Callable[[nn.Module, int, Tensor], Boundaries]] = {
     "torch.fx": by_fx.find,
     "torch.export": by_export.find,
-    "hooks": by_hooks.find,
 }
 
 
@@ -29,21 +28,17 @@ def auto(network: nn.Module, num_blocks: int, example: Tensor) -> CutTeacher:
     for name, find in WAYS.items():
         try:
             teacher = assemble(network, find(network, num_blocks, example), example)
-            for images in (example, *_others(teacher, example)):
-                prove(teacher, images)
+            prove(teacher, example)
         except CutError as error:
             reasons.append(f"{name}: {error}")
         else:
             return teacher
     asked = f"The teacher must fall apart into {num_blocks} blocks, but no way to cut it works."
-    remedy = "Ask for fewer blocks, or list the modules of each in teacher.blocks."
+    remedy = (
+        "Ask for fewer blocks, list the modules of each in teacher.blocks, or, where code looks at the values of a "
+        "tensor, put that code into a function decorated with @torch.fx.wrap."
+    )
     raise CutError("\n  ".join([asked, *reasons, remedy]))
-
-
-def _others(teacher: CutTeacher, example: Tensor) -> Iterator[Tensor]:
-    """Images unlike the example, where code between modules is left out, which might do something for them."""
-    if teacher.boundaries.method == "hooks":
-        yield from (factor * example[:1] for factor in (-1, 0, 0.01, 100))
 
 
 @torch.no_grad()

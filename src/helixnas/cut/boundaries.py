@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Method = Literal["fx", "export", "hooks"]
+Method = Literal["fx", "export"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Boundaries:
     """``names``: the steps behind which to cut, one more than there are blocks; the first ends the stem.
 
     ``method`` says what a step is. ``fx``: a node of torch.fx's graph, recorded with ``modules`` looked into and all
-    others whole. ``export``: a node of torch.export's graph. ``hooks``: a module, of ``modules`` called in a row.
+    others whole. ``export``: a node of torch.export's graph.
     """
 
     method: Method

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.blocks import BlockSpec, Layout
-from helixnas.cut import by_export, by_fx, by_hooks
+from helixnas.cut import by_export, by_fx
 from helixnas.cut.boundaries import Boundaries
 from helixnas.cut.inside import Inside, look_inside
 from helixnas.cut.layout import MAP, layout_of
@@ -36,11 +36,8 @@ def split(
     network: nn.Module, boundaries: Boundaries, example: Tensor
 ) -> tuple[Sequence[nn.Module], Sequence[tuple[str, ...]]]:
     """Stem, blocks and head; and the teacher's modules that each covers."""
-    if boundaries.method == "fx":
-        return by_fx.split(network, boundaries, example)
-    if boundaries.method == "export":
-        return by_export.split(network, boundaries, example)
-    return by_hooks.split(network, boundaries)
+    split_by = by_fx.split if boundaries.method == "fx" else by_export.split
+    return split_by(network, boundaries, example)
 
 
 def assemble(network: nn.Module, boundaries: Boundaries, example: Tensor) -> CutTeacher:
