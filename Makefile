@@ -18,7 +18,7 @@ COUNT_PACKAGES := awk '/^Collecting/ { printf "\r%d packages found", ++n; fflush
 	/^Installing/ { printf "\ninstalling them, about 2 minutes ...\n"; fflush() }'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format dependencies lock bench agreement ui schedule repro promote rollback clean
+.PHONY: help setup run test quick check format dependencies lock bench agreement ui schedule repro promote rollback clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ run: setup  ## the main job: teacher in, registered student out
 
 test: setup  ## all tests
 	$(BIN)/python -m pytest
+
+quick: setup  ## the tests of seconds, in about two minutes
+	$(BIN)/python -m pytest -m "not slow and not flow"
 
 check: setup  ## linters, types, floors and doors, Dockerfile
 	$(BIN)/ruff check .

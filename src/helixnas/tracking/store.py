@@ -1,10 +1,9 @@
 """Where MLflow keeps its records, made ready: one SQLite file, migrated once, and a folder of artifacts beside it."""
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from helixnas.artifacts import atomic
+from helixnas.artifacts import atomic, exclusive
 from helixnas.errors import ConfigError, EnvironmentFault
 from helixnas.tracking import guard
 
@@ -108,16 +107,15 @@ def prepare(database: Path) -> None:
 
 @contextmanager
 def _lock(database: Path) -> Iterator[None]:
+    """One process at a time makes the database, or brings it up to date."""
     path = database.with_name(f"{database.name}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise EnvironmentFault(
-            f"{path} must be writable, but: {error}. Check the folder's rights, or {ENV}."
-        ) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(path))
+        except OSError as error:
+            raise EnvironmentFault(
+                f"{path} must be writable, but: {error}. Check the folder's rights, or {ENV}."
+            ) from error
         yield
 
 
