@@ -185,18 +185,6 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, "Tensor"], dict[str, 
     return tensors, _checked_facts(path, kind, header, seal)
 
 
-def tensor_facts(path: Path, kind: str) -> dict[str, Any] | None:
-    """The facts alone, unchecked; None where there is no such file, or one of another kind."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["helixnas"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        return None
-    return dict(header["facts"]) if header["kind"] == kind else None
-
-
 def _split(path: Path) -> tuple[Path, PurePosixPath]:
     """The project's root and a file's place under it; of a file outside ``artifacts/``, its folder and name."""
     parts = path.parts

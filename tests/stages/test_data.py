@@ -1,15 +1,16 @@
 """The data stage: its split is the split's seed's alone, and what was dropped or drawn together is told."""
 
 import contextlib
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
 
 from flows.parameters import change
-from helixnas import artifacts
 from helixnas.config import load
 from helixnas.data import ImageSet
 from helixnas.errors import ConfigError, DataError
@@ -44,10 +45,14 @@ def test_another_seed_leaves_the_split_and_another_split_seed_changes_it(tmp_pat
     assert all(other[name] != first[name] for name in first)
 
 
+def load_header(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata())
+
+
 def test_parts_carry_their_name_and_their_splits_digest(finished: Path) -> None:
-    facts = [
-        artifacts.tensor_facts(path, "images") or {} for path in (finished / "artifacts/data").glob("*.safetensors")
-    ]
+    headers = [load_header(path) for path in (finished / "artifacts/data").glob("*.safetensors")]
+    facts = [json.loads(header["helixnas"])["facts"] for header in headers]
     assert {each["place"] for each in facts} == {f"data/{name}.safetensors" for name in ("train", "rating", "test")}
     assert len({each["split"] for each in facts}) == 1
 

@@ -88,6 +88,14 @@ def test_a_block_that_is_current_is_not_trained_again(finished: Path, tmp_path: 
     assert not [path for path in (root / ".cache/resume").iterdir() if path.is_dir()]
 
 
+def test_an_edit_of_the_code_that_changes_no_weight_changes_no_file(
+    finished: Path, tmp_path: Path, alone: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helixnas.source.digest", lambda *_: "other code")
+    root = new_root(finished, tmp_path / "project", "distill.groups=2", "teacher.features=stream")
+    assert outputs(run(root)) == alone
+
+
 def test_blocks_of_another_group_are_left_alone(finished: Path, tmp_path: Path) -> None:
     root = run(new_root(finished, tmp_path / "project", "distill.groups=2", "teacher.features=stream"), [0])
     assert not [path for path in (root / ".cache/resume").iterdir() if path.is_dir()]

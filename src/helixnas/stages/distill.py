@@ -40,14 +40,25 @@ def run(config: RunConfig, block_id: int) -> None:
 
 def _save(setting: Setting, own: Member, curve: Curve, space: str) -> None:
     resume = _resume(setting)
-    facts = {"space": space, "work": resume.name}
-    artifacts.save_tensors(_supernet(setting), "supernet", own.training.supernet.state_dict(), facts)
+    artifacts.save_tensors(_supernet(setting), "supernet", own.training.supernet.state_dict(), {"space": space})
     curve.save(setting.out / "curve.csv")
+    artifacts.save_text(_done(setting), resume.name)
     clear(resume)
 
 
 def _supernet(setting: Setting) -> Path:
     return setting.out / "supernet.safetensors"
+
+
+def _done(setting: Setting) -> Path:
+    """The file that names the work of which the supernet came: not in the supernet's own, whose bytes DVC compares."""
+    return setting.root / CACHE / "resume" / f"{setting.name}.done"
+
+
+def _is_done(setting: Setting) -> bool:
+    """Whether the supernet that lies there came of exactly this work."""
+    done = _done(setting)
+    return _supernet(setting).is_file() and done.is_file() and done.read_text("utf-8") == _resume(setting).name
 
 
 def _lock(setting: Setting) -> Path:
@@ -82,8 +93,7 @@ class _Work:
         groups = partition(self._teacher.specs, self._config.groups)
         for other in next(group for group in groups if block_id in group):
             setting = self._setting_of(other)
-            facts = artifacts.tensor_facts(_supernet(setting), "supernet") or {}
-            is_wanted = other != block_id and self.is_trainable(other) and facts.get("work") != _resume(setting).name
+            is_wanted = other != block_id and self.is_trainable(other) and not _is_done(setting)
             if is_wanted and locks.enter_context(exclusive(_lock(setting), wait=False)):
                 yield other
 
