@@ -48,6 +48,7 @@ class Door:
         self._app, self._hosts, self._origins = app, list(addresses), origins(addresses)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that may come in, and refuse any other with 403."""
         if scope["type"] == "lifespan" or self._is_own(scope):
             await self._app(scope, receive, send)
             return

@@ -17,6 +17,7 @@ GRACE_S = 5.0
 
 
 def main() -> None:
+    """Note the process groups that the parent names, until it is gone; then end those that are left."""
     groups: set[int] = set()
     for line in sys.stdin:
         change = groups.add if line.startswith("+") else groups.discard

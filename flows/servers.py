@@ -33,10 +33,12 @@ class Server:
 
     @property
     def url(self) -> str:
+        """The address of the server."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def log(self) -> Path:
+        """The file that takes the output of the server."""
         return CACHE / "logs" / f"{self.name.lower().replace(' ', '-')}.log"
 
 

@@ -80,6 +80,7 @@ def exclusive(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 def save_text(path: Path, text: str) -> None:
+    """Save a text in UTF-8, as a whole or not at all."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

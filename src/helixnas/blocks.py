@@ -39,14 +39,17 @@ class BlockSpec:
 
     @property
     def in_channel_axis(self) -> int:
+        """Where the channels are in the input's shape, which is without the batch."""
         return _CHANNEL_AXIS[self.in_layout or self.layout]
 
     @property
     def in_width(self) -> int:
+        """The number of channels that go in."""
         return self.in_shape[self.in_channel_axis]
 
     @property
     def out_width(self) -> int:
+        """The number of channels that come out."""
         return self.out_shape[self.channel_axis]
 
     @property
@@ -56,6 +59,7 @@ class BlockSpec:
 
     @property
     def out_size(self) -> tuple[int, ...]:
+        """Height and width of the map that comes out, or the number of tokens."""
         return self.out_shape[: self.channel_axis] + self.out_shape[self.channel_axis + 1 :]
 
     @property

@@ -33,6 +33,7 @@ class Custom:
     function: Callable[..., Any]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function; whatever it raises is a ConfigError that names it."""
         with self.must(self.deed):
             return self.function(*args, **kwargs)
 

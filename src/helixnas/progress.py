@@ -53,6 +53,7 @@ class Reporter:
         self._written = self._printed = -1e9
 
     def __call__(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` steps are done."""
         now = time.monotonic()
         if self._first_done is None:
             self._first_done = done

@@ -35,7 +35,7 @@ class Rival:
 
     @property
     def kind(self) -> str:
-        """ "obvious": the teacher without some of its layers. "random": a random architecture of the space."""
+        """How it was found: ``obvious``, the teacher without some of its layers, or ``random``."""
         return self.key.partition("_")[0]
 
     @property

@@ -57,7 +57,7 @@ def _exported(network: nn.Module, example: Tensor) -> fx.GraphModule:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """torch prints and logs pages on what it cannot export; the error that it raises says enough."""
+    """Silence torch, which prints pages on a network that it cannot export; the error that it raises says enough."""
     logger = logging.getLogger("torch")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

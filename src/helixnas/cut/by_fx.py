@@ -47,8 +47,11 @@ def _traced(network: nn.Module, record: Callable[[nn.Module], Tracer]) -> Tracer
 
 
 def _opened(fine: Tracer, ends: Sequence[fx.Node]) -> set[str]:
-    """The modules that a boundary lies inside, and those whose result is more than one value, of which a graph of
-    whole modules could not know the number."""
+    """The modules that must be looked into.
+
+    These are the modules that a boundary lies inside, and those that return several values: a graph of whole modules
+    could not know how many.
+    """
     inside = {call.path for node in ends for call in callers(fine, node) if call.result is not node}
     return inside | {call.path for call in fine.calls.values() if call.result is None}
 

@@ -104,8 +104,10 @@ def _best(group: Sequence[Point]) -> Point:
 
 
 def _changes(group: Sequence[Point], following: Sequence[Point]) -> bool:
-    """Whether the resolution changes here: among points that no multiply-add parts, in the module that begins with
-    them, or with the next point."""
+    """Whether the resolution changes here.
+
+    It may change among points that no multiply-add parts, in the module that begins with them, or with the next point.
+    """
     steps = [(point.num_positions, other.num_positions) for point, other in pairwise([*group, *following[:1]])]
     return any(_is_other(*step) for step in [*steps, *((point.num_positions, point.onward) for point in group)])
 

@@ -14,11 +14,16 @@ from helixnas.errors import CutError
 
 
 def cut(network: nn.Module, blocks: int | Sequence[Sequence[str]], example: Tensor) -> CutTeacher:
-    """Cut into so many blocks, where it suits the network; or at named modules: block k covers ``blocks[k]``, in order
-    and without a gap.
+    """Cut a network into a stem, blocks and a head, and prove the cut.
 
-    ``example`` is a batch [N, C, H, W] of normalised images, on which the cut is proved: the pieces in a row must give
-    what the whole gives. Raises CutError that says where and why.
+    Args:
+        network: The trained network; it ends in eval mode.
+        blocks: How many blocks, which are then cut where it suits the network; or the modules of each block, in order
+            and without a gap.
+        example: Normalised images [N, C, H, W] for the proof: the pieces in a row must give the network's output.
+
+    Raises:
+        CutError: The network cannot be cut so. The message says where and why.
     """
     if isinstance(blocks, int):
         return auto(network, blocks, example)

@@ -41,6 +41,7 @@ class MaddsCounter(TorchDispatchMode):
 
     @property
     def madds(self) -> int:
+        """The multiply-adds that were counted so far."""
         return self._num_flops // 2  # torch counts a multiply-add as two
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -33,17 +33,22 @@ class Point:
 
     @property
     def width(self) -> int:
+        """The number of channels of the feature."""
         return self.shape[0 if self.layout == "NCHW" else -1]
 
     @property
     def num_positions(self) -> int:
+        """The number of pixels of the map, or of tokens."""
         return num_positions(self.shape, self.layout)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a forward pass gives, step by step: names, shapes with the batch (None for what is no feature), madds done
-    by then; and the modules that cover the steps. The first step is the input."""
+    """A forward pass, step by step; the first step is the input.
+
+    ``shapes`` are with the batch, None for a value that is no feature; ``madds`` are those done by the end of a step;
+    ``spans`` are the modules that cover the steps.
+    """
 
     names: Sequence[str]
     shapes: Sequence[tuple[int, ...] | None]

@@ -61,18 +61,22 @@ class Tracer(fx.Tracer):
         """The innermost module that could not be recorded."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is recorded as one step."""
         return self._is_closed(m, module_qualified_name)
 
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> tuple[Any, list[Any]]:
+        """Make the input of the network the only placeholder of the graph, x."""
         return root_fn, [self.root, self.create_proxy("placeholder", "x", (), {})]
 
     def create_node(self, kind: str, *args: Any, **kwargs: Any) -> fx.Node:
+        """Record a step, with its address."""
         node = super().create_node(kind, *args, **kwargs)
         if kind not in ("get_attr", "placeholder", "output"):
             node.meta["address"] = self._step(node)
         return node
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        """Record a call of a module, and remember it while the call runs."""
         path = self.path_of_module(m)
         address, caller, start = self._step(None), self._callers[-1], len(self.graph.nodes)
         number = self.num_calls.get(path, 0)

@@ -21,4 +21,5 @@ def epoch_batches(num_images: int, batch_size: int, seed: int) -> Iterator[Tenso
 
 
 def num_batches(num_images: int, batch_size: int) -> int:
+    """The number of whole batches in a pass over the images, at least one."""
     return max(1, num_images // batch_size)

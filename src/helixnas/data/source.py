@@ -31,6 +31,7 @@ class Source:
 
     @property
     def is_labelled(self) -> bool:
+        """Whether the images have labels."""
         return bool(self.class_names)
 
 

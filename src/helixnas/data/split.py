@@ -32,6 +32,7 @@ def split(labels: Tensor, is_test: Tensor | None, settings: Data) -> Split:
     Args:
         labels: int64 [N]; all -1 where the images have none.
         is_test: bool [N], the source's own test images; None where they are to be drawn.
+        settings: The section ``data`` of params.yaml.
 
     Raises:
         DataError: A part would have no image.

@@ -24,7 +24,9 @@ class Sampler(Protocol):
     num_steps: int
     """How many steps give each candidate the updates that were asked for."""
 
-    def __call__(self, step: int) -> Sequence[Path]: ...
+    def __call__(self, step: int) -> Sequence[Path]:
+        """The paths that a step trains."""
+        ...
 
 
 class StratifiedSampler:
@@ -40,6 +42,7 @@ class StratifiedSampler:
         self.num_steps = updates * self._length
 
     def __call__(self, step: int) -> Sequence[Path]:
+        """The one path of a step, in a list."""
         index, offset = divmod(step, self._length)
         return [[path for run in self._rounds(index) for path in run][offset]]
 
@@ -55,6 +58,7 @@ class FairSampler:
         self.num_steps = updates * len(self._rounds.lengths)
 
     def __call__(self, step: int) -> Sequence[Path]:
+        """The paths of a step, all of one cell."""
         index, offset = divmod(step, len(self._rounds.lengths))
         return self._rounds(index)[offset]
 
@@ -72,6 +76,7 @@ class UniformSampler:
         self.num_steps = updates * round_length(block)
 
     def __call__(self, step: int) -> Sequence[Path]:
+        """The one path of a step, drawn at random, in a list."""
         generator = np.random.default_rng([self._seed, step])
         weights = np.array(list(self._lengths.values()))
         cell = int(generator.choice(list(self._lengths), p=weights / weights.sum()))

@@ -64,6 +64,7 @@ class Distillation:
 
     @property
     def is_done(self) -> bool:
+        """Whether all steps are done."""
         return self.num_steps_before >= self.num_steps
 
     @property
@@ -91,6 +92,7 @@ class Distillation:
             self.epoch = int(state["epoch"])
 
     def begin_epoch(self) -> None:
+        """Prepare the supernet for the steps of the next epoch."""
         self.supernet.train()
         self._total = 0.0
 

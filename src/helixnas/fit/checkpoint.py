@@ -25,6 +25,7 @@ class Checkpoint:
         self.path = path
 
     def save(self, state: dict[str, Any]) -> None:
+        """Save a state of tensors and plain values, as a whole or not at all."""
         buffer = io.BytesIO()  # bytes first: a full disk must raise OSError, which ``atomic`` explains
         torch.save(state, buffer)
         with atomic(self.path) as temporary, temporary.open("wb") as file:

@@ -51,4 +51,5 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 def num_bytes(network: nn.Module) -> int:
+    """The bytes that the weights and buffers of a network take."""
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())

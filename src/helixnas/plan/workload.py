@@ -49,6 +49,7 @@ class Sizes:
 
     @property
     def bytes_per_image(self) -> int:
+        """The bytes of one image as the parts hold it, a byte for each value."""
         return math.prod(self.in_shape)
 
 

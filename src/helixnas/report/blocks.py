@@ -24,10 +24,12 @@ class ChosenBlock:
 
     @property
     def cell(self) -> Cell:
+        """The cell that the chosen path is of."""
         return self.block.cells[self.path.cell]
 
     @property
     def cost(self) -> Cost:
+        """The cost of the block in the chosen student."""
         return self.costs[self.path.key]
 
 

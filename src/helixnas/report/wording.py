@@ -23,6 +23,7 @@ ABOUT_AS_FAST = 0.05
 
 
 def percent(share: float, digits: int = 1) -> str:
+    """A share (0 to 1) as a percentage, such as ``86.9 %``."""
     return f"{100 * share:.{digits}f} %"
 
 
@@ -124,6 +125,7 @@ def optimum_sentence(result: SearchResult) -> str:
 
 
 def space_sentence(num_architectures: int, result: SearchResult) -> str:
+    """Say how many architectures there were, and how sure the choice among them is."""
     measured = f"{result.num_trials:,} were measured" if result.num_trials else "none was measured"
     return f"{_count(num_architectures)} architectures; {len(result.frontier):,} make up the frontier, {measured}."
 

@@ -17,6 +17,7 @@ Json = Mapping[str, Any]
 
 
 def figures_to_json(figures: Figures) -> dict[str, Any]:
+    """The final figures as plain types."""
     return asdict(figures)
 
 
@@ -38,6 +39,7 @@ def _figure(value: Json) -> Figure:
 
 
 def choice_to_json(choice: Choice) -> dict[str, Any]:
+    """A choice as plain types, its architecture as an arch_id."""
     return {
         "arch_id": choice.architecture.arch_id,
         "predicted_loss": choice.predicted_loss,
@@ -61,6 +63,7 @@ def choice_from_json(value: Json, space: SearchSpace) -> Choice:
 
 
 def search_result_to_json(result: SearchResult) -> dict[str, Any]:
+    """A search result as plain types, each architecture as an arch_id."""
     return {
         "chosen": choice_to_json(result.chosen),
         "chosen_by": result.chosen_by,

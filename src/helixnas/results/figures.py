@@ -77,6 +77,7 @@ class Figures:
 
     @property
     def rows(self) -> tuple[Figure, ...]:
+        """The three networks of the table, in the order in which people read them."""
         return (self.teacher, self.student_before, self.student)
 
     @property

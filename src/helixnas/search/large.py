@@ -45,6 +45,7 @@ class Found:
         return float(self.losses[rank - 1]) if len(self.losses) >= rank else np.inf
 
     def with_more(self, options: Sequence[BlockOptions], rows: NDArray[np.int64]) -> "Found":
+        """The same with more architectures, given by the row [n, blocks] of each block; sorted by loss."""
         every = np.unique(np.concatenate([self.rows, rows]), axis=0)
         losses = sum(block.values[every[:, index], 0] for index, block in enumerate(options))
         order = np.argsort(losses, kind="stable")

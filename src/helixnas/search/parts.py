@@ -24,10 +24,12 @@ class Parts:
     width: NDArray[np.int64]
 
     def take(self, index: Index) -> "Parts":
+        """The parts of some rows."""
         return Parts(self.rows[index], self.sums[index], self.width[index])
 
 
 def everything(sums: Floats, width: NDArray[np.int64]) -> Index:
+    """A mask [n] that keeps every row."""
     return np.ones(len(sums), dtype=bool)
 
 

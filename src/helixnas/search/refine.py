@@ -25,8 +25,10 @@ _PATIENCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one assembled architecture really does: the loss of each image of the rating part, float64 [n], and its time
-    as a whole (None: not taken)."""
+    """The measured figures of one assembled architecture.
+
+    ``losses`` float64 [n] are of the images of the rating part; ``latency_ms`` is None where no time was taken.
+    """
 
     losses: NDArray[np.float64]
     latency_ms: float | None

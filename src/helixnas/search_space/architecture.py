@@ -25,4 +25,5 @@ class Architecture:
 
     @property
     def arch_id(self) -> str:
+        """The identity of the architecture: the keys of its paths, such as ``0:0-2:0.5``."""
         return "-".join(path.key for path in self.paths)

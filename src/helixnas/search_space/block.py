@@ -51,10 +51,12 @@ class Cell:
 
     @property
     def depth(self) -> int:
+        """The number of layers."""
         return len(self.widths)
 
     @property
     def num_paths(self) -> int:
+        """The number of paths through the cell."""
         return math.prod(map(len, self.candidates))
 
     def out_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
@@ -114,10 +116,12 @@ class BlockSpace:
 
     @property
     def block_id(self) -> int:
+        """The number of the block, from 0."""
         return self.spec.block_id
 
     @property
     def num_paths(self) -> int:
+        """The number of paths of all cells."""
         return sum(cell.num_paths for cell in self.cells)
 
     def paths(self) -> Iterator[Path]:
@@ -166,6 +170,7 @@ class BlockSpace:
         )
 
     def out_width(self, path: Path) -> int:
+        """The number of channels that a path ends with."""
         return self.cells[path.cell].out_widths[path.choices[-1]]
 
     def names(self, path: Path) -> tuple[str, ...]:

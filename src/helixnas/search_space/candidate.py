@@ -21,6 +21,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
+        """The kind and the numbers in one word, such as ``mb_k5_e6_se0.25``."""
         return "_".join([self.kind, *(f"{key}{value:g}" for key, value in self.numbers)])
 
     @property

@@ -41,6 +41,7 @@ RESULTS = folder("compare") / "results.json"
 
 
 def run(config: RunConfig) -> None:
+    """Run the stage: measure the alternatives, retrain the best of them, and save both."""
     setting = begin("compare", config, config.compare.num_threads)
     compared, resumes = _compared(setting) if config.compare.enabled else ([], [])
     artifacts.save_json(setting.root / RESULTS, "compare", [asdict(rival) for rival in compared])

@@ -21,6 +21,7 @@ from helixnas.stages.setting import Setting, begin
 
 
 def run(config: RunConfig) -> None:
+    """Run the stage: count and measure every path, and save the tables."""
     setting = begin("cost", config, config.cost.num_threads)
     space = load_space(setting.root, config)
     teacher = load_teacher(setting.root, config, torch.device("cpu"))

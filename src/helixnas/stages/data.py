@@ -11,6 +11,7 @@ from helixnas.stages.setting import begin
 
 
 def run(config: RunConfig) -> None:
+    """Run the stage: read and split the images, and save the parts."""
     setting = begin("data", config, num_threads=1)
     prepared = prepare(config.data, setting.progress)
     for name, part in prepared.parts.items():

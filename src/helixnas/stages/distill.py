@@ -25,6 +25,7 @@ from helixnas.teacher import block_batch
 
 
 def run(config: RunConfig, block_id: int) -> None:
+    """Run the stage: train one block's supernet, and save it with its curve."""
     setting = begin(f"distill@{block_id}", config, config.distill.num_threads)
     with ExitStack() as locks:
         locks.enter_context(exclusive(_lock(setting)))  # a process of its group may be training this block

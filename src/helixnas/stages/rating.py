@@ -19,6 +19,7 @@ from helixnas.teacher import BlockBatch
 
 
 def run(config: RunConfig, block_id: int) -> None:
+    """Run the stage: rate every path of one block, and save the table."""
     settings = config.rating
     setting = begin(f"rating@{block_id}", config, settings.num_threads)
     space = load_space(setting.root, config)

@@ -35,6 +35,7 @@ from helixnas.teacher import idle_layers_warning
 
 
 def run(config: RunConfig) -> None:
+    """Run the stage: take the final figures on the test part, and write the page."""
     setting = begin("report", config, config.report.num_threads)
     space = load_space(setting.root, config)
     result = load_search_result(setting.root, space)

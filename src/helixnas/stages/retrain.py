@@ -32,6 +32,7 @@ from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble, 
 
 
 def run(config: RunConfig) -> None:
+    """Run the stage: retrain the chosen student, and save the better of before and after."""
     setting = begin("retrain", config, config.retrain.num_threads)
     space = load_space(setting.root, config)
     architecture = load_chosen(setting.root, space)

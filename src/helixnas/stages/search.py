@@ -31,6 +31,7 @@ STUDIES = CACHE / "search"
 
 
 def run(config: RunConfig) -> None:
+    """Run the stage: search the tables, measure the best, and save the choice."""
     setting = begin("search", config, config.search.num_threads)
     with exclusive(setting.root / STUDIES / "lock"):  # two at once would write into one journal
         _run(setting)

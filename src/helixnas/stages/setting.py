@@ -78,6 +78,7 @@ class Curve:
         self.points: dict[tuple[str, int], float] = {}
 
     def __call__(self, name: str, value: float, step: int) -> None:
+        """Add a point to the curve of a name."""
         self.points[name, step] = value
 
     def save(self, path: Path) -> None:
@@ -97,6 +98,7 @@ class Resumable(Checkpoint):
         self.curve = curve
 
     def save(self, state: dict[str, Any]) -> None:
+        """Save a state, and the curve with it."""
         super().save({**state, CURVE: self.curve.points})
 
     def load(self) -> dict[str, Any] | None:

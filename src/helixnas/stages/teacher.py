@@ -24,6 +24,7 @@ NUM_LAYER_IMAGES = 256
 
 
 def run(config: RunConfig) -> None:
+    """Run the stage: make, train, cut and judge the teacher, and save it."""
     setting = begin("teacher", config, config.teacher.num_threads)
     train = load_raw_part(setting.root, "train")
     require_frozen(config.teacher, train.num_classes)

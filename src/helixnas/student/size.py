@@ -93,6 +93,7 @@ class Slimmable(nn.Module):
         self.operation, self.kernels = operation, kernels
 
     def forward(self, x: Tensor) -> Tensor:
+        """Run the layer at its width, on maps [N, C, H, W]."""
         y: Tensor = self.operation(x)
         return y
 

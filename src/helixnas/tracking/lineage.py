@@ -17,12 +17,13 @@ class Commit:
 
 
 def read_commit(root: Path) -> Commit:
+    """The commit of the project's folder, and whether files differ from it."""
     sha, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
     return Commit("unknown", is_dirty=True) if sha is None else Commit(sha, is_dirty=changes != "")
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """git's answer; None outside a repository and where git is not installed."""
+    """The answer of git; None outside a repository and where git is not installed."""
     try:
         done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:

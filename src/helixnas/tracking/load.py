@@ -43,6 +43,7 @@ def load_model(store: Store, name: str, alias: str) -> Loaded:
 
 
 def require_alias(store: Store, name: str, alias: str) -> Version:
+    """The version that bears an alias; PromotionError where there is none."""
     version = with_alias(store, name, alias)
     if version is None:
         known = ", ".join(sorted(aliases(store, name))) or "none"

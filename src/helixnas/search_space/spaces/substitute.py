@@ -20,8 +20,10 @@ from helixnas.search_space.candidate import (
 
 
 def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
-    """The teacher's block (if kept), a skip where shapes allow, the block with fewer layers, then a cell for each asked
-    depth and width.
+    """List the cells of a block in their order.
+
+    First the teacher's block (if kept), then a skip where shapes allow, then the block with fewer layers, then a cell
+    for each depth and width of ``search_space.cells``.
 
     Inner widths are rounded to multiples of 8, which hardware likes; the last layer always gives the teacher's width.
     Tokens keep their width inside. Where nothing can stand in (tokens whose number changes) the teacher's block stays.
