@@ -24,7 +24,11 @@ Scales = tuple[int, ...]
 
 
 def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
-    """Four blocks of maps, whatever the teacher's strides. The teacher's head must take maps of any size."""
+    """Make four blocks of maps, whatever the teacher's strides are; the teacher's head must take maps of any size.
+
+    Raises:
+        ConfigError: The cut has another number of blocks, or blocks of tokens or of maps with channels last.
+    """
     if len(specs) != NUM_BLOCKS or any({spec.layout, spec.in_layout} - {None, "NCHW"} for spec in specs):
         layouts = ", ".join(f"{spec.in_layout or spec.layout} to {spec.layout}" for spec in specs)
         raise ConfigError(

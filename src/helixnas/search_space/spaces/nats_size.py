@@ -20,7 +20,13 @@ CANDIDATES = tuple(map(slimmable, WIDTHS))
 
 
 def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
-    """Three blocks of 64, 64 and 8 paths, that shrink their maps by 2, 2 and 1; rated with the largest width in."""
+    """Make three blocks of 64, 64 and 8 paths that divide their maps' sides by 2, 2 and 1.
+
+    A block behind the first is distilled and rated with the largest input width.
+
+    Raises:
+        ConfigError: The teacher's cut has other strides.
+    """
     require_strides(settings.name, specs, [strides[-1] for strides in LAYER_STRIDES])
     return tuple(BlockSpace(*pair) for pair in zip(specs, map(_cells, specs, LAYER_STRIDES), strict=True))
 

@@ -1,4 +1,4 @@
-"""Drop-in replacements: every cell takes and gives what the teacher's block does, so a trained block fits in place."""
+"""Drop-in substitutes: every cell has the input and output shapes of the teacher's block, and so fits in its place."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -20,11 +20,15 @@ from helixnas.search_space.candidate import (
 
 
 def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
-    """The teacher's block (if kept), a skip where shapes allow, the block with fewer layers, then a cell for each asked
-    depth and width.
+    """Make the cells of one block.
 
-    Inner widths are rounded to multiples of 8, which hardware likes; the last layer always gives the teacher's width.
-    Tokens keep their width inside. Where nothing can stand in (tokens whose number changes) the teacher's block stays.
+    The cells are, in order: the teacher's block (if kept), the identity (where input and output shapes are equal), the
+    teacher's block with fewer layers, and one cell for each depth and width in ``settings.cells``. Inner widths are
+    rounded to multiples of 8, which suits hardware; the last layer always has the teacher's width. Cells of tokens keep
+    the teacher's width throughout.
+
+    Raises:
+        ConfigError: The block has no cell at all, for example tokens whose number changes, without ``keep_teacher``.
     """
     kept = [_single(spec, TEACHER)] if settings.keep_teacher else []
     skip = [_single(spec, SKIP)] if settings.allow_skip and spec.in_shape == spec.out_shape else []

@@ -17,7 +17,11 @@ from helixnas.search_space.spaces.skeleton import rounded, usual_width
 
 
 def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
-    """A block for each of the teacher's, all of as many tokens; ConfigError for a cut of maps."""
+    """Make one block of the student for each of the teacher's blocks, with the same number of tokens.
+
+    Raises:
+        ConfigError: A block takes or gives maps, or changes the number of tokens; or a list that the space needs is empty.
+    """
     _require_tokens(specs, settings)
     candidates = tuple(transformer(a, m) for a, m in product(settings.attention, settings.mlp_ratios))
     made: list[BlockSpace] = []
