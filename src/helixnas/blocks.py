@@ -67,7 +67,7 @@ class BlockSpec:
 
     @property
     def stride(self) -> int:
-        """The least factor that shrinks a map's height as the block does, rounded up; 1 where input or output are tokens."""
+        """The least factor that shrinks a map's height as the block does, rounded up; 1 for tokens."""
         is_map = len(self.in_size) == len(self.out_size) == 2
         return math.ceil(self.in_size[0] / self.out_size[0]) if is_map else 1
 

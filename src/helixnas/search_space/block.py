@@ -33,7 +33,7 @@ class LayerSpec:
 class Cell:
     """One skeleton that a block may take: as many layers as ``widths`` is long.
 
-    ``widths`` are output widths; the largest for slimmable layers. ``candidates`` lists the candidates of each layer, and
+    ``widths`` are output widths; of slimmable layers, the largest. ``candidates`` lists each layer's candidates, and
     a candidate's position in that list is its index.
     """
 
@@ -135,7 +135,7 @@ class BlockSpace:
         return (path for path in self.paths() if self.cells[path.cell].takes(width))
 
     def path_at(self, index: int) -> Path:
-        """Return the path at position ``index`` of ``paths()``, without listing the paths before; IndexError beyond the end."""
+        """Return the path at position ``index`` of ``paths()``; IndexError beyond the end."""
         for cell_index, cell in enumerate(self.cells):
             if index < cell.num_paths:
                 choices = []

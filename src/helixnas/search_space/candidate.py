@@ -100,7 +100,10 @@ def mbconv(kernel: int, expansion: float, se_ratio: float) -> Candidate:
 
 
 def slimmable(width: int) -> Candidate:
-    """Make a layer of NATS-Bench's size space with ``width`` channels; layers of all widths share kernels (Yu et al. 2019)."""
+    """Make a layer of NATS-Bench's size space with ``width`` channels.
+
+    Layers of all widths share their kernels (Yu et al. 2019).
+    """
     return Candidate("size", (("w", width),))
 
 

@@ -25,7 +25,7 @@ CANDIDATES = tuple(mbconv(kernel, expansion, 0.25) for expansion, kernel in prod
 
 
 def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
-    """Make six blocks that divide their maps' sides by 2, 2, 2, 1, 2 and 1, as EfficientNet's do behind its first block.
+    """Make six blocks that divide their maps' sides by 2, 2, 2, 1, 2 and 1, as EfficientNet's behind its first block.
 
     Raises:
         ConfigError: The teacher's cut has other strides.

@@ -14,7 +14,7 @@ Shape = tuple[int, int]
 
 
 def require_strides(name: str, specs: Sequence[BlockSpec], strides: Sequence[int]) -> None:
-    """Require a cut with one block of maps for each stride, where a block divides its maps' sides by its stride, rounded up.
+    """Require one block of maps for each stride, which divides its maps' sides by that stride, rounded up.
 
     Raises:
         ConfigError: The cut has another number of blocks, or a block has another stride or tokens.
@@ -60,7 +60,7 @@ def stacked(
 ) -> tuple[BlockSpace, ...]:
     """Make one block for each spec, with one cell for each of the block's shapes.
 
-    A cell's first layer has the block's stride, and all its layers have the block's candidates. A cell is rated with the
+    A cell's first layer has the block's stride; all its layers have the block's candidates. A cell is rated with the
     width that most cells of the block before end with.
 
     Args:

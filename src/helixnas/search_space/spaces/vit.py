@@ -20,7 +20,7 @@ def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...
     """Make one block of the student for each of the teacher's blocks, with the same number of tokens.
 
     Raises:
-        ConfigError: A block takes or gives maps, or changes the number of tokens; or a list that the space needs is empty.
+        ConfigError: A block is not of tokens, or changes their number; or a list that the space needs is empty.
     """
     _require_tokens(specs, settings)
     candidates = tuple(transformer(a, m) for a, m in product(settings.attention, settings.mlp_ratios))
