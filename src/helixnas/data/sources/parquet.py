@@ -1,4 +1,4 @@
-"""Parquet with image bytes, and a label where there are labels, as Hugging Face writes datasets."""
+"""Parquet files with image bytes, and with labels where there are any, as Hugging Face writes data sets."""
 
 import json
 from collections.abc import Sequence
@@ -32,10 +32,13 @@ class _Table:
 
 
 def open_source(_name: str, path: Path, channels: int | None) -> Source:
-    """A Parquet file, or all those in a folder. A column holds bytes or {bytes, path}, another an integer or a string.
+    """Open a Parquet file, or all Parquet files in a folder.
 
-    Without that other column the images have no labels. Files whose names start with "test" are the test split; without
-    them, those of "validation".
+    One column holds bytes or {bytes, path}, and a column of LABELS an integer or a string; without the latter the images
+    have no labels. Files whose names start with "test" are the test split; without them, those of "validation".
+
+    Raises:
+        DataError: There is no such file, a file cannot be read, or a file lacks image bytes or labels.
     """
     files = files_below(path, {".parquet"}) if path.is_dir() else [path] if path.exists() else []
     if not files:
