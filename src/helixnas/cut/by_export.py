@@ -1,6 +1,6 @@
-"""Cuts found and made by torch.export, where torch.fx finds none: it follows code that looks at shapes and types.
+"""Find and make cuts by torch.export, for networks that torch.fx cannot record: it follows code that reads shapes and types.
 
-What it records is the forward pass in eval mode, whatever mode a piece is in later; the weights are the teacher's own.
+torch.export records the forward pass in eval mode, whatever mode a piece is in later; the weights are the teacher's.
 """
 
 import io
@@ -19,7 +19,7 @@ from helixnas.errors import CutError
 
 
 def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
-    """The boundaries of ``num_blocks`` blocks, or CutError that says what torch.export met."""
+    """Find the boundaries of ``num_blocks`` blocks; CutError with the reason of torch.export if there are none."""
     module = _exported(network, example)
     nodes = graph.steps(module.graph)
     ends = boundaries(module, nodes, _spans(network, nodes), num_blocks, example)
@@ -29,7 +29,14 @@ def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
 def split(
     network: nn.Module, at: Boundaries, example: Tensor
 ) -> tuple[Sequence[fx.GraphModule], Sequence[tuple[str, ...]]]:
-    """Stem, blocks and head, and the modules of each; CutError if the network has no such steps."""
+    """Split the network into stem, blocks and head.
+
+    Returns:
+        The pieces, and for each piece the network's modules that it covers.
+
+    Raises:
+        CutError: The network lacks the steps that ``at`` names.
+    """
     module = _exported(network, example)
     pieces = graph.Flow(module, graph.steps(module.graph), example).split(at.names)
     return pieces, graph.covered(pieces)
@@ -57,7 +64,7 @@ def _exported(network: nn.Module, example: Tensor) -> fx.GraphModule:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """torch prints and logs pages on what it cannot export; the error that it raises says enough."""
+    """Silence the pages that torch prints and logs on code that it cannot export; the error that it raises is enough."""
     logger = logging.getLogger("torch")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

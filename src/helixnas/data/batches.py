@@ -14,7 +14,10 @@ def derive_seed(seed: int, *parts: str | int) -> int:
 
 
 def epoch_batches(num_images: int, batch_size: int, seed: int) -> Iterator[Tensor]:
-    """Yield index batches [batch_size] of one shuffled epoch; an incomplete last batch is dropped, unless it is the only one."""
+    """Yield index batches [batch_size] of one shuffled epoch.
+
+    An incomplete last batch is dropped, unless it is the only one.
+    """
     order = torch.randperm(num_images, generator=torch.Generator().manual_seed(seed))
     for start in range(0, num_batches(num_images, batch_size) * batch_size, batch_size):
         yield order[start : start + batch_size]

@@ -81,7 +81,7 @@ class ImageSet:
             yield normalize(images, self.mean, self.std)
 
     def save(self, path: Path) -> None:
-        """Save the set in the file ``path``, whose stem is the part's name: ``test.safetensors`` holds the test part."""
+        """Save the set in the file ``path``, whose stem names the part: ``test.safetensors`` holds the test part."""
         facts = {
             "split": self.split,
             "is_labelled": self.is_labelled,

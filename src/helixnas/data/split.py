@@ -85,7 +85,7 @@ def _cut(rows: Tensor, labels: Tensor, share: float, least: int, seed: int) -> t
 
 
 def image_digest(image: Tensor) -> int:
-    """Return the digest of an image [C, H, W]: 64 bits of a hash of its decoded pixels and its shape, as an int64 holds."""
+    """Return the digest of an image [C, H, W]: a hash of its decoded pixels and its shape, 64 bits as an int64."""
     pixels = hashlib.blake2b(str(tuple(image.shape)).encode())
     pixels.update(image.numpy().tobytes())
     return int.from_bytes(pixels.digest()[:8], "little", signed=True)

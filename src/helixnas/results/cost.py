@@ -55,7 +55,10 @@ class Budget:
         return all(values[name] <= self.ceiling(name) for name in self.limits)
 
     def ceiling(self, name: str) -> float:
-        """Return the greatest cost called ``name`` that is admitted, to compare whole arrays with; infinite without a limit."""
+        """Return the greatest cost called ``name`` that is admitted; infinite without a limit.
+
+        Code that compares whole arrays of costs with the budget needs this number.
+        """
         limit = self.limits.get(name)
         return float("inf") if limit is None else limit * (1 + EPSILON)
 

@@ -46,7 +46,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Retraining:
-    """The student that is kept, "retrained" or "initial", and the top-1 accuracy (0 to 1) of both on the rating part."""
+    """The student that is kept, "retrained" or "initial", and both students' top-1 accuracy (0 to 1) on the rating part."""
 
     kept: str
     initial_acc: float
@@ -92,7 +92,10 @@ class Figures:
 
     @property
     def best_obvious(self) -> Comparison | None:
-        """The most accurate obvious network on the test part, other than the chosen architecture; None if there is none."""
+        """The most accurate obvious network on the test part; None if none was trained.
+
+        A network that is the chosen architecture itself does not count.
+        """
         others = [each for each in self.comparisons if each.kind == "obvious" and not each.is_chosen]
         return max(others, key=lambda each: each.figure.top1_acc, default=None)
 
@@ -149,7 +152,7 @@ class TeacherAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class LayerLoss:
-    """A layer of the teacher that could be left out, and the distill_loss of its block without that layer, untrained."""
+    """A droppable layer of the teacher, and the distill_loss of its block without that layer, untrained."""
 
     block_id: int
     module: str

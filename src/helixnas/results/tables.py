@@ -114,7 +114,11 @@ class CostTable:
     costs: tuple[Cost, ...]
 
     def check(self, block: BlockSpace) -> "CostTable":
-        """Return the table itself if it is complete for ``block``; ArtifactError if paths are missing or in another order."""
+        """Return the table itself if it is complete for ``block``.
+
+        Raises:
+            ArtifactError: Paths are missing or in another order.
+        """
         for width in sorted(set(self.in_widths)):
             keys = tuple(path.key for path in block.paths_after(width))
             rows = tuple(key for key, row_width in zip(self.paths, self.in_widths, strict=True) if row_width == width)
@@ -135,7 +139,7 @@ def _check_rows(name: str, block_id: int, got: tuple[str, ...], wanted: tuple[st
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The lead of an architecture over the tables' optimum: how much lower its loss is, as a mean over the same images."""
+    """The mean difference by which an architecture's loss is below that of the tables' optimum, over the same images."""
 
     mean: float
     standard_error: float

@@ -34,8 +34,8 @@ class _Table:
 def open_source(_name: str, path: Path, channels: int | None) -> Source:
     """Open a Parquet file, or all Parquet files in a folder.
 
-    One column holds bytes or {bytes, path}, and a column of LABELS an integer or a string; without the latter the images
-    have no labels. Files whose names start with "test" are the test split; without them, those of "validation".
+    A column holds bytes or {bytes, path}; a column of LABELS holds an integer or a string, and without such a column the
+    images have no labels. Files whose names start with "test" are the test split; without them, those of "validation".
 
     Raises:
         DataError: There is no such file, a file cannot be read, or a file lacks image bytes or labels.
