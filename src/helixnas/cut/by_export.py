@@ -1,6 +1,7 @@
-"""Find and make cuts by torch.export, for networks that torch.fx cannot record: it follows code that reads shapes and types.
+"""Find and make cuts by torch.export, for networks that torch.fx cannot record.
 
-torch.export records the forward pass in eval mode, whatever mode a piece is in later; the weights are the teacher's.
+torch.export follows code that reads shapes and types. It records the forward pass in eval mode, whatever mode a piece
+is in later; the weights are the teacher's.
 """
 
 import io
@@ -64,7 +65,7 @@ def _exported(network: nn.Module, example: Tensor) -> fx.GraphModule:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Silence the pages that torch prints and logs on code that it cannot export; the error that it raises is enough."""
+    """Silence the pages that torch prints and logs on code that it cannot export; the raised error says enough."""
     logger = logging.getLogger("torch")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

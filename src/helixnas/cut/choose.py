@@ -8,7 +8,7 @@ from helixnas.cut.points import Point
 from helixnas.errors import CutError
 
 CHANGED = 1.5
-"""The least factor between two features' numbers of positions that makes another resolution; a class token does not."""
+"""The least ratio of two features' numbers of positions that counts as another resolution. A class token is less."""
 UNEVEN = 0.1
 """The price of a block of half, or twice, its equal share of the madds; it grows with the square of the doublings."""
 INNER = 1.0
@@ -28,7 +28,7 @@ OUTSIDE = 1.0
 
 
 def choose(points: Sequence[Point], num_blocks: int, total_madds: int) -> list[Point]:
-    """Choose the ``num_blocks + 1`` points with the least sum of prices: the end of the stem, then the end of each block.
+    """Choose the ``num_blocks + 1`` points with the least sum of prices: where the stem ends, then each block.
 
     Args:
         points: All places that can be cut, in order.

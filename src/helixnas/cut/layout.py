@@ -1,4 +1,4 @@
-"""Whether a feature is a map with channels first, a map with channels last, or tokens.
+"""Tell whether a feature is a map with channels first, a map with channels last, or tokens.
 
 A map's shape tells: the ratio of its two sides is the image's, so the remaining number is that of the channels.
 Where both readings fit (8x8x8), or none (an image that is shrunk along one side), the steps that led to the feature

@@ -17,7 +17,7 @@ from helixnas.errors import CutError
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The shape of a step's value, with the batch (None for anything but a float tensor), and the madds done by then."""
+    """The shape of a step's value, batch included (None for anything but a float tensor), and the madds done by then."""
 
     shape: tuple[int, ...] | None
     madds: int
@@ -25,7 +25,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All steps of one run, and the steps whose value a later step changes in place."""
+    """All steps of one run, and the steps of ``kept`` whose value a later step changes in place."""
 
     steps: Mapping[fx.Node, Step]
     changed: frozenset[fx.Node]

@@ -34,7 +34,7 @@ class Point:
     weight: float
     onward: int
     depth: int
-    """How many such modules the place lies inside, not at an end; modules with more than MOST of the madds do not count."""
+    """How many such modules the place lies inside, not at an end; modules with MOST of all madds do not count."""
 
     @property
     def width(self) -> int:

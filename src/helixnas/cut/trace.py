@@ -9,12 +9,12 @@ from timm.layers import get_notrace_functions, is_notrace_module
 from torch import fx, nn
 
 Address = tuple[str, int]
-"""A step of the forward pass: the call of a module, and the step's number in it from 1. Parameters are no steps."""
+"""A step of the forward pass: the key of a module's call, and the step's number in this call, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a module: its nodes lie in ``start <= position < stop``, its result is a node, or None for another value."""
+    """One call of a module: its nodes lie in ``start <= position < stop``, and ``result`` is None unless it is a node."""
 
     path: str
     address: Address
@@ -76,7 +76,7 @@ class Tracer(fx.Tracer):
         return node
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        """Record the call of a module, and note its steps, its result, and the module that failed if the recording fails."""
+        """Record the call of a module, and note its steps, its result, and the innermost module that fails."""
         path = self.path_of_module(m)
         address, caller, start = self._step(None), self._callers[-1], len(self.graph.nodes)
         number = self.num_calls.get(path, 0)
@@ -119,7 +119,7 @@ def record(network: nn.Module, is_closed: Callable[[nn.Module, str], bool]) -> T
 
 
 def record_deeply(network: nn.Module, closed: Collection[str] = ()) -> Tracer:
-    """Record the forward pass as finely as possible: a module that cannot be recorded stays closed, with all of its kind.
+    """Record the forward pass as finely as possible; a module that cannot be recorded stays closed, with all its kind.
 
     torch's layers, and the modules that timm excludes from tracing, are single nodes.
 

@@ -139,7 +139,7 @@ def _check_rows(name: str, block_id: int, got: tuple[str, ...], wanted: tuple[st
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The mean difference by which an architecture's loss is below that of the tables' optimum, over the same images."""
+    """The mean difference by which an architecture's loss is below the tables' optimum's, over the same images."""
 
     mean: float
     standard_error: float

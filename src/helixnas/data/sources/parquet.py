@@ -34,7 +34,7 @@ class _Table:
 def open_source(_name: str, path: Path, channels: int | None) -> Source:
     """Open a Parquet file, or all Parquet files in a folder.
 
-    A column holds bytes or {bytes, path}; a column of LABELS holds an integer or a string, and without such a column the
+    A column holds bytes or {bytes, path}; a column of LABELS holds integers or strings, and without such a column the
     images have no labels. Files whose names start with "test" are the test split; without them, those of "validation".
 
     Raises:
