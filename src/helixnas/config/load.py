@@ -95,7 +95,7 @@ def _explain(fault: Any) -> str:
     """One pydantic fault as a sentence: key, what must hold, value, remedy."""
     if fault["type"] == "extra_forbidden":
         return _unknown(fault["loc"])
-    key = _key([part for part in fault["loc"] if str(part)[:1] not in {"<", "["}]) or FILE_NAME  # less pydantic's own
+    key = _key([part for part in fault["loc"] if str(part)[:1] not in {"<", "["}]) or FILE_NAME  # without pydantic's
     if fault["type"] == "missing":
         return f"{key} must be set in {FILE_NAME}, but is missing. Add it."
     message = "must be a section" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")

@@ -130,7 +130,7 @@ Policy = Annotated[
     ),
 ]
 Auto = Annotated[Literal["auto"], Tag("<word>")]
-# one kind of value is tried, not all, for one message; a tag in <> stays out of the message's key
+# pydantic tries only the kind that fits the value, so that there is one message; tags in <> stay out of its key
 WORD_OR_NUMBER = Discriminator(
     lambda value: "<word>" if value == "auto" else None if isinstance(value, str) else "<number>",
     custom_error_type="number",

@@ -58,7 +58,7 @@ def _exported(network: nn.Module, example: Tensor) -> fx.GraphModule:
         if node.op == "output":
             values = node.args[0]
             made.output(copies[values[0]] if len(values) == 1 else tuple(copies[value] for value in values))
-        elif node.op != "call_module":  # export's own check of the input's shape is all that it calls so
+        elif node.op != "call_module":  # the only module called so is export's check of the input's shape
             copies[node] = made.node_copy(node, lambda old: copies[old])
     return fx.GraphModule(module, made)
 

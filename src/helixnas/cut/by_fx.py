@@ -54,7 +54,7 @@ def _traced(network: nn.Module, record: Callable[[nn.Module], Tracer]) -> Tracer
 
 
 def _opened(fine: Tracer, ends: Sequence[fx.Node]) -> set[str]:
-    """Return the modules that hold a boundary, and those that return several values, whose number a graph cannot know."""
+    """Return the modules that hold a boundary, and those that return several values, a number unknown to a graph."""
     inside = {call.path for node in ends for call in callers(fine, node) if call.result is not node}
     return inside | {call.path for call in fine.calls.values() if call.result is None}
 

@@ -95,5 +95,5 @@ def _gives(shape: tuple[int, ...] | None, piece: nn.Module, without: Sequence[st
         shorter.set_submodule(name, nn.Identity())
     try:
         return bool(shorter(inputs).shape == shape)
-    except (TypeError, RuntimeError, AttributeError):  # they are given more than one tensor, or asked for more
+    except (TypeError, RuntimeError, AttributeError):  # a submodule takes several tensors, or is asked for an attribute
         return False

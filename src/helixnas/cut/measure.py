@@ -17,7 +17,7 @@ from helixnas.errors import CutError
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The shape of a step's value, batch included (None for anything but a float tensor), and the madds done by then."""
+    """The shape of a step's value, batch included, and the madds done by then; no shape for anything but a float tensor."""
 
     shape: tuple[int, ...] | None
     madds: int

@@ -17,7 +17,7 @@ MOST = 0.5
 class Point:
     """A place to cut, behind the step at ``position``.
 
-    ``weight``, ``onward`` and ``depth`` look only at modules that are made of modules, as a network's stages are.
+    ``weight``, ``onward`` and ``depth`` look only at modules that are made of modules, such as a residual unit.
 
     Attributes:
         shape: Of the feature, without the batch.

@@ -9,7 +9,7 @@ from timm.layers import get_notrace_functions, is_notrace_module
 from torch import fx, nn
 
 Address = tuple[str, int]
-"""A step of the forward pass: the key of a module's call, and the step's number in this call, from 1."""
+"""A step of the forward pass: the key of a module's call, and the step's number in that call."""
 
 
 @dataclass(frozen=True, slots=True)

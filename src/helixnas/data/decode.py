@@ -84,10 +84,10 @@ def to_tensor(image: Image.Image, wanted: str) -> Tensor:
         raise ValueError("it has no pixels")
     if image.mode in {"I", "F"} or image.mode.startswith("I;"):
         pixels = np.array(image)
-        has_16_bits = image.mode.startswith("I;") or image.format == "PPM"  # which knows nothing wider
+        has_16_bits = image.mode.startswith("I;") or image.format == "PPM"  # PPM has at most 16 bits
         image = Image.fromarray(to_bytes(pixels, *((0, UINT16_MAX) if has_16_bits else span(pixels))))
     elif image.mode == "LAB":
-        image = image.convert("RGB")  # from LAB the only way to grey
+        image = image.convert("RGB")  # Pillow turns LAB into grey only by way of RGB
     pixels = np.array(image.convert(wanted))
     return torch.from_numpy(pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 

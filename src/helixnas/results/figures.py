@@ -46,7 +46,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Retraining:
-    """The student that is kept, "retrained" or "initial", and the top-1 accuracy (0 to 1) of both on the rating part."""
+    """The student that is kept, "retrained" or "initial", and the top-1 accuracy (0 to 1) of both.
+
+    The accuracies are on the rating part.
+    """
 
     kept: str
     initial_acc: float

@@ -63,7 +63,7 @@ def _table(file: Path) -> _Table:
         label = next((name for name in LABELS if name in table.column_names), None)
         pixels = [] if image is None else table.column(image).to_pylist()
         labels = None if label is None else table.column(table.column_names.index(label)).to_pylist()
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: values that Python has not
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: values Python cannot hold
         reason = " ".join(str(error).split())[:300]
         raise DataError(f"{file} must be a readable Parquet file, but: {reason}. Get it anew.") from error
     if image is None:

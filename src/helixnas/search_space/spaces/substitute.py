@@ -34,12 +34,10 @@ def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
     skip = [_single(spec, SKIP)] if settings.allow_skip and spec.in_shape == spec.out_shape else []
     fewer = [_single(spec, fewer_layers(n)) for n in _dropped(spec)] if settings.fewer_layers else []
     made = _tokens if spec.layout == "NLC" else _maps
-    is_alike = len(spec.in_shape) == len(
-        spec.out_shape
-    )  # a map that becomes tokens, or tokens a map, have no substitute
-    found = tuple(
-        dict.fromkeys([*kept, *skip, *fewer, *(made(spec, settings) if is_alike else ())])
-    )  # two shapes may round to the same cell: keep one
+    # a map that becomes tokens, and tokens that become a map, have no substitute
+    is_alike = len(spec.in_shape) == len(spec.out_shape)
+    # two shapes may round to the same cell: keep one of them
+    found = tuple(dict.fromkeys([*kept, *skip, *fewer, *(made(spec, settings) if is_alike else ())]))
     if not found:
         raise ConfigError(
             f"Block {spec.block_id} must have a substitute, but nothing here turns {spec.in_shape} into "
