@@ -17,7 +17,10 @@ from helixnas.errors import CutError
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The shape of a step's value, batch included, and the madds done by then; no shape for anything but a float tensor."""
+    """The shape of a step's value, batch included, and the madds done by then.
+
+    ``shape`` is None where the value is not a tensor of floats.
+    """
 
     shape: tuple[int, ...] | None
     madds: int

@@ -14,7 +14,10 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a module: its nodes lie in ``start <= position < stop``, and ``result`` is None unless it is a node."""
+    """One call of a module.
+
+    Its nodes lie in ``start <= position < stop``. ``result`` is the node that it returns, None for any other value.
+    """
 
     path: str
     address: Address

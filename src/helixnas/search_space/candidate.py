@@ -56,7 +56,7 @@ class Candidate:
 
 
 TEACHER = Candidate("teacher")
-"""The teacher's own block, kept as it is."""
+"""The teacher's whole block, unchanged."""
 
 
 def fewer_layers(num_dropped: int) -> Candidate:

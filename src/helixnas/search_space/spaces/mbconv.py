@@ -1,6 +1,6 @@
 """DNA's space of inverted residuals, as published (arXiv 1911.13053): six blocks, 16 cells, 1.96 x 10^17 architectures.
 
-Widths are the space's own, whatever the teacher's are. Of ``search_space`` only ``name`` is read.
+The widths are fixed and do not depend on the teacher's. The space reads only ``name`` of ``search_space``.
 """
 
 from collections.abc import Sequence

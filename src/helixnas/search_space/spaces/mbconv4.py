@@ -1,7 +1,7 @@
 """BossNAS's space of inverted residuals, as published (arXiv 2103.12424): one cell a block, 16 x 256^4 architectures.
 
-Five blocks are searched; the sixth has one candidate. Widths are the space's own, whatever the teacher's are. Of
-``search_space`` only ``name`` is read.
+Five blocks are searched; the sixth has one candidate. The widths are fixed and do not depend on the teacher's. The
+space reads only ``name`` of ``search_space``.
 """
 
 from collections.abc import Sequence
