@@ -57,7 +57,7 @@ class Retraining:
 
     @property
     def warning(self) -> str | None:
-        """Advice where retraining made the student worse; None where retraining helped."""
+        """Advice where retraining made the student worse; None where retraining did not."""
         is_kept = self.kept == "retrained"
         return None if is_kept else telling.retraining_harmed(self.initial_acc, self.retrained_acc)
 
