@@ -1,4 +1,4 @@
-"""params.yaml in, a frozen RunConfig out."""
+"""Read params.yaml, check it, and freeze it as a RunConfig."""
 
 from helixnas.config.load import load
 from helixnas.config.plain import not_plain, read_plain

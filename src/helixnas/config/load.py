@@ -1,4 +1,4 @@
-"""params.yaml, read once through Hydra's compose API, checked once by pydantic, then frozen."""
+"""Read params.yaml once through Hydra's compose API, check it once by pydantic, then freeze it."""
 
 import difflib
 from collections.abc import Sequence
@@ -13,14 +13,21 @@ from helixnas.errors import ConfigError
 
 FILE_NAME = "params.yaml"
 MAX_LETTERS = 200
-"""Of a key or a value in a message."""
+"""The most letters of a key or a value that a message shows."""
 MAX_FAULTS = 10
 
 
 def load(root: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """The run that ``root/params.yaml`` describes, with Hydra overrides such as ``distill.lr=0.01`` on top.
+    """Load the run that ``root/params.yaml`` describes.
 
-    Not for threads: Hydra keeps its state in the process. Raises ConfigError naming the key, the value and the remedy.
+    Not for threads: Hydra keeps its state in the process.
+
+    Args:
+        root: The project's folder.
+        overrides: Hydra overrides such as ``distill.lr=0.01``, which replace values of the file.
+
+    Raises:
+        ConfigError: The file or an override is wrong; the message names the key, the value and the remedy.
     """
     if not (root / FILE_NAME).is_file():
         raise ConfigError(f"A run needs {FILE_NAME}, but {root.resolve()} has none. Change to the project's folder.")
@@ -33,7 +40,11 @@ def load(root: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 
 def check(values: Any) -> RunConfig:
-    """The run that these values describe, sections as mappings. Raises ConfigError as ``load`` does."""
+    """Make the run that ``values`` describe, with sections as mappings.
+
+    Raises:
+        ConfigError: A value is wrong; the message names the key, the value and the remedy.
+    """
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
@@ -75,7 +86,7 @@ def _misspelt(override: str) -> list[str]:
 
 
 def _causes(faults: Sequence[Any]) -> list[Any]:
-    """The faults less those that a misspelt key explains: the key that it should have been is missing too."""
+    """The faults without those that a misspelt key explains: the key that was meant is reported as missing too."""
     meant = {(*fault["loc"][:-1], _near(fault["loc"])) for fault in faults if fault["type"] == "extra_forbidden"}
     return [fault for fault in faults if fault["type"] != "missing" or fault["loc"] not in meant]
 
@@ -84,7 +95,7 @@ def _explain(fault: Any) -> str:
     """One pydantic fault as a sentence: key, what must hold, value, remedy."""
     if fault["type"] == "extra_forbidden":
         return _unknown(fault["loc"])
-    key = _key([part for part in fault["loc"] if str(part)[:1] not in {"<", "["}]) or FILE_NAME  # less pydantic's own
+    key = _key([part for part in fault["loc"] if str(part)[:1] not in {"<", "["}]) or FILE_NAME  # without pydantic's
     if fault["type"] == "missing":
         return f"{key} must be set in {FILE_NAME}, but is missing. Add it."
     message = "must be a section" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")

@@ -1,6 +1,6 @@
-"""Whether a YAML file or an override is plain, told from its text before any parser builds a value of it.
+"""Check that a YAML file or an override is plain, from its text, before any parser builds a value of it.
 
-Hydra, OmegaConf, DVC and ruamel all read these texts, and each can be made to hang or to break by one that is not.
+Hydra, OmegaConf, DVC and ruamel all read these texts, and a text that is not plain can make each of them hang or fail.
 """
 
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ MAX_DEPTH = 16
 MAX_NODES = 10_000
 """Keys and values, each alias counted as all that it repeats."""
 MAX_LETTERS = 10_000
-"""Of one override."""
+"""The most letters of one override."""
 OF_HYDRA = {"defaults", "hydra"}
-"""Keys at the top that Hydra would take for itself."""
+"""Keys at the top level that Hydra would take for itself."""
 
 
 def read_plain(path: Path) -> str:
-    """The text of a YAML file that holds one mapping of plain values.
+    """Return the text of a YAML file that holds one mapping of plain values.
 
     Raises:
-        ConfigError: It cannot be read; it is too large or nested too deeply, or would be once its aliases are
-            followed; or it has tags, interpolations or more than one document.
+        ConfigError: The file cannot be read; it is too large or nested too deeply, also once its aliases are followed;
+            or it has tags, interpolations or more than one document.
     """
     from yaml import YAMLError
 
@@ -46,7 +46,11 @@ def read_plain(path: Path) -> str:
 
 
 def require_plain(override: str) -> None:
-    """ConfigError if an override such as ``distill.lr=0.01`` is too long, nested too deeply, or has interpolations."""
+    """Require a plain override such as ``distill.lr=0.01``.
+
+    Raises:
+        ConfigError: The override is too long, nested too deeply, or has interpolations.
+    """
     depth = max(accumulate((letter in "[{(") - (letter in "]})") for letter in override), default=0)
     faults = {
         f"it has {len(override):,} letters, more than {MAX_LETTERS:,}": len(override) > MAX_LETTERS,
@@ -59,13 +63,18 @@ def require_plain(override: str) -> None:
 
 
 def not_plain(subject: str, fault: object) -> ConfigError:
-    """What to raise for a text that no parser, or not ours, takes."""
+    """Make the error for a text that is not plain, or that a parser refuses.
+
+    Args:
+        subject: The name of the text, such as ``params.yaml``.
+        fault: The fault in the text, as an exception or a text.
+    """
     text = " ".join(str(fault).split())[:300] or type(fault).__name__
     return ConfigError(f"{subject} must be plain YAML with known keys, but: {text}. Correct it.")
 
 
 def _excesses(text: str) -> Iterator[str]:
-    """In what a YAML text is more than a parser should have to build."""
+    """Yield each way in which a YAML text is larger or deeper than a parser should have to build."""
     from yaml import events, parse
 
     num_nodes = 0
@@ -89,7 +98,7 @@ def _excesses(text: str) -> Iterator[str]:
 
 
 def _oddities(text: str) -> Iterator[str]:
-    """What in a YAML text is no plain value, or would mean something else to Hydra."""
+    """Yield everything in a YAML text that is no plain value, or that means something else to Hydra."""
     from yaml import events, parse
 
     depth = num_documents = num_at_top = 0

@@ -1,7 +1,4 @@
-"""What params.yaml may say: one frozen section per stage, unknown keys forbidden, units in the names.
-
-Types are strict: an integer may stand for a float, but nothing else for a value of another type.
-"""
+"""The sections of params.yaml, one for each stage, with units in the names of the keys."""
 
 from typing import Annotated, Any, Literal
 
@@ -42,11 +39,13 @@ from helixnas.config.values import (
 
 
 class Section(BaseModel):
+    """A frozen section without unknown keys, of strict types: an integer may stand for a float, and nothing else."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class Augment(Section):
-    """timm's training transform. ``rand_augment`` is timm's string, such as ``rand-m9-mstd0.5``."""
+    """The augmentation of timm's training transform; ``rand_augment`` is timm's text, such as ``rand-m9-mstd0.5``."""
 
     min_scale: Annotated[float, Field(ge=0.01, le=1)]
     hflip: Share
@@ -55,13 +54,13 @@ class Augment(Section):
 
     @property
     def beyond_flips(self) -> dict[str, Any]:
-        """What makes a view other than the image or its mirror, with the value that would not."""
+        """The keys that make a view differ from the image and its mirror, each with the value that would not."""
         plain = {"min_scale": 1, "rand_augment": None, "random_erasing": 0}
         return {name: value for name, value in plain.items() if getattr(self, name) != value}
 
 
 class AnyRecipe(Section):
-    """What every recipe says: timm's optimizer, scheduler (cosine), augmentation and EMA."""
+    """The part that every recipe has: timm's optimizer, scheduler (cosine), augmentation and EMA."""
 
     epochs: Epochs
     batch_size: BatchSize
@@ -74,22 +73,24 @@ class AnyRecipe(Section):
 
 
 class Recipe(AnyRecipe):
-    """How a network is trained."""
+    """The training of a network."""
 
     lr: Rate
 
 
 class RetrainRecipe(AnyRecipe):
-    """How a student is trained. "auto" leaves the learning rate to a short range test."""
+    """The training of a student; with ``lr: auto`` a short range test finds the learning rate."""
 
     lr: Annotated[Annotated[Rate, Tag("<number>")] | Auto, WORD_OR_NUMBER]
 
     def at(self, lr: float) -> Recipe:
-        """The recipe with this learning rate."""
+        """Return the recipe with this learning rate."""
         return Recipe(**{**self.model_dump(), "lr": lr})
 
 
 class Data(Section):
+    """The source of the images, and how it is read and split."""
+
     source: DataSource
     path: FileName
     image_size: Annotated[int, Field(ge=1, le=4096)]
@@ -134,6 +135,8 @@ class CellShape(Section):
 
 
 class Space(Section):
+    """The search space; each space reads some of these keys."""
+
     name: SpaceName
     kernels: Annotated[list[Kernel], Field(min_length=1), DISTINCT]
     expansions: Annotated[list[Ratio], Field(min_length=1, max_length=20), DISTINCT]
@@ -207,7 +210,7 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 class Distillation(Section):
-    """The weights of what a student learns from: its labels, the teacher's logits, the teacher's features."""
+    """The weights of a student's three losses: on labels, on the teacher's logits, on the teacher's features."""
 
     labels: Weight
     logits: Weight

@@ -15,10 +15,10 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 MAX_COST = 1e15
 MAX_PERCENT = 1000.0
 MAX_FILE_NAME = 255
-"""Bytes of one part of a file's path, on every usual file system."""
+"""The most bytes of one part of a file's path, on every usual file system."""
 NAME = r"[^\W\d]\w*"
 FUNCTION = rf"{NAME}(\.{NAME})*:{NAME}"
-"""``package.module:function``."""
+"""The pattern of ``package.module:function``."""
 
 
 def _limit(value: object) -> object:
@@ -49,7 +49,13 @@ def _argument(value: object) -> object:
 
 
 def form(pattern: str, words: str, max_length: int = 1000) -> AfterValidator:
-    """Of a text: it must match ``pattern`` as a whole; ``words`` say the same to a reader."""
+    """Make a validator that a text must match ``pattern`` as a whole.
+
+    Args:
+        pattern: A regular expression.
+        words: The same rule in words, for the message.
+        max_length: The most letters of the text.
+    """
 
     def check(value: str) -> str:
         if len(value) > max_length or not re.fullmatch(pattern, value):
@@ -96,17 +102,17 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 CountOrNone = Annotated[int, Field(ge=0, le=10_000_000)]
-"""0 stands for none, or for all: the key says which."""
+"""A count in which 0 stands for none or for all, depending on the key."""
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
 Epochs = Annotated[int, Field(ge=0, le=100_000)]
 Repeats = Annotated[int, Field(ge=1, le=10_000)]
 RepeatsOrNone = Annotated[int, Field(ge=0, le=10_000)]
-"""Of something that takes long each time."""
+"""Repeats of something that takes long each time; 0 stands for none."""
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Rate = Annotated[float, Field(gt=0, le=1000)]
 WeightDecay = Annotated[float, Field(ge=0, le=100)]
 Ratio = Annotated[float, Field(ge=0.01, le=64), SHORT]
-"""Of a width: what is inside a layer may be so many times as wide."""
+"""The inner width of a layer, as a multiple of the layer's width."""
 Kernel = Annotated[int, Field(ge=1, le=9), AfterValidator(_odd)]
 InnerShare = Annotated[float, Field(ge=0.01, le=1), SHORT]
 Argument = Annotated[bool | int | float | str | list[int] | None, BeforeValidator(_argument)]
@@ -124,7 +130,7 @@ Policy = Annotated[
     ),
 ]
 Auto = Annotated[Literal["auto"], Tag("<word>")]
-# one kind of value is tried, not all, for one message; a tag in <> stays out of the message's key
+# pydantic tries only the kind that fits the value, so that there is one message; tags in <> stay out of its key
 WORD_OR_NUMBER = Discriminator(
     lambda value: "<word>" if value == "auto" else None if isinstance(value, str) else "<number>",
     custom_error_type="number",

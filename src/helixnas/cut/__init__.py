@@ -1,4 +1,4 @@
-"""Where a network falls into blocks, and the proof that its pieces are the whole."""
+"""Where a network is divided into blocks, and the proof that its pieces together equal the network."""
 
 from helixnas.cut.boundaries import Boundaries
 from helixnas.cut.cut import cut, recut

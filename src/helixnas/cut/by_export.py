@@ -1,6 +1,7 @@
-"""Cuts found and made by torch.export, where torch.fx finds none: it follows code that looks at shapes and types.
+"""Find and make cuts by torch.export, for networks that torch.fx cannot record.
 
-What it records is the forward pass in eval mode, whatever mode a piece is in later; the weights are the teacher's own.
+torch.export follows code that reads shapes and types. It records the forward pass in eval mode, whatever mode a piece
+is in later; the weights are the teacher's.
 """
 
 import io
@@ -19,7 +20,7 @@ from helixnas.errors import CutError
 
 
 def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
-    """The boundaries of ``num_blocks`` blocks, or CutError that says what torch.export met."""
+    """Find the boundaries of ``num_blocks`` blocks; CutError with the reason of torch.export if there are none."""
     module = _exported(network, example)
     nodes = graph.steps(module.graph)
     ends = boundaries(module, nodes, _spans(network, nodes), num_blocks, example)
@@ -29,7 +30,14 @@ def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
 def split(
     network: nn.Module, at: Boundaries, example: Tensor
 ) -> tuple[Sequence[fx.GraphModule], Sequence[tuple[str, ...]]]:
-    """Stem, blocks and head, and the modules of each; CutError if the network has no such steps."""
+    """Split the network into stem, blocks and head.
+
+    Returns:
+        The pieces, and for each piece the network's modules that it covers.
+
+    Raises:
+        CutError: The network lacks the steps that ``at`` names.
+    """
     module = _exported(network, example)
     pieces = graph.Flow(module, graph.steps(module.graph), example).split(at.names)
     return pieces, graph.covered(pieces)
@@ -50,14 +58,14 @@ def _exported(network: nn.Module, example: Tensor) -> fx.GraphModule:
         if node.op == "output":
             values = node.args[0]
             made.output(copies[values[0]] if len(values) == 1 else tuple(copies[value] for value in values))
-        elif node.op != "call_module":  # export's own check of the input's shape is all that it calls so
+        elif node.op != "call_module":  # the only module called so is export's check of the input's shape
             copies[node] = made.node_copy(node, lambda old: copies[old])
     return fx.GraphModule(module, made)
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Silence torch, which prints pages on a network that it cannot export; the error that it raises says enough."""
+    """Silence the pages that torch prints and logs on code that it cannot export; the raised error says enough."""
     logger = logging.getLogger("torch")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Cuts found and made by torch.fx: searched in a fine recording, made in one that keeps whole modules whole."""
+"""Find and make cuts by torch.fx: search in a fine recording, cut in a recording that keeps whole modules whole."""
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from helixnas.errors import CutError
 
 
 def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
-    """The boundaries of ``num_blocks`` blocks, or CutError that says what torch.fx met."""
+    """Find the boundaries of ``num_blocks`` blocks; CutError with the reason of torch.fx if there are none."""
     fine = _traced(network, record_deeply)
     nodes = graph.steps(fine.graph)
     graph.result(nodes)
@@ -32,7 +32,14 @@ def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
 def split(
     network: nn.Module, at: Boundaries, example: Tensor
 ) -> tuple[Sequence[fx.GraphModule], Sequence[tuple[str, ...]]]:
-    """Stem, blocks and head, and the modules of each; CutError if the network has no such steps."""
+    """Split the network into stem, blocks and head.
+
+    Returns:
+        The pieces, and for each piece the network's modules that it covers.
+
+    Raises:
+        CutError: The network lacks the steps that ``at`` names.
+    """
     nodes = graph.trace(network, at.modules)
     pieces = graph.Flow(network, nodes, example).split(at.names)
     return pieces, graph.covered(pieces)
@@ -47,11 +54,7 @@ def _traced(network: nn.Module, record: Callable[[nn.Module], Tracer]) -> Tracer
 
 
 def _opened(fine: Tracer, ends: Sequence[fx.Node]) -> set[str]:
-    """The modules that must be looked into.
-
-    These are the modules that a boundary lies inside, and those that return several values: a graph of whole modules
-    could not know how many.
-    """
+    """Return the modules that hold a boundary, and those that return several values, a number unknown to a graph."""
     inside = {call.path for node in ends for call in callers(fine, node) if call.result is not node}
     return inside | {call.path for call in fine.calls.values() if call.result is None}
 

@@ -1,4 +1,4 @@
-"""Which of the places to cut: at the ends of the network's own stages, and so that the blocks have equal shares."""
+"""Choose the places to cut: where the resolution changes, and so that the blocks have equal shares of the madds."""
 
 import math
 from collections.abc import Sequence
@@ -8,29 +8,35 @@ from helixnas.cut.points import Point
 from helixnas.errors import CutError
 
 CHANGED = 1.5
-"""A feature has another resolution where it has so many times as many, or as few, positions. A class token is none."""
+"""The least ratio of two features' numbers of positions that counts as another resolution. A class token is less."""
 UNEVEN = 0.1
 """The price of a block of half, or twice, its equal share of the madds; it grows with the square of the doublings."""
 INNER = 1.0
 """The price of a cut between two blocks that no change of resolution marks."""
 SAME = 0.5
-"""The price of a block that ends at the resolution that the block before it ended at: one stage makes one block."""
+"""The price of a block that ends at the same resolution as the block before it."""
 SPLIT = 0.5
 """The price of a cut where no module ends or begins; in part, where one of less than a block's equal share does."""
 NESTED = 0.3
 """The price of each module that a cut lies inside, over the cut that lies inside the fewest."""
 WIDE = 0.05
-"""The price of each doubling of a feature's width over the narrowest of the same resolution: it is what is learnt."""
+"""The price of each doubling of a feature's width over the narrowest feature of the same resolution."""
 MIXED = 0.5
-"""The price of a block that takes a map and gives tokens, or the like: few things can stand in for it."""
+"""The price of a block whose input and output layouts differ, since few substitutes fit such a block."""
 OUTSIDE = 1.0
-"""The price of stem and head, which stay as they are, by their share of all madds."""
+"""The price of stem and head, which no search changes, times their share of all madds."""
 
 
 def choose(points: Sequence[Point], num_blocks: int, total_madds: int) -> list[Point]:
-    """``num_blocks + 1`` of the points, of the least sum of prices: where the stem ends, then where each block ends.
+    """Choose the ``num_blocks + 1`` points with the least sum of prices: where the stem ends, then each block.
 
-    A head has multiply-adds too, the classifier's. CutError if there are too few points; it names them.
+    Args:
+        points: All places that can be cut, in order.
+        num_blocks: How many blocks are wanted.
+        total_madds: Of the whole network. No cut lies where all of them are done, since the head needs some too.
+
+    Raises:
+        CutError: There are too few points; the message names them.
     """
     groups = _groups([point for point in points if point.madds < total_madds])
     if len(groups) <= num_blocks:
@@ -93,7 +99,7 @@ def _groups(points: Sequence[Point]) -> list[list[Point]]:
 
 
 def _best(group: Sequence[Point]) -> Point:
-    """Where the largest module ends or begins; else the last before the resolution changes, behind the activation."""
+    """The point where the largest module ends or begins, else the last before the resolution changes."""
     heaviest = max(point.weight for point in group)
     if heaviest:
         return next(point for point in reversed(group) if point.weight == heaviest)
@@ -104,10 +110,7 @@ def _best(group: Sequence[Point]) -> Point:
 
 
 def _changes(group: Sequence[Point], following: Sequence[Point]) -> bool:
-    """Whether the resolution changes here.
-
-    It may change among points that no multiply-add parts, in the module that begins with them, or with the next point.
-    """
+    """Whether the resolution changes among these points, in a module that begins with them, or at the next point."""
     steps = [(point.num_positions, other.num_positions) for point, other in pairwise([*group, *following[:1]])]
     return any(_is_other(*step) for step in [*steps, *((point.num_positions, point.onward) for point in group)])
 

@@ -1,4 +1,4 @@
-"""Where exactly one tensor crosses a recorded network, and at which of those places to cut it."""
+"""Find where exactly one tensor crosses a recorded network, and choose the places to cut among these."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
@@ -20,9 +20,17 @@ NUM_NAMED = 3
 def boundaries(
     module: fx.GraphModule, nodes: Sequence[fx.Node], spans: Sequence[Span], num_blocks: int, example: Tensor
 ) -> list[fx.Node]:
-    """The steps behind which to cut a graph into a stem, ``num_blocks`` blocks and a head.
+    """Return the steps behind which to cut a graph into a stem, ``num_blocks`` blocks and a head.
 
-    CutError if there are too few places; it names them, and what crosses elsewhere.
+    Args:
+        module: The recorded network.
+        nodes: Its steps, in order.
+        spans: The modules that cover the steps.
+        num_blocks: How many blocks are wanted.
+        example: A batch of images [N, C, H, W].
+
+    Raises:
+        CutError: There are too few places; the message names them, and the tensors that cross elsewhere.
     """
     known = sizes(module, nodes, example)
     crossings = [node for node, live in _live(nodes, known) if live == {node}]
@@ -36,7 +44,7 @@ def boundaries(
 
 
 def single_crossings(nodes: Sequence[fx.Node], known: Collection[fx.Node]) -> set[fx.Node]:
-    """The steps behind which nothing but their own value is still needed, of what depends on the input."""
+    """Return the steps behind which no other value that depends on the input is still needed."""
     return {node for node, live in _live(nodes, known) if live == {node}}
 
 

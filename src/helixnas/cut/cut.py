@@ -14,16 +14,16 @@ from helixnas.errors import CutError
 
 
 def cut(network: nn.Module, blocks: int | Sequence[Sequence[str]], example: Tensor) -> CutTeacher:
-    """Cut a network into a stem, blocks and a head, and prove the cut.
+    """Cut a network into blocks, and prove on ``example`` that the pieces in a row give the same output as the whole.
 
     Args:
-        network: The trained network; it ends in eval mode.
-        blocks: How many blocks, which are then cut where it suits the network; or the modules of each block, in order
+        network: The teacher.
+        blocks: How many blocks to make, at places that suit the network; or the names of each block's modules, in order
             and without a gap.
-        example: Normalised images [N, C, H, W] for the proof: the pieces in a row must give the network's output.
+        example: A batch [N, C, H, W] of normalised images.
 
     Raises:
-        CutError: The network cannot be cut so. The message says where and why.
+        CutError: The network cannot be cut so; the message says where and why.
     """
     if isinstance(blocks, int):
         return auto(network, blocks, example)
@@ -35,9 +35,16 @@ def cut(network: nn.Module, blocks: int | Sequence[Sequence[str]], example: Tens
 
 
 def recut(network: nn.Module, boundaries: Boundaries, specs: Sequence[BlockSpec], example: Tensor) -> CutTeacher:
-    """Cut another copy of a network as the first one was cut, without a search, and prove it.
+    """Cut another copy of a network at known boundaries, without a search, and prove the cut.
 
-    CutError if it has no such boundaries, or if its blocks do not have the shapes of ``specs``.
+    Args:
+        network: The copy.
+        boundaries: The boundaries of the first cut.
+        specs: The blocks of the first cut.
+        example: A batch [N, C, H, W] of normalised images.
+
+    Raises:
+        CutError: The copy has no such boundaries, or its blocks have other shapes than ``specs``.
     """
     teacher = assemble(network, boundaries, example)
     prove(teacher, example)

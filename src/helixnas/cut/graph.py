@@ -1,4 +1,4 @@
-"""The teacher's forward pass as a graph, and pieces of it as networks of their own (torch.fx)."""
+"""The teacher's forward pass as a graph, and pieces of that graph as separate networks (torch.fx)."""
 
 import inspect
 from collections.abc import Collection, Mapping, Sequence
@@ -13,10 +13,15 @@ from helixnas.errors import CutError
 
 
 def trace(network: nn.Module, opened: Collection[str]) -> list[fx.Node]:
-    """The steps of one forward pass in order, the input first, the output node left out.
+    """Record the steps of one forward pass in order, with the input first and without the output node.
 
-    Looks into the network and the modules of ``opened``; all else is opaque, and need not be traceable. CutError if
-    the code that is looked into depends on the data, so that no graph stands for it.
+    Args:
+        network: The teacher.
+        opened: The modules to look into, besides the network itself. Every other module is a single step, and need not
+            be traceable.
+
+    Raises:
+        CutError: The code that is looked into depends on the data, so that no fixed graph stands for it.
     """
     require_one_input(network)
     try:
@@ -30,13 +35,13 @@ def trace(network: nn.Module, opened: Collection[str]) -> list[fx.Node]:
 
 
 def steps(graph: fx.Graph) -> list[fx.Node]:
-    """A graph's nodes in order, the input first, the output node left out."""
+    """Return a graph's nodes in order, with the input first and without the output node."""
     nodes = [node for node in graph.nodes if node.op != "output"]
     return sorted(nodes, key=lambda node: node.op != "placeholder")
 
 
 def require_one_input(network: nn.Module) -> None:
-    """CutError unless an image batch is all that the forward pass must be given."""
+    """Require that the forward pass needs no argument besides a batch of images; else CutError."""
     parameters = inspect.signature(network.forward).parameters.values()
     lists = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [one.name for one in parameters if one.default is one.empty and one.kind not in lists]
@@ -45,7 +50,7 @@ def require_one_input(network: nn.Module) -> None:
 
 
 def result(nodes: Sequence[fx.Node]) -> fx.Node:
-    """The node whose value the forward pass returns; CutError if it returns more than one tensor."""
+    """Return the node whose value the forward pass returns; CutError if it returns more than one tensor."""
     (output,) = (node for node in nodes[0].graph.nodes if node.op == "output")
     value = output.args[0]
     if not isinstance(value, fx.Node):
@@ -54,9 +59,9 @@ def result(nodes: Sequence[fx.Node]) -> fx.Node:
 
 
 def varying(nodes: Sequence[fx.Node], known: Collection[fx.Node] = ()) -> set[fx.Node]:
-    """The nodes whose values depend on the input, but for those that are ``known`` without it.
+    """Return the nodes whose values depend on the input, except those that are ``known`` without it.
 
-    Each piece can compute the others by itself.
+    Each piece can compute the other nodes by itself.
     """
     found = {nodes[0]}
     for node in nodes[1:]:
@@ -66,7 +71,7 @@ def varying(nodes: Sequence[fx.Node], known: Collection[fx.Node] = ()) -> set[fx
 
 
 class Flow:
-    """A recorded forward pass, to be cut. ``example`` is looked at only where a size that is read would cross."""
+    """A recorded forward pass that can be cut; the example is used only where a size read from a shape would cross."""
 
     def __init__(self, network: nn.Module, nodes: Sequence[fx.Node], example: Tensor) -> None:
         self.nodes = nodes
@@ -75,7 +80,7 @@ class Flow:
         self._varied = varying(nodes)
 
     def crossing(self, boundary: fx.Node) -> list[fx.Node]:
-        """The nodes whose values are still needed after ``boundary``, besides its own; a cut needs none."""
+        """Return the nodes besides ``boundary`` whose values are still needed behind it; a cut needs an empty list."""
         position = self.nodes.index(boundary)
 
         def needed() -> list[fx.Node]:
@@ -89,9 +94,10 @@ class Flow:
         return needed()
 
     def split(self, names: Sequence[str]) -> list[fx.GraphModule]:
-        """The network in a row of networks of one input that share its weights, split behind the named nodes.
+        """Split the network behind the named nodes, into a row of networks of one input that share its weights.
 
-        CutError if it has no such nodes, or if more than one tensor crosses there.
+        Raises:
+            CutError: The network has no such nodes, or more than one tensor crosses behind one of them.
         """
         named = {node.name: node for node in self.nodes}
         missing = [name for name in names if name not in named]
@@ -129,7 +135,7 @@ class Flow:
 
 
 def covered(pieces: Sequence[fx.GraphModule]) -> list[tuple[str, ...]]:
-    """For each piece, the network's largest modules that run in no other piece, in order."""
+    """Return, for each piece, the network's largest modules that run in no other piece, in order."""
     stacks = [[_modules_around(node) for node in part.graph.nodes] for part in pieces]
     paths = [{path for stack in part for path in stack} for part in stacks]
     names = []

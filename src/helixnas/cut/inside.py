@@ -1,4 +1,4 @@
-"""What a piece is made of: whether its output's channels come first, and which of its layers could be left out."""
+"""Look inside a piece: find the axis of its output's channels, and the layers that could be left out."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence, Set
@@ -17,22 +17,31 @@ from helixnas.errors import CutError
 
 _NUMBERED = re.compile(r"\d$")
 MIN_LAYERS = 2
-"""Weighted layers in what may be left out: less is a single convolution or the like, and part of a layer."""
+"""The least number of weighted layers in a droppable module; a single convolution is only part of a layer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """``channel_axis`` of the output, batch included, None if unknown; ``droppable`` submodules, in their order."""
+    """The findings in a piece.
+
+    Attributes:
+        channel_axis: Of the output, batch included; None if unknown.
+        droppable: The submodules that could be left out, in order.
+    """
 
     channel_axis: int | None = None
     droppable: tuple[str, ...] = ()
 
 
 def look_inside(piece: nn.Module, inputs: Tensor) -> Inside:
-    """What can be seen in a piece that is given ``inputs``; nothing, if it cannot be recorded.
+    """Find the channel axis and the droppable submodules of a piece; nothing, if the piece cannot be recorded.
 
-    Droppable are the layers of a network's stage, such as residual blocks: members of a list of modules of one kind,
-    with weighted layers inside, that run in a row with the rest of the piece and give the shape that they are given.
+    Droppable are layers such as residual blocks: members of a list of modules of one kind, with weighted layers inside,
+    that run in a row with the rest of the piece and whose output has the shape of their input.
+
+    Args:
+        piece: A part of the network.
+        inputs: A batch that the piece takes.
     """
     try:
         tracer = record_deeply(scratch(piece))
@@ -86,5 +95,5 @@ def _gives(shape: tuple[int, ...] | None, piece: nn.Module, without: Sequence[st
         shorter.set_submodule(name, nn.Identity())
     try:
         return bool(shorter(inputs).shape == shape)
-    except (TypeError, RuntimeError, AttributeError):  # they are given more than one tensor, or asked for more
+    except (TypeError, RuntimeError, AttributeError):  # a submodule takes several tensors, or is asked for an attribute
         return False

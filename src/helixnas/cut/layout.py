@@ -1,6 +1,6 @@
-"""Whether a feature is a map with channels first, a map with channels last, or tokens.
+"""Tell whether a feature is a map with channels first, a map with channels last, or tokens.
 
-A map's shape tells it: its two sides are to each other as the image's, so the channels are the number that is left.
+A map's shape tells: the ratio of its two sides is the image's, so the remaining number is that of the channels.
 Where both readings fit (8x8x8), or none (an image that is shrunk along one side), the steps that led to the feature
 are followed back to the nearest that knows: a layer for images (its name ends in ``2d``) has channels first, a linear
 layer or a LayerNorm has them last, a permutation moves them. If nothing knows, channels come first, torch's custom.
@@ -21,9 +21,12 @@ UNKNOWN = ("view", "reshape", "squeeze", "movedim", "rearrange")
 
 
 def layout_of(shape: Sequence[int], image_shape: Sequence[int], channel_axis: int | None = None) -> Layout | None:
-    """The layout of a feature; None if it is neither a map nor tokens. Shapes with the batch.
+    """Return the layout of a feature; None if it is neither a map nor tokens.
 
-    ``channel_axis`` is what the network's steps tell, None if nothing is known.
+    Args:
+        shape: Of the feature, with the batch.
+        image_shape: Of the images, with the batch.
+        channel_axis: Of the feature, as the network's steps tell; None if unknown.
     """
     if len(shape) == TOKENS:
         return None if channel_axis == 1 else "NLC"
@@ -47,13 +50,21 @@ def _fits(shape: Sequence[int], layout: Layout, image_shape: Sequence[int]) -> b
 
 
 def num_positions(shape: Sequence[int], layout: Layout) -> int:
-    """How many positions a map has, or tokens there are. The shape is without the batch."""
+    """Return the number of positions of a map, or the number of tokens; ``shape`` leaves out the batch."""
     sides = {"NCHW": shape[1:], "NHWC": shape[:2], "NLC": shape[:1]}[layout]
     return sides[0] * sides[-1] if len(sides) > 1 else sides[0]
 
 
 def channel_axis(node: fx.Node, steps: Mapping[fx.Node, Step], network: nn.Module) -> int | None:
-    """The axis of the channels, batch included, of what a step gives, followed back to the nearest that knows."""
+    """Return the channel axis of a step's value, batch included; None if unknown.
+
+    The steps that led to the value are followed back to the nearest whose axis is known.
+
+    Args:
+        node: The step.
+        steps: The shapes of all steps.
+        network: The module that the graph's steps refer to.
+    """
     axis, path = None, [node]
     while axis is None:
         node = path[-1]
@@ -75,7 +86,7 @@ def channel_axis(node: fx.Node, steps: Mapping[fx.Node, Step], network: nn.Modul
 
 
 def step_name(node: fx.Node, network: nn.Module) -> str:
-    """The kind of a step in lower case, such as ``conv2d`` or ``permute``."""
+    """Return the kind of a step in lower case, such as ``conv2d`` or ``permute``."""
     if node.op == "call_module":
         return type(network.get_submodule(str(node.target))).__name__.lower()
     return str(getattr(node.target, "__name__", node.target)).lower()

@@ -1,4 +1,4 @@
-"""Boundaries from a list of the modules that each block covers, or one sentence that says how the list is wrong."""
+"""Find the boundaries that a list of each block's modules describes, or say in one sentence how the list is wrong."""
 
 import difflib
 from collections.abc import Sequence
@@ -11,7 +11,11 @@ from helixnas.errors import CutError
 
 
 def listed(network: nn.Module, block_modules: Sequence[Sequence[str]], example: Tensor) -> Boundaries:
-    """Where to cut so that block k covers ``block_modules[k]``, in order and without a gap; CutError if it cannot."""
+    """Find the boundaries at which block k covers the modules ``block_modules[k]``, in order and without a gap.
+
+    Raises:
+        CutError: The list does not describe a cut of this network.
+    """
     _require_modules(network, block_modules)
     names = [name for names in block_modules for name in names]
     opened = {parent for name in names for parent in _parents(name)}

@@ -1,4 +1,4 @@
-"""Run a graph once and note, for each step, what it gives and how many multiply-adds were done by then."""
+"""Run a graph once and record, for each step, the shape of its value and the multiply-adds done by then."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,10 @@ from helixnas.errors import CutError
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step gave: its shape with the batch, None where that is no tensor of floats; madds done until then."""
+    """The shape of a step's value, batch included, and the madds done by then.
+
+    ``shape`` is None where the value is not a tensor of floats.
+    """
 
     shape: tuple[int, ...] | None
     madds: int
@@ -25,23 +28,23 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All steps of one run, and those whose value a later one changes in place."""
+    """All steps of one run, and the steps of ``kept`` whose value a later step changes in place."""
 
     steps: Mapping[fx.Node, Step]
     changed: frozenset[fx.Node]
 
 
 class MaddsCounter(TorchDispatchMode):
-    """Counts the multiply-adds of what runs inside it, as torch's own counter does.
+    """Count the multiply-adds of the code that runs inside this context, as torch's counter does.
 
-    That one counts by module too, and so fails where a module is given a parameter of another.
+    torch's counter counts by module too, and so fails where a module is given a parameter of another module.
     """
 
     _num_flops = 0
 
     @property
     def madds(self) -> int:
-        """The multiply-adds that were counted so far."""
+        """The multiply-adds counted so far."""
         return self._num_flops // 2  # torch counts a multiply-add as two
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -59,7 +62,10 @@ class MaddsCounter(TorchDispatchMode):
 
 @contextmanager
 def counting() -> Iterator[MaddsCounter]:
-    """Multiply-adds of what runs in the body, attention's too: inside a fused kernel of the CPU nothing is seen."""
+    """Count the multiply-adds of the code in the body, those of attention too.
+
+    Fused attention kernels are switched off meanwhile, since no operation is seen inside a fused kernel of the CPU.
+    """
     is_fast = mha.get_fastpath_enabled()
     mha.set_fastpath_enabled(False)
     try:
@@ -71,9 +77,15 @@ def counting() -> Iterator[MaddsCounter]:
 
 @torch.no_grad()
 def measure(module: fx.GraphModule, kept: Collection[fx.Node], example: Tensor) -> Measured:
-    """Run a recorded network on ``example``. Of the steps in ``kept``, it is noted whether they are changed later.
+    """Run a recorded network on ``example`` and record its steps.
 
-    CutError if what was recorded does not run.
+    Args:
+        module: The recorded network.
+        kept: The steps for which to find out whether a later step changes their value in place.
+        example: A batch of images [N, C, H, W].
+
+    Raises:
+        CutError: The recorded network does not run.
     """
     with counting() as counter:
         run = _Run(module, kept, counter)
@@ -83,7 +95,7 @@ def measure(module: fx.GraphModule, kept: Collection[fx.Node], example: Tensor) 
 
 
 def run_through(run: fx.Interpreter, example: Tensor) -> None:
-    """Run a recorded network; CutError if that fails."""
+    """Run a recorded network on ``example``; CutError if the run fails."""
     run.extra_traceback = False
     try:
         run.run(example)

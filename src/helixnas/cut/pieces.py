@@ -1,4 +1,4 @@
-"""The teacher in pieces: made from resolved boundaries, described for those who choose what stands in, and proved."""
+"""The teacher in pieces: made from known boundaries, described by a BlockSpec for each block, and proved."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,10 @@ class CutTeacher:
     boundaries: Boundaries
 
     def to(self, device: torch.device) -> None:
-        """Move the network and its pieces. A buffer that a piece reads by itself does not follow the network's."""
+        """Move the network and its pieces to ``device``.
+
+        The pieces are moved too, since a buffer that a piece reads directly does not follow the network's.
+        """
         for module in (self.network, self.stem, *self.blocks, self.head):
             module.to(device)
 
@@ -35,13 +38,17 @@ class CutTeacher:
 def split(
     network: nn.Module, boundaries: Boundaries, example: Tensor
 ) -> tuple[Sequence[nn.Module], Sequence[tuple[str, ...]]]:
-    """Stem, blocks and head; and the teacher's modules that each covers."""
+    """Split the network at ``boundaries`` into stem, blocks and head.
+
+    Returns:
+        The pieces, and for each piece the teacher's modules that it covers.
+    """
     split_by = by_fx.split if boundaries.method == "fx" else by_export.split
     return split_by(network, boundaries, example)
 
 
 def assemble(network: nn.Module, boundaries: Boundaries, example: Tensor) -> CutTeacher:
-    """The teacher cut at ``boundaries``, its blocks described by what they do with ``example``. Not proved."""
+    """Cut the teacher at ``boundaries`` and describe its blocks by their shapes on ``example``, without a proof."""
     network.eval()
     (stem, *blocks, head), modules = split(network, boundaries, example)
     specs = _specs(stem, blocks, modules[1:-1], example)
@@ -50,9 +57,12 @@ def assemble(network: nn.Module, boundaries: Boundaries, example: Tensor) -> Cut
 
 @torch.no_grad()
 def prove(teacher: CutTeacher, example: Tensor) -> None:
-    """CutError unless the pieces in a row give the whole network's output on ``example``, to float32's last digits.
+    """Prove that the pieces in a row give the whole network's output on ``example``, within float32 rounding.
 
-    The same for its first image alone, since a piece must take batches of any size; and no piece may change its input.
+    The proof is repeated on the first image alone, since a piece must take batches of any size.
+
+    Raises:
+        CutError: The outputs differ, or a piece changes its input in place.
     """
     for images in (example, example[:1])[: len(example)]:
         whole = teacher.network(images)

@@ -1,4 +1,4 @@
-"""A place at which a network can be cut, and what is known of it."""
+"""The places at which a network can be cut, and their properties."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,17 +8,22 @@ from helixnas.cut.layout import MAP, TOKENS, num_positions
 from helixnas.cut.trace import Span
 
 POOLED = 4
-"""A map of more positions than this that becomes a single one has been pooled, whatever did it."""
+"""A map of more positions than this that becomes a single position has been pooled, by whatever operation."""
 MOST = 0.5
-"""Of all madds: a module with more is the list of all stages, or wraps the network."""
+"""A share of all madds: a module with more holds most of the network, or all of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place to cut, behind the step at ``position``. ``shape`` without the batch; ``madds`` done by then.
+    """A place to cut, behind the step at ``position``.
 
-    Of the modules that are made of modules, as a network's stages are: ``weight`` is the share of all madds, 0 to 1,
-    of the largest that ends or begins here, ``onward`` the number of positions that the largest that begins here gives.
+    ``weight``, ``onward`` and ``depth`` look only at modules that are made of modules, such as a residual unit.
+
+    Attributes:
+        shape: Of the feature, without the batch.
+        madds: Done by then.
+        weight: The share of all madds, 0 to 1, of the largest module that ends or begins here.
+        onward: The number of positions of the output of the largest module that begins here.
     """
 
     name: str
@@ -29,16 +34,16 @@ class Point:
     weight: float
     onward: int
     depth: int
-    """How many of them the place lies inside, neither at the beginning nor at the end, but for those that hold most."""
+    """How many such modules the place lies inside, not at an end; modules with MOST of all madds do not count."""
 
     @property
     def width(self) -> int:
-        """The number of channels of the feature."""
+        """The number of channels."""
         return self.shape[0 if self.layout == "NCHW" else -1]
 
     @property
     def num_positions(self) -> int:
-        """The number of pixels of the map, or of tokens."""
+        """The number of positions of a map, or the number of tokens."""
         return num_positions(self.shape, self.layout)
 
 
@@ -46,8 +51,10 @@ class Point:
 class Line:
     """A forward pass, step by step; the first step is the input.
 
-    ``shapes`` are with the batch, None for a value that is no feature; ``madds`` are those done by the end of a step;
-    ``spans`` are the modules that cover the steps.
+    Attributes:
+        shapes: With the batch; None for a value that is no feature.
+        madds: Done by the end of each step.
+        spans: The modules that cover the steps.
     """
 
     names: Sequence[str]
@@ -56,7 +63,7 @@ class Line:
     spans: Sequence[Span]
 
     def point(self, position: int, layout: Layout) -> Point:
-        """The place behind a step that gives a feature of this layout."""
+        """Return the place behind the step at ``position``, whose value is a feature of this layout."""
         shape = self.shapes[position]
         assert shape is not None, position
         ending = [span for span in self.spans if span.stop - 1 == position]
@@ -91,7 +98,13 @@ def _num_positions(given: tuple[int, ...] | None, layout: Layout) -> int | None:
 
 
 def is_pooled(step_name: str, shape: tuple[int, ...] | None, before: Sequence[Point]) -> bool:
-    """Whether a step ends the maps or tokens: the classifier is all that follows."""
+    """Tell whether a step ends the maps or tokens, so that only the classifier follows.
+
+    Args:
+        step_name: The kind of the step.
+        shape: Of its value, with the batch.
+        before: The places to cut before it.
+    """
     if step_name.split(".", maxsplit=1)[0] == "mean" or ("adaptive" in step_name and "pool" in step_name):
         return True
     if shape is None or len(shape) not in (MAP, TOKENS):

@@ -1,6 +1,6 @@
-"""Numbers that a network reads off its tensors' shapes, such as a map's height. They need not cross a cut.
+"""Numbers that a network reads from its tensors' shapes, such as a map's height; they need not cross a cut.
 
-For images of one size all but the batch's are fixed, and the batch's can be read off any feature.
+For images of one size all these numbers are fixed but the batch size, and every feature tells the batch size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,11 @@ BATCH: Final = "batch"
 
 @torch.no_grad()
 def sizes(module: fx.GraphModule, nodes: Sequence[fx.Node], example: Tensor) -> Mapping[fx.Node, Any]:
-    """The steps that give such numbers, each with its number, or BATCH; none if the example is a single image."""
+    """Return the steps that give such numbers, each with its number, or with BATCH for the batch size.
+
+    Returns:
+        Nothing if ``example`` is a single image, since two batch sizes must be compared.
+    """
     if len(example) == 1 or not any(map(_reads_shape, nodes)):
         return {}
     runs = [_Run(module), _Run(module)]

@@ -1,4 +1,4 @@
-"""The forward pass of one image batch, recorded by torch.fx as deep as it can be looked into."""
+"""Record the forward pass of one batch of images by torch.fx, as finely as possible."""
 
 import copy
 from collections.abc import Callable, Collection, Iterator
@@ -9,12 +9,15 @@ from timm.layers import get_notrace_functions, is_notrace_module
 from torch import fx, nn
 
 Address = tuple[str, int]
-"""A step of the forward pass: in which call of which module, and the how manyth there. Parameters are no steps."""
+"""A step of the forward pass: the key of a module's call, and the step's number in that call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a module: its nodes lie in ``start <= position < stop``, its result is a node or something else."""
+    """One call of a module.
+
+    Its nodes lie in ``start <= position < stop``. ``result`` is the node that it returns, None for any other value.
+    """
 
     path: str
     address: Address
@@ -26,7 +29,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A module's steps: ``start <= position < stop``. ``is_container`` if it is made of modules itself."""
+    """The steps of a module, ``start <= position < stop``; ``is_container`` if the module is made of modules."""
 
     path: str
     start: int
@@ -35,7 +38,7 @@ class Span:
 
 
 class TraceFault(Exception):  # never seen by a user
-    """Module ``path`` cannot be looked into; ``reason`` says why."""
+    """The module ``path`` cannot be looked into; ``reason`` says why."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(reason)
@@ -43,9 +46,9 @@ class TraceFault(Exception):  # never seen by a user
 
 
 class Tracer(fx.Tracer):
-    """Records the forward pass. Looks into a module unless ``is_closed(module, path)``; a closed one is one node.
+    """Record the forward pass; a module for which ``is_closed(module, path)`` holds is a single node.
 
-    Only the first argument of the forward pass is an input; the others take their defaults, as when it is called.
+    Only the first argument of the forward pass is an input; the others take their defaults, as in an ordinary call.
     """
 
     def __init__(self, is_closed: Callable[[nn.Module, str], bool]) -> None:
@@ -54,29 +57,29 @@ class Tracer(fx.Tracer):
         self._steps = {"": 0}
         self._callers = [""]
         self.calls: dict[str, Call] = {}
-        """By a key of their own: the path, and ``@1``, ``@2`` from the second call of it on."""
+        """All calls by key: the module's name, followed by ``@1``, ``@2`` from its second call on."""
         self.at: dict[Address, fx.Node] = {}
-        """What each step gives, where that is one node."""
+        """The node that each step gives, where the step gives a single node."""
         self.blamed: str | None = None
         """The innermost module that could not be recorded."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Whether a module is recorded as one step."""
+        """Tell torch.fx whether a module is to be a single node."""
         return self._is_closed(m, module_qualified_name)
 
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> tuple[Any, list[Any]]:
-        """Make the input of the network the only placeholder of the graph, x."""
+        """Give the forward pass a single input, ``x``."""
         return root_fn, [self.root, self.create_proxy("placeholder", "x", (), {})]
 
     def create_node(self, kind: str, *args: Any, **kwargs: Any) -> fx.Node:
-        """Record a step, with its address."""
+        """Create a node, and note the address of its step."""
         node = super().create_node(kind, *args, **kwargs)
         if kind not in ("get_attr", "placeholder", "output"):
             node.meta["address"] = self._step(node)
         return node
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        """Record a call of a module, and remember it while the call runs."""
+        """Record the call of a module, and note its steps, its result, and the innermost module that fails."""
         path = self.path_of_module(m)
         address, caller, start = self._step(None), self._callers[-1], len(self.graph.nodes)
         number = self.num_calls.get(path, 0)
@@ -105,7 +108,11 @@ class Tracer(fx.Tracer):
 
 
 def record(network: nn.Module, is_closed: Callable[[nn.Module, str], bool]) -> Tracer:
-    """The recorded forward pass; TraceFault names the innermost module that depends on the data or is not traceable."""
+    """Record the forward pass.
+
+    Raises:
+        TraceFault: A module depends on the data or is not traceable; the fault names the innermost such module.
+    """
     tracer = Tracer(is_closed)
     try:
         tracer.trace(network)
@@ -115,9 +122,13 @@ def record(network: nn.Module, is_closed: Callable[[nn.Module, str], bool]) -> T
 
 
 def record_deeply(network: nn.Module, closed: Collection[str] = ()) -> Tracer:
-    """The forward pass as finely as it can be recorded: what cannot be looked into stays closed, with all its kind.
+    """Record the forward pass as finely as possible; a module that cannot be recorded stays closed, with all its kind.
 
-    torch's own layers, and what timm says is not to be traced, are single nodes.
+    torch's layers, and the modules that timm excludes from tracing, are single nodes.
+
+    Args:
+        network: The network to record.
+        closed: Names of modules that stay closed from the start.
     """
     closed_paths, closed_kinds = set(closed), set[type]()
 
@@ -136,7 +147,7 @@ def record_deeply(network: nn.Module, closed: Collection[str] = ()) -> Tracer:
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether a module is a single step: a layer of torch itself, or one that timm keeps from being traced."""
+    """Tell whether a module is a single step: a layer of torch, or a module that timm excludes from tracing."""
     kind = type(module)
     is_container = kind.__module__.startswith("torch.nn.modules") and any(module.children())
     is_whole = isinstance(module, nn.MultiheadAttention) or not is_container
@@ -144,13 +155,13 @@ def is_layer(module: nn.Module) -> bool:
 
 
 def scratch(network: nn.Module) -> nn.Module:
-    """A copy that shares the weights, for a recording that may leave symbols behind in a module's attributes."""
+    """Copy a network, sharing the weights, for a recording that may leave symbols behind in a module's attributes."""
     tensors: dict[int, Any] = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
     return copy.deepcopy(network, tensors)
 
 
 def callers(tracer: Tracer, node: fx.Node) -> Iterator[Call]:
-    """The calls that a node was recorded in, from the innermost out; none for one of the network's own code."""
+    """Yield the calls that a node was recorded in, from the innermost outwards; none for the network's own code."""
     key = node.meta["address"][0]
     while key:
         yield tracer.calls[key]
@@ -158,7 +169,7 @@ def callers(tracer: Tracer, node: fx.Node) -> Iterator[Call]:
 
 
 def spans(tracer: Tracer) -> list[Span]:
-    """The modules of a recording with the steps that they cover."""
+    """Return the modules of a recording, with the steps that they cover."""
     assert isinstance(tracer.root, nn.Module)
     modules = dict(tracer.root.named_modules(remove_duplicate=False))
     return [

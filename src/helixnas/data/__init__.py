@@ -1,4 +1,4 @@
-"""Images in, parts and batches out."""
+"""Images from any source, divided into parts, and drawn in batches."""
 
 from helixnas.data.batches import derive_seed, epoch_batches, num_batches
 from helixnas.data.images import ImageSet, normalize, room_for

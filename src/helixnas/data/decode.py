@@ -1,6 +1,6 @@
-"""Image files and bytes as tensors.
+"""Decode image files and bytes into tensors.
 
-What becomes of each kind of picture, by Pillow's modes:
+Each kind of picture, by Pillow's modes, is treated as follows:
 
 - 8 bits (1, L, P, RGB, CMYK, YCbCr, LAB, HSV ...) are converted as Pillow does. Transparency is kept where 4 channels
   are asked for; else it is dropped, and the colour underneath shows.
@@ -31,7 +31,13 @@ UINT16_MAX = 2**16 - 1
 
 
 def decode(file: Path | bytes, channels: int) -> Tensor:
-    """One image as uint8 [C, H, W]. OSError or ValueError where it cannot be read."""
+    """Decode one image as uint8 [C, H, W], with ``channels`` channels.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The content is no image that can be decoded.
+        DataError: An image file cannot have so many channels.
+    """
     wanted = mode(channels)
     with reading(), _open(file) as image:
         upright = ImageOps.exif_transpose(image)
@@ -41,9 +47,9 @@ def decode(file: Path | bytes, channels: int) -> Tensor:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Whatever Pillow raises as OSError or ValueError: a broken file leads it to errors of any kind.
+    """Turn every exception of Pillow into an OSError or a ValueError, since a broken file can cause any exception.
 
-    Its warnings are left out: an image is read, or it is not.
+    Pillow's warnings are silenced.
     """
     try:
         with warnings.catch_warnings():
@@ -65,21 +71,29 @@ def _open(file: Path | bytes) -> Image.Image:
 
 
 def to_tensor(image: Image.Image, wanted: str) -> Tensor:
-    """A Pillow image as uint8 [C, H, W] of the mode ``wanted``; ValueError for pixels that cannot be shown."""
+    """Convert a Pillow image to uint8 [C, H, W].
+
+    Args:
+        image: Of any mode.
+        wanted: Pillow's mode of the result, such as ``RGB``.
+
+    Raises:
+        ValueError: The image has no pixels, or some that are NaN or infinite.
+    """
     if 0 in image.size:
         raise ValueError("it has no pixels")
     if image.mode in {"I", "F"} or image.mode.startswith("I;"):
         pixels = np.array(image)
-        has_16_bits = image.mode.startswith("I;") or image.format == "PPM"  # which knows nothing wider
+        has_16_bits = image.mode.startswith("I;") or image.format == "PPM"  # PPM has at most 16 bits
         image = Image.fromarray(to_bytes(pixels, *((0, UINT16_MAX) if has_16_bits else span(pixels))))
     elif image.mode == "LAB":
-        image = image.convert("RGB")  # from LAB the only way to grey
+        image = image.convert("RGB")  # Pillow turns LAB into grey only by way of RGB
     pixels = np.array(image.convert(wanted))
     return torch.from_numpy(pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
 def span(pixels: np.ndarray) -> tuple[float, float]:
-    """The numbers that stand for black and white, by the type of the pixels and their range."""
+    """Return the numbers that stand for black and for white, by the type of the pixels and by their range."""
     kind, size = pixels.dtype.kind, pixels.dtype.itemsize
     if kind == "b" or (kind == "u" and size <= 2):
         return 0, 2 ** (8 * size) - 1 if kind == "u" else 1
@@ -89,7 +103,7 @@ def span(pixels: np.ndarray) -> tuple[float, float]:
 
 
 def to_bytes(pixels: np.ndarray, black: float, white: float) -> np.ndarray:
-    """Pixels as uint8, ``black`` as 0 and ``white`` as 255; ValueError for those that are not finite."""
+    """Scale pixels to uint8, ``black`` to 0 and ``white`` to 255; ValueError for pixels that are NaN or infinite."""
     halves = pixels.astype(np.float64) / 2  # the difference of two whole ones may be infinite
     if not np.isfinite(halves).all():
         raise ValueError("it has pixels that are NaN or infinite")
@@ -99,14 +113,14 @@ def to_bytes(pixels: np.ndarray, black: float, white: float) -> np.ndarray:
 
 
 def mode(channels: int) -> str:
-    """Pillow's name for images of so many channels; DataError where an image file cannot have them."""
+    """Return Pillow's mode for ``channels`` channels; DataError where an image file cannot have so many."""
     if channels not in MODES:
         raise DataError(f"An image file has 1, 3 or 4 channels, but {channels} are asked for. Change data.channels.")
     return MODES[channels]
 
 
 def guess_channels(files: Sequence[Path | bytes]) -> int:
-    """1 if the first readable image is grey, else 3."""
+    """Return 1 if the first readable image is grey, else 3."""
     for file in files:
         with suppress(OSError, ValueError), reading(), _open(file) as image:
             return num_channels(image)
@@ -114,5 +128,5 @@ def guess_channels(files: Sequence[Path | bytes]) -> int:
 
 
 def num_channels(image: Image.Image) -> int:
-    """1 for grey of whatever depth, 3 for all else."""
+    """Return 1 for a grey image of any depth, 3 for any other."""
     return 1 if Image.getmodebase(image.mode) == "L" else 3

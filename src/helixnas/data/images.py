@@ -1,4 +1,4 @@
-"""Images of one size, as bytes: what the data stage makes and every later stage reads."""
+"""Images of one size, as bytes: the data stage makes them, and every later stage reads them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,9 +19,13 @@ NO_DIGESTS = torch.empty(0, dtype=torch.int64)
 class ImageSet:
     """Images uint8 [N, C, H, W] with labels int64 [N].
 
-    ``mean`` and ``std`` are per channel, of the train part, for pixels in 0 to 1; every part carries the same.
-    ``digests``, int64 [N], tell an image again in another run; ``split`` tells the split that the part is of. Where not
-    ``is_labelled``, the labels are -1 until the teacher's own top-1 stands in for them.
+    Attributes:
+        mean: Per channel, of the train part, for pixels from 0 to 1; every part carries the same.
+        std: As ``mean``.
+        digests: int64 [N], by which an image is recognised in another run.
+        split: The digest of the split that this part belongs to.
+        is_labelled: Whether the images have labels. If not, the labels are -1 until the teacher's top-1 class replaces
+            them.
     """
 
     images: Tensor
@@ -44,11 +48,15 @@ class ImageSet:
 
     @property
     def num_classes(self) -> int | None:
-        """How many classes a network must tell; None where the images have no labels of their own."""
+        """The number of classes that a network must distinguish; None where the images have no labels."""
         return len(self.class_names) if self.is_labelled else None
 
     def first(self, num_images: int) -> "ImageSet":
-        """The first ``num_images`` of the set. The data stage shuffled it, so that they are a random sample."""
+        """Return the first ``num_images`` of the set: a random sample, since the data stage shuffled the set.
+
+        Raises:
+            DataError: The set has fewer images.
+        """
         if num_images > len(self):
             raise DataError(
                 f"{num_images} images are asked for, but the part has {len(self)}. Ask for fewer in params.yaml."
@@ -61,16 +69,19 @@ class ImageSet:
         )
 
     def normalized(self) -> Tensor:
-        """The images as a network takes them: float32 [N, C, H, W], mean 0 and deviation 1 by channel."""
+        """Return the images as a network takes them: float32 [N, C, H, W], normalised by ``mean`` and ``std``."""
         return normalize(self.images, self.mean, self.std)
 
     def normalized_batches(self) -> Iterator[Tensor]:
-        """The same some at a time, as many as a forward pass has room for: 256 of 32 pixels, 16 of 128 and more."""
+        """Yield the images of ``normalized()`` in batches that a forward pass has room for.
+
+        A batch has 256 images of 32 x 32 pixels, or 16 images of 128 x 128 pixels or more.
+        """
         for images in self.images.split(room_for(self.in_shape)):
             yield normalize(images, self.mean, self.std)
 
     def save(self, path: Path) -> None:
-        """Save the set at ``path``, whose stem is the part's name: ``test.safetensors`` holds the test part."""
+        """Save the set in the file ``path``, whose stem names the part: ``test.safetensors`` holds the test part."""
         facts = {
             "split": self.split,
             "is_labelled": self.is_labelled,
@@ -83,7 +94,7 @@ class ImageSet:
 
     @classmethod
     def load(cls, path: Path) -> "ImageSet":
-        """The set saved at ``path``; ArtifactError if it is missing or damaged, or if it is another part."""
+        """Load the set in the file ``path``; ArtifactError if the file is missing, damaged, or holds another part."""
         tensors, facts = artifacts.load_tensors(path, KIND)
         return cls(
             tensors["images"],
@@ -98,12 +109,12 @@ class ImageSet:
 
 
 def room_for(in_shape: tuple[int, int, int]) -> int:
-    """How many images of a shape a forward pass has room for."""
+    """Return the number of images of ``in_shape`` (C, H, W) that a forward pass has room for."""
     _, height, width = in_shape
     return max(MIN_BATCH, BATCH_PIXELS // (height * width))
 
 
 def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """uint8 images [N, C, H, W] as float32 with mean 0 and deviation 1 by channel."""
+    """Convert uint8 images [N, C, H, W] to float32: scale pixels to 0 to 1, subtract ``mean``, divide by ``std``."""
     shape = (1, -1, 1, 1)
     return (images.float() / 255 - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)

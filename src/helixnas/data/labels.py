@@ -1,4 +1,4 @@
-"""Labels and class names, whatever source they come from: as numbers, or refused with the images named."""
+"""Labels and class names from any source: turned into numbers, or refused with the names of the images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from reprlib import repr as shortened
@@ -19,13 +19,16 @@ MAX_NAME = 200
 def coded(
     values: Sequence[Any], class_names: Sequence[str] | None, names: Sequence[str]
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """The labels as numbers [N], and the class names.
+    """Turn labels into numbers [N] with class names.
 
     Args:
         values: All whole numbers, or all strings, Python's or NumPy's. If all are -1, the images have no labels.
         class_names: None where the labels name the classes: strings in alphabetical order, numbers from 0 to the
             highest.
         names: Of the images, for messages.
+
+    Returns:
+        The labels as int64 [N], and the class names; no class names where the images have no labels.
 
     Raises:
         DataError: A label is of another kind, or of no class.
@@ -74,7 +77,15 @@ def _require(
 
 
 def named(given: Any, whose: str) -> tuple[str, ...]:
-    """The class names that someone gives, as strings; DataError unless they are a list of strings or whole numbers."""
+    """Return the class names in ``given`` as strings.
+
+    Args:
+        given: A list of strings or whole numbers; anything else is refused.
+        whose: The owner of the names, for messages.
+
+    Raises:
+        DataError: ``given`` is no such list.
+    """
     given = given.tolist() if hasattr(given, "tolist") else given
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise DataError(f"{whose} must name the classes in a list, but gives {shortened(given)}. Correct it.")
@@ -91,7 +102,13 @@ def _plain(value: Any) -> Any:
 
 
 def check_labels(source: Source) -> None:
-    """DataError unless class names can be told apart, and at least two classes have images; or there are no labels."""
+    """Require that class names are distinct and printable, and that at least two classes have images.
+
+    Images without labels pass.
+
+    Raises:
+        DataError: The labels break this rule.
+    """
     if not source.is_labelled:
         return
     listed: dict[str, int] = {}
@@ -116,7 +133,16 @@ def check_labels(source: Source) -> None:
 
 
 def check_parts(labels: Tensor, class_names: Sequence[str], rows: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """A sentence for each part that lacks classes; DataError where the train part has fewer than two to learn from."""
+    """Return a sentence for each part that has no image of some classes.
+
+    Args:
+        labels: int64 [N] of all images.
+        class_names: Empty where the images have no labels; then there are no sentences.
+        rows: The images of each part, by the part's name.
+
+    Raises:
+        DataError: The train part has images of fewer than two classes.
+    """
     notes = []
     for name, part in rows.items() if class_names else ():
         counts = labels[part].bincount(minlength=len(class_names)).tolist()

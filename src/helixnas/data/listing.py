@@ -1,4 +1,4 @@
-"""The files below a folder that a user names, which may be any folder of the machine."""
+"""List the files below a folder that a user names, which may be any folder of the machine."""
 
 import os
 import stat
@@ -9,13 +9,15 @@ from typing import NoReturn
 from helixnas.errors import DataError
 
 SYSTEM = (Path("/proc"), Path("/sys"))
-"""Where the system shows itself as files: no image lies there, and its links lead everywhere."""
+"""Folders in which the system shows itself as files: no image lies there, and their links lead everywhere."""
 
 
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """All that is no folder and ends in one of ``suffixes``, in the order of the paths. Links to folders are left out.
+    """List all files that end in one of ``suffixes``, in alphabetical order, without following links to folders.
 
-    DataError for a folder of the system's; OSError for one that cannot be listed.
+    Raises:
+        DataError: ``folder`` is a folder of the system.
+        OSError: A folder cannot be listed.
     """
     require_ordinary(folder)
     return sorted(
@@ -27,7 +29,7 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def require_ordinary(folder: Path) -> None:
-    """DataError for a folder in which, or below which, the system shows itself."""
+    """Require that ``folder`` is not one of the folders of SYSTEM, nor inside or above one; else DataError."""
     real = folder.resolve()
     if any(real.is_relative_to(system) or system.is_relative_to(real) for system in SYSTEM):
         raise DataError(
@@ -41,6 +43,6 @@ def _raise(error: OSError) -> NoReturn:
 
 
 def require_regular(file: Path) -> None:
-    """OSError unless it is a regular file: to open a pipe would wait for its other end."""
+    """Require a regular file, else OSError: opening a pipe would wait for the pipe's other end."""
     if not stat.S_ISREG(file.stat().st_mode):
         raise OSError("it is no regular file")

@@ -1,4 +1,4 @@
-"""Images in, three parts out: train to learn from, rating to choose by, test for the final figures alone."""
+"""Turn a source into three parts: train to learn from, rating to choose by, test for the final figures alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,11 @@ from helixnas.progress import Progress, silent
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """The parts ``train``, ``rating`` and ``test``, and what could not be read: name and reason of each image.
+    """The parts ``train``, ``rating`` and ``test``, and the images that could not be read.
 
-    ``notes`` are sentences that the user should read: images that were dropped, classes that some parts may lack.
+    Attributes:
+        unreadable: The name of each such image, and the reason.
+        notes: Sentences that the user should read: images that were dropped, classes that a part may lack.
     """
 
     parts: dict[str, ImageSet]
@@ -30,9 +32,10 @@ class Prepared:
 
 
 def prepare(settings: Data, progress: Progress) -> Prepared:
-    """Read a source and split it; no image is in two parts.
+    """Read a source and split it, so that no image is in two parts.
 
-    DataError if too much is unreadable, if labels cannot be used, or if a part would have no image.
+    Raises:
+        DataError: Too many images are unreadable, the labels cannot be used, or a part would have no image.
     """
     source = open_source(settings.source, Path(settings.path), settings.channels)
     check_labels(source)
@@ -52,9 +55,13 @@ def prepare(settings: Data, progress: Progress) -> Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """What can be told of a source before it is read: the shape of an image, the classes, the size of each part.
+    """Facts about a source that are known before all of it is read.
 
-    ``num_classes`` is None where the images have no labels. ``notes`` are sentences that the user should read.
+    Attributes:
+        in_shape: (channels, height, width) of one image.
+        num_classes: None where the images have no labels.
+        num_images: The size of each part, by the part's name.
+        notes: Sentences that the user should read.
     """
 
     in_shape: tuple[int, int, int]
@@ -64,7 +71,11 @@ class Peek:
 
 
 def peek(settings: Data) -> Peek:
-    """Open a source, split it, and read its first image; DataError for what ``prepare`` would refuse of its labels."""
+    """Open a source, split it, and read its first image.
+
+    Raises:
+        DataError: ``prepare`` would refuse the labels, or the first image is unreadable.
+    """
     source = open_source(settings.source, Path(settings.path), settings.channels)
     check_labels(source)
     drawn = split(source.labels, source.is_test, settings)
@@ -79,9 +90,9 @@ def peek(settings: Data) -> Peek:
 
 
 def peek_rating(settings: Data, num_images: int) -> ImageSet:
-    """The first images of the rating part as ``prepare`` will split it, read from the source.
+    """Read the first ``num_images`` of the rating part as ``prepare`` will split it, from the source.
 
-    Where ``data.mean`` and ``data.std`` are not given, those of these images stand for the train part's.
+    If ``data.mean`` or ``data.std`` is not set, these images' moments take the place of the train part's.
     """
     source = open_source(settings.source, Path(settings.path), settings.channels)
     chosen = split(source.labels, source.is_test, settings).rows["rating"][:num_images].tolist()
@@ -92,7 +103,7 @@ def peek_rating(settings: Data, num_images: int) -> ImageSet:
 
 
 def square(image: Tensor, image_size: int) -> Tensor:
-    """One image, uint8 [C, H, W], as a square of ``image_size`` pixels: its middle, scaled."""
+    """Cut the largest middle square out of one image, uint8 [C, H, W], and scale it to ``image_size`` pixels."""
     height, width = image.shape[1:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

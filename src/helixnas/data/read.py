@@ -1,4 +1,4 @@
-"""Image files that a user hands to ``helixnas predict``."""
+"""Read the image files that a user gives to ``helixnas predict``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,11 @@ from helixnas.errors import DataError
 
 
 def read_images(paths: Sequence[Path], in_shape: tuple[int, int, int]) -> Tensor:
-    """The image files as uint8 [N, C, H, W], scaled to ``in_shape`` (C, H, W); DataError names an unreadable one."""
+    """Read image files as uint8 [N, C, H, W], scaled to ``in_shape`` (C, H, W).
+
+    Raises:
+        DataError: A file is not a readable image; the message names it.
+    """
     channels, size, _ = in_shape
     return torch.stack([square(_read(path, channels), size) for path in paths])
 

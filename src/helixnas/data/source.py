@@ -1,4 +1,4 @@
-"""Where images come from: labels first, pixels one at a time, so that images of every size pass through."""
+"""The interface of a source of images: labels first, pixels one image at a time, so that images may have any size."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,16 +11,19 @@ from helixnas.errors import DataError
 
 UNLABELLED = -1
 NUM_LISTED = 5
-"""How many rows or names a message lists."""
+"""The most rows or names that a message lists."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """Images that are still to be read.
 
-    ``labels`` are int64 [N]; images without labels have -1 and no class names. ``is_test`` is bool [N] where the
-    source brings a test split of its own. ``names`` say which image is meant in a message. ``read(row)`` gives uint8
-    [C, H, W] of any size, or raises OSError, ValueError.
+    Attributes:
+        labels: int64 [N]; -1 for every image where the images have no labels.
+        class_names: Empty where the images have no labels.
+        names: A name for each image, for messages.
+        read: ``read(row)`` gives uint8 [C, H, W] of any size, or raises OSError or ValueError.
+        is_test: bool [N] where the source brings its test split with it; else None.
     """
 
     labels: Tensor
@@ -36,26 +39,33 @@ class Source:
 
 
 def no_labels(num_images: int) -> Tensor:
-    """The labels of images that have none."""
+    """Return the labels int64 [N] of images that have none: all -1."""
     return torch.full((num_images,), UNLABELLED)
 
 
 def few(items: Sequence[str]) -> str:
-    """The first of ``items``, and how many more there are, for a message."""
+    """Join the first of ``items`` for a message, with the number of the others."""
     more = f"; and {len(items) - NUM_LISTED} more" if len(items) > NUM_LISTED else ""
     return "; ".join(items[:NUM_LISTED]) + more
 
 
 def of_arrays(images: Tensor, labels: Tensor, class_names: Sequence[str], is_test: Tensor | None = None) -> Source:
-    """A source of images that are in memory already, uint8 [N, C, H, W]."""
+    """Make a source of images that are already in memory, uint8 [N, C, H, W]."""
     names = [f"image {row}" for row in range(len(labels))]
     return Source(labels.to(torch.int64), tuple(class_names), names, lambda row: images[row], is_test)
 
 
 def with_channels(image: Tensor, channels: int | None) -> Tensor:
-    """An image [C, H, W] with so many channels: grey is repeated, colour made grey; None for as many as it has.
+    """Give an image [C, H, W] the wanted number of channels: grey is repeated, and colour is turned into grey.
 
-    DataError for other numbers. Image files are read with the right number, so this changes images of arrays alone.
+    Only images of arrays are changed, since image files are already read with the right number.
+
+    Args:
+        image: Of any channel count.
+        channels: None keeps the image as it is.
+
+    Raises:
+        DataError: The image can be turned into no such number of channels.
     """
     num = image.shape[0]
     if channels is None or channels == num:

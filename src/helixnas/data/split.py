@@ -1,6 +1,6 @@
-"""Which image goes into which part, and that no image is in two.
+"""Assign each image to one part, so that no image is in two.
 
-An image is known by its digest, which tells it again in another run, under another split and at another size.
+An image is identified by its digest, which is the same in another run, under another split and at another size.
 """
 
 import hashlib
@@ -25,14 +25,15 @@ class Split:
 
 
 def split(labels: Tensor, is_test: Tensor | None, settings: Data) -> Split:
-    """Draw the parts by ``data.split_seed``, each with its share of every class; what ``test`` leaves holds ``rating``.
+    """Draw the parts by ``data.split_seed``, each with its share of every class.
 
-    Classes with too few images for that are drawn together, as if they were one class.
+    The test part is drawn first, then the rating part from the rest. Classes with too few images for that are drawn
+    together, as if they were one class.
 
     Args:
         labels: int64 [N]; all -1 where the images have none.
-        is_test: bool [N], the source's own test images; None where they are to be drawn.
-        settings: The section ``data`` of params.yaml.
+        is_test: bool [N], the source's test images; None where test images are to be drawn.
+        settings: The section ``data``, with the seed and the fractions.
 
     Raises:
         DataError: A part would have no image.
@@ -84,14 +85,14 @@ def _cut(rows: Tensor, labels: Tensor, share: float, least: int, seed: int) -> t
 
 
 def image_digest(image: Tensor) -> int:
-    """What an image [C, H, W] is known by: 64 bits of a hash of its decoded pixels and its shape, as an int64 holds."""
+    """Return the digest of an image [C, H, W]: a hash of its decoded pixels and its shape, 64 bits as an int64."""
     pixels = hashlib.blake2b(str(tuple(image.shape)).encode())
     pixels.update(image.numpy().tobytes())
     return int.from_bytes(pixels.digest()[:8], "little", signed=True)
 
 
 def without_repeats(rows: Mapping[str, Tensor], digests: Tensor) -> Split:
-    """The parts without the images that an earlier part holds too; DataError where that leaves a part empty."""
+    """Drop from each part the images that an earlier part holds too; DataError where that leaves a part empty."""
     seen = digests[:0]
     kept, notes = dict[str, Tensor](), list[str]()
     for name, part in rows.items():
@@ -112,7 +113,7 @@ def without_repeats(rows: Mapping[str, Tensor], digests: Tensor) -> Split:
 
 
 def split_digest(rows: Mapping[str, Tensor], digests: Tensor) -> str:
-    """What a split is known by: the same for the same images in the same parts, in whatever order."""
+    """Return the digest of a split: equal for the same images in the same parts, in any order."""
     hashed = hashlib.sha256()
     for name, part in rows.items():
         hashed.update(f"{name}:{len(part)}:".encode())

@@ -1,4 +1,4 @@
-"""What stages hand on to each other: costs and budgets, tables, what the search decided, the final figures."""
+"""Values that stages hand on: costs and budgets, tables, the decision of the search, and the final figures."""
 
 from helixnas.results.codec import (
     choice_from_json,

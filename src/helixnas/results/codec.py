@@ -1,4 +1,4 @@
-"""Values to and from plain JSON types, where more than one stage reads what one stage wrote.
+"""Convert values to plain JSON types and back, where several stages read a value that one stage wrote.
 
 An architecture is written as its arch_id, so that reading it back checks that it belongs to the search space.
 """
@@ -17,12 +17,12 @@ Json = Mapping[str, Any]
 
 
 def figures_to_json(figures: Figures) -> dict[str, Any]:
-    """The final figures as plain types."""
+    """Write the final figures as plain JSON types."""
     return asdict(figures)
 
 
 def figures_from_json(value: Json) -> Figures:
-    """The figures that ``figures_to_json`` wrote."""
+    """Read the figures that ``figures_to_json`` wrote."""
     rows = {name: _figure(value[name]) for name in ("teacher", "student_before", "student")}
     compared = [Comparison(**{**each, "figure": _figure(each["figure"])}) for each in value["comparisons"]]
     rest = {
@@ -39,7 +39,7 @@ def _figure(value: Json) -> Figure:
 
 
 def choice_to_json(choice: Choice) -> dict[str, Any]:
-    """A choice as plain types, its architecture as an arch_id."""
+    """Write a choice as plain JSON types, its architecture as an arch_id."""
     return {
         "arch_id": choice.architecture.arch_id,
         "predicted_loss": choice.predicted_loss,
@@ -51,7 +51,11 @@ def choice_to_json(choice: Choice) -> dict[str, Any]:
 
 
 def choice_from_json(value: Json, space: SearchSpace) -> Choice:
-    """The choice that ``choice_to_json`` wrote; SpaceMismatchError if its arch_id belongs to another space."""
+    """Read the choice that ``choice_to_json`` wrote.
+
+    Raises:
+        SpaceMismatchError: The choice's arch_id belongs to another space than ``space``.
+    """
     return Choice(
         architecture=space.parse(value["arch_id"]),
         predicted_loss=value["predicted_loss"],
@@ -63,7 +67,7 @@ def choice_from_json(value: Json, space: SearchSpace) -> Choice:
 
 
 def search_result_to_json(result: SearchResult) -> dict[str, Any]:
-    """A search result as plain types, each architecture as an arch_id."""
+    """Write a search result as plain JSON types."""
     return {
         "chosen": choice_to_json(result.chosen),
         "chosen_by": result.chosen_by,
@@ -78,7 +82,11 @@ def search_result_to_json(result: SearchResult) -> dict[str, Any]:
 
 
 def search_result_from_json(value: Json, space: SearchSpace) -> SearchResult:
-    """The result that ``search_result_to_json`` wrote; SpaceMismatchError if it was searched in another space."""
+    """Read the result that ``search_result_to_json`` wrote.
+
+    Raises:
+        SpaceMismatchError: The result comes from another space than ``space``.
+    """
     choices = {name: choice_from_json(value[name], space) for name in ("chosen", "exact")}
     lists = {name: tuple(choice_from_json(item, space) for item in value[name]) for name in ("best", "frontier")}
     return SearchResult(**{**value, **choices, **lists, "budget": Budget(**value["budget"])})

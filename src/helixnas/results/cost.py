@@ -1,4 +1,4 @@
-"""What a network costs, and what it may cost."""
+"""The cost of a network, and the budget that limits it."""
 
 from dataclasses import dataclass, fields
 
@@ -6,12 +6,12 @@ from helixnas.errors import ConfigError
 from helixnas.telling import quantity
 
 EPSILON = 1e-9
-"""Relative slack of a limit: sums of measured times must not fail by the last bit."""
+"""Relative slack of a limit, so that rounding in a sum of measured times breaks no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one forward pass of one image takes. ``latency_ms`` is None where nothing was measured."""
+    """The cost of one forward pass of one image; ``latency_ms`` is None where latency was not measured."""
 
     madds: int
     num_params: int
@@ -28,7 +28,7 @@ COST_NAMES: tuple[str, ...] = tuple(field.name for field in fields(Cost))
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Upper limits on a cost; None is no limit. ``admits`` is the one comparison of a cost with a limit."""
+    """Upper limits on a cost, where None is no limit; ``admits`` is the only comparison of a cost with a limit."""
 
     madds: float | None = None
     num_params: float | None = None
@@ -41,7 +41,11 @@ class Budget:
         return {name: limit for name, limit in pairs.items() if limit is not None}
 
     def admits(self, cost: Cost) -> bool:
-        """Whether every limit holds; a cost equal to its limit is. A limited but unmeasured cost is an error."""
+        """Tell whether the cost is within every limit; a cost equal to its limit is.
+
+        Raises:
+            ConfigError: A number that is limited was not measured.
+        """
         values = {name: getattr(cost, name) for name in self.limits}
         missing = [name for name, value in values.items() if value is None]
         if missing:
@@ -51,7 +55,10 @@ class Budget:
         return all(values[name] <= self.ceiling(name) for name in self.limits)
 
     def ceiling(self, name: str) -> float:
-        """The most that a cost may be and still be admitted, for those who compare arrays; infinite without a limit."""
+        """Return the greatest cost called ``name`` that is admitted; infinite without a limit.
+
+        Code that compares whole arrays of costs with the budget needs this number.
+        """
         limit = self.limits.get(name)
         return float("inf") if limit is None else limit * (1 + EPSILON)
 
@@ -60,9 +67,14 @@ class Budget:
 
     @classmethod
     def resolve(cls, asked: dict[str, float | str | None], teacher: Cost) -> "Budget":
-        """The budget of a mapping such as ``{"madds": "30%", "latency_ms": 2.5}``.
+        """Make the budget of a mapping such as ``{"madds": "30%", "latency_ms": 2.5}``.
 
-        A percentage is of the teacher's own cost. ConfigError where the teacher's cost was not measured.
+        Args:
+            asked: For each cost name a number, a percentage of the teacher's cost, or None for no limit.
+            teacher: The teacher's cost.
+
+        Raises:
+            ConfigError: A percentage is asked for of a cost of the teacher that was not measured.
         """
         return cls(**{name: _limit(name, value, teacher) for name, value in asked.items()})
 

@@ -1,4 +1,7 @@
-"""What networks reach. The final figures, of teacher and student, are the only numbers that saw the test part."""
+"""The accuracies that networks reach.
+
+The final figures, of teacher and student, are the only numbers that come from the test part.
+"""
 
 from dataclasses import dataclass
 
@@ -8,7 +11,7 @@ from helixnas.results.cost import Budget, Cost
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One network: its name for people, its top-1 accuracy on the test part (0 to 1), its measured cost."""
+    """One network: its name for readers, its top-1 accuracy on the test part (0 to 1), and its measured cost."""
 
     name: str
     top1_acc: float
@@ -17,13 +20,17 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A network that the chosen student is held against, image by image of the test part.
+    """A network that is compared with the chosen student, image by image of the test part.
 
-    ``figure`` is of the network retrained, ``untrained_acc`` its top-1 accuracy before (0 to 1). ``kind`` is "obvious"
-    for the teacher without some of its layers, and "random". ``is_chosen``: it is the chosen architecture itself, which
-    is not trained twice, so the figure is the chosen student's. ``excess`` is the share of a limit by which it is over
-    the budget. ``num_student_only`` images are right by the student alone, ``num_other_only`` by this network alone;
-    ``p_value`` is McNemar's, exact and two-sided.
+    Attributes:
+        kind: "obvious" for the teacher without some of its layers, or "random".
+        figure: Of the retrained network.
+        untrained_acc: Top-1 accuracy before retraining, 0 to 1.
+        is_chosen: This is the chosen architecture itself, which is not trained twice: ``figure`` is the student's.
+        excess: The share of a limit by which the network is over the budget.
+        num_student_only: Images that the student alone gets right.
+        num_other_only: Images that this network alone gets right.
+        p_value: Of McNemar's test, exact and two-sided.
     """
 
     kind: str
@@ -39,7 +46,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Retraining:
-    """Which student goes on, "retrained" or "initial", and the top-1 accuracy (0 to 1) of both on the rating part."""
+    """The student that is kept, "retrained" or "initial", and the top-1 accuracy (0 to 1) of both.
+
+    The accuracies are on the rating part.
+    """
 
     kept: str
     initial_acc: float
@@ -47,18 +57,21 @@ class Retraining:
 
     @property
     def warning(self) -> str | None:
-        """What to do where retraining made the student worse; None where it did not."""
+        """Advice where retraining made the student worse; None where retraining did not."""
         is_kept = self.kept == "retrained"
         return None if is_kept else telling.retraining_harmed(self.initial_acc, self.retrained_acc)
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The table that a run ends with. ``machine`` says where latency was measured, and with how many threads.
+    """The table that a run ends with.
 
-    ``retraining`` is what the rating part said of it, by which it was kept or not. ``split`` is the digest of the
-    data's split. Where not ``is_labelled``, the images had no labels: the teacher's own top-1 stood for them, and each
-    accuracy is the share of images on which a network agrees with the teacher.
+    Attributes:
+        machine: The machine that latency was measured on, and the number of threads.
+        retraining: The accuracies on the rating part that decided whether retraining was kept.
+        split: The digest of the data's split.
+        is_labelled: Whether the images have labels. If not, the teacher's top-1 class stands for the label, and each
+            accuracy is the share of images on which a network agrees with the teacher.
     """
 
     arch_id: str
@@ -70,37 +83,41 @@ class Figures:
     machine: dict[str, str]
     retraining: Retraining
     warnings: tuple[str, ...] = ()
-    """What a reader of the table must know too, whole sentences each, with what to do."""
+    """Whole sentences that a reader of the table must know too, each with a remedy."""
     comparisons: tuple[Comparison, ...] = ()
     split: str = ""
     is_labelled: bool = True
 
     @property
     def rows(self) -> tuple[Figure, ...]:
-        """The three networks of the table, in the order in which people read them."""
+        """The figures of the teacher, of the student before retraining, and of the student."""
         return (self.teacher, self.student_before, self.student)
 
     @property
     def best_obvious(self) -> Comparison | None:
-        """The obvious way that does best on the test part, the chosen architecture apart; None if none was trained."""
+        """The most accurate obvious network on the test part; None if none was trained.
+
+        A network that is the chosen architecture itself does not count.
+        """
         others = [each for each in self.comparisons if each.kind == "obvious" and not each.is_chosen]
         return max(others, key=lambda each: each.figure.top1_acc, default=None)
 
     @property
     def acc_name(self) -> str:
-        """What the accuracies are called."""
+        """The name of the accuracies, for readers."""
         return "top-1 accuracy" if self.is_labelled else "agreement with the teacher"
 
 
 def mcnemar(num_first_only: int, num_second_only: int) -> float:
-    """McNemar's exact test, two-sided (McNemar 1947): how likely so unequal counts are between equal networks.
+    """Compare two networks by McNemar's exact test, two-sided (McNemar 1947).
 
     Args:
         num_first_only: Images that the first network alone gets right.
         num_second_only: Images that the second network alone gets right.
 
     Returns:
-        p, 0 to 1; 1 where the networks are right on the same images.
+        The p-value, 0 to 1: the probability of counts at least as unequal if both networks were equally good. It is 1
+        where the networks are right on the same images.
     """
     from scipy.stats import binomtest  # takes a second to load, and most who read figures do not need it
 
@@ -109,7 +126,7 @@ def mcnemar(num_first_only: int, num_second_only: int) -> float:
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (0 to 1) seen in ``n`` images (Wilson 1927)."""
+    """Return Wilson's 95 % interval of a share (0 to 1) seen in ``n`` images (Wilson 1927)."""
     from scipy.stats import binomtest  # takes a second to load, and most who read figures do not need it
 
     interval = binomtest(round(share * n), n).proportion_ci(method="wilson")
@@ -118,7 +135,7 @@ def wilson_interval(share: float, n: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class TeacherAccuracy:
-    """The teacher's top-1 accuracy (0 to 1) on images of the rating part, which it did not learn from here."""
+    """The teacher's top-1 accuracy (0 to 1) on images of the rating part, which the teacher did not learn from here."""
 
     top1_acc: float
     num_images: int
@@ -130,7 +147,7 @@ class TeacherAccuracy:
 
     @property
     def warning(self) -> str | None:
-        """What to look at where guessing would be as good; None where it would not."""
+        """Advice where the teacher is no better than guessing; None where the teacher is better."""
         chance = 1 / self.num_classes
         is_better = wilson_interval(self.top1_acc, self.num_images)[0] > chance
         return None if is_better else telling.teacher_at_chance(chance)
@@ -138,7 +155,7 @@ class TeacherAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class LayerLoss:
-    """A layer of the teacher that could be left out, and the distill_loss of its block without it, untrained."""
+    """A droppable layer of the teacher, and the distill_loss of its block without that layer, untrained."""
 
     block_id: int
     module: str

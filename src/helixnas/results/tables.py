@@ -1,4 +1,4 @@
-"""What is known of each path of a block, and what came of the search: plain values that travel between stages."""
+"""Tables of every path of a block, and the outcome of the search: plain values that travel between stages."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from helixnas.search_space import SKIP, Architecture, BlockSpace, Cell
 
 @dataclass(frozen=True, slots=True)
 class RatingTable:
-    """The distill_loss of every path of a block, in the order of ``BlockSpace.paths()``. Low is good."""
+    """The distill_loss of every path of a block, in the order of ``BlockSpace.paths()``; low is good."""
 
     block_id: int
     paths: tuple[str, ...]
@@ -20,7 +20,11 @@ class RatingTable:
     seed: int
 
     def check(self, block: BlockSpace) -> "RatingTable":
-        """The table itself, if it is complete for ``block`` and finite; else ArtifactError."""
+        """Return the table itself if it is complete for ``block`` and finite.
+
+        Raises:
+            ArtifactError: Paths are missing or in another order, or a loss is not finite.
+        """
         _check_rows("rating", self.block_id, self.paths, tuple(path.key for path in block.paths()))
         bad = [key for key, loss in zip(self.paths, self.distill_loss, strict=True) if not math.isfinite(loss)]
         if bad:
@@ -33,10 +37,12 @@ class RatingTable:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """How many of a block's trained paths are of any use, by their ratings.
+    """Counts of a block's trained paths that are of use, by their ratings.
 
-    ``beat_constant`` of them are better than the best constant output, whose distill_loss is 1; ``beat_identity`` are
-    better than leaving the block out, None where the block has no skip.
+    Attributes:
+        num_paths: All trained paths.
+        beat_constant: Paths that are better than the best constant output, whose distill_loss is 1.
+        beat_identity: Paths that are better than leaving the block out; None where the block has no skip.
     """
 
     block_id: int
@@ -54,7 +60,7 @@ class Trained:
 
 
 def trained(table: RatingTable, block: BlockSpace) -> Trained:
-    """Count a block's trained paths that beat the best constant, and those that beat the identity."""
+    """Count a block's trained paths that beat the best constant output, and those that beat the identity."""
     identity = _identity_loss(table, block)
     rows = zip(block.paths(), table.distill_loss, strict=True)
     losses = [loss for path, loss in rows if block.cells[path.cell].is_trainable]
@@ -64,7 +70,7 @@ def trained(table: RatingTable, block: BlockSpace) -> Trained:
 
 @dataclass(frozen=True, slots=True)
 class WorseThanIdentity:
-    """A cell that could leave its input as it is, but whose best path rates worse than that does."""
+    """A cell that contains the identity, but whose best path has a higher loss than the identity."""
 
     path: str
     distill_loss: float
@@ -72,7 +78,7 @@ class WorseThanIdentity:
 
 
 def worse_than_identity(table: RatingTable, block: BlockSpace) -> tuple[WorseThanIdentity, ...]:
-    """The cells that break the rule: no cell that contains the identity rates worse than the identity."""
+    """Find the cells that break this rule: no cell that contains the identity rates worse than the identity."""
     identity = _identity_loss(table, block)
     if identity is None:
         return ()
@@ -97,7 +103,10 @@ def _identity_loss(table: RatingTable, block: BlockSpace) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class CostTable:
-    """The cost of every (in_width, path) of a block: a row for each width that may come in, and each path after it."""
+    """The cost of every path of a block, for every input width that the path may follow.
+
+    There is a row for each width of the input, and within it for each path that takes this width.
+    """
 
     block_id: int
     in_widths: tuple[int, ...]
@@ -105,7 +114,11 @@ class CostTable:
     costs: tuple[Cost, ...]
 
     def check(self, block: BlockSpace) -> "CostTable":
-        """The table itself, if it is complete for ``block``; else ArtifactError."""
+        """Return the table itself if it is complete for ``block``.
+
+        Raises:
+            ArtifactError: Paths are missing or in another order.
+        """
         for width in sorted(set(self.in_widths)):
             keys = tuple(path.key for path in block.paths_after(width))
             rows = tuple(key for key, row_width in zip(self.paths, self.in_widths, strict=True) if row_width == width)
@@ -126,7 +139,7 @@ def _check_rows(name: str, block_id: int, got: tuple[str, ...], wanted: tuple[st
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """How much lower an architecture's loss is than the tables' optimum's: the mean difference over the same images."""
+    """The mean difference by which an architecture's loss is below the tables' optimum's, over the same images."""
 
     mean: float
     standard_error: float
@@ -134,13 +147,13 @@ class Lead:
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is more than one standard error."""
+        """Whether the lead is more than one standard error."""
         return self.mean > self.standard_error
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One architecture with what the tables say of it, and what was measured (None where nothing was)."""
+    """One architecture with the tables' prediction for it, and its measurements (None where nothing was measured)."""
 
     architecture: Architecture
     predicted_loss: float
@@ -152,11 +165,16 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What the search decided, and how sure it is.
+    """The decision of the search, and how sure that decision is.
 
-    ``chosen`` is ``exact`` or, where a measured trial beat it, that trial. ``chosen_by`` is "exact" or "refine", and
-    ``reason`` says why in a sentence. ``optimality`` tells what is proven of ``exact``, such as "proven". ``frontier``
-    runs from the cheapest to the best, ``best`` holds the k best under the budget.
+    Attributes:
+        chosen: ``exact``, or a measured trial that beat it.
+        chosen_by: "exact" or "refine".
+        reason: Why, in a sentence.
+        exact: The optimum of the tables.
+        optimality: What is proven of ``exact``, such as "proven".
+        best: The k best architectures under the budget.
+        frontier: The frontier, from the cheapest architecture to the best.
     """
 
     chosen: Choice

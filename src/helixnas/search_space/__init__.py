@@ -1,4 +1,4 @@
-"""What can be chosen: candidates, cells, paths, architectures, spaces. Pure Python, no torch."""
+"""What can be chosen: candidates, cells, paths, architectures and spaces, in pure Python without torch."""
 
 from helixnas.search_space.architecture import Architecture, Path
 from helixnas.search_space.block import BlockSpace, Cell, LayerSpec, SearchSpace

@@ -1,4 +1,4 @@
-"""Which choices make a network: a path in each block. Identity only; no weights and no settings inside."""
+"""The choices that make a network: one path for each block, as an identity without weights or configuration."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ class Path:
 
     @property
     def key(self) -> str:
-        """The path's name inside its block: ``cell:choice.choice``, for example ``2:0.5``."""
+        """The path's name inside its block, ``cell:choice.choice``: ``2:0.5`` takes candidates 0 and 5 of cell 2."""
         return f"{self.cell}:{'.'.join(map(str, self.choices))}"
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One path for each block, in block order. ``SearchSpace.parse`` is the way back from an ``arch_id``."""
+    """One path for each block, in block order; ``SearchSpace.parse`` makes an architecture from its ``arch_id``."""
 
     paths: tuple[Path, ...]
 
     @property
     def arch_id(self) -> str:
-        """The identity of the architecture: the keys of its paths, such as ``0:0-2:0.5``."""
+        """The keys of all paths, joined by hyphens, such as ``0:0-1:2``."""
         return "-".join(path.key for path in self.paths)

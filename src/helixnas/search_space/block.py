@@ -1,4 +1,4 @@
-"""What a block may be made of (Cell, BlockSpace), and all blocks together (SearchSpace)."""
+"""The choices of one block (Cell, BlockSpace), and of all blocks together (SearchSpace)."""
 
 import hashlib
 import json
@@ -17,9 +17,9 @@ from helixnas.search_space.candidate import SKIP, TEACHER, Candidate
 
 @dataclass(frozen=True, slots=True)
 class LayerSpec:
-    """One position of a cell: what goes in, what comes out, which candidates may stand there.
+    """One position of a cell: its input width, its output width, and the candidates that may stand there.
 
-    ``is_map``: a layer of maps [N, C, H, W], also where the teacher has channels last; else of tokens [N, L, C].
+    ``is_map``: the layer takes maps [N, C, H, W], also where the teacher has channels last; else tokens [N, L, C].
     """
 
     in_width: int
@@ -33,8 +33,8 @@ class LayerSpec:
 class Cell:
     """One skeleton that a block may take: as many layers as ``widths`` is long.
 
-    ``widths`` are output widths, of slimmable layers the largest. ``candidates`` lists what each layer may take; the
-    order of candidates is their index.
+    ``widths`` are output widths; of slimmable layers, the largest. ``candidates`` lists each layer's candidates, and
+    a candidate's position in that list is its index.
     """
 
     widths: tuple[int, ...]
@@ -42,11 +42,11 @@ class Cell:
     candidates: tuple[tuple[Candidate, ...], ...]
     is_map: bool = True
     in_width: int | None = None
-    """The width that goes in while the cell is distilled and rated; None is the teacher's."""
+    """The input width while the cell is distilled and rated; None stands for the teacher's."""
     in_size: tuple[int, ...] | None = None
-    """The size of the maps that go in, where a space shrinks them as it likes; None is the teacher's.
+    """(height, width) of the input maps, where a space has its own; None stands for the teacher's.
 
-    In such a space the width tells the size. So the cell follows a block that ends with ``in_width``, and no other.
+    In such a space the width tells the size, so the cell can follow only a block that ends with ``in_width``.
     """
 
     @property
@@ -60,36 +60,36 @@ class Cell:
         return math.prod(map(len, self.candidates))
 
     def out_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
-        """The size of the maps that come out where maps of ``in_size`` go in."""
+        """Return the size of the output maps for input maps of ``in_size`` (height, width)."""
         return tuple(reduce(lambda side, stride: math.ceil(side / stride), self.strides, side) for side in in_size)
 
     def takes(self, width: int) -> bool:
-        """Whether the cell may follow a block that ends with ``width``."""
+        """Tell whether the cell may follow a block that ends with ``width`` channels."""
         return self.in_size is None or width == self.in_width
 
     @property
     def is_teacher(self) -> bool:
-        """Whether this cell is the teacher's own block, which needs no distilling."""
+        """Whether this cell is the teacher's whole block, which needs no distilling."""
         return self.candidates == ((TEACHER,),)
 
     @property
     def is_of_teacher(self) -> bool:
-        """Whether this cell is made of the teacher's own layers, all of them or fewer."""
+        """Whether this cell is made of the teacher's layers, all of them or fewer."""
         return all(option.kind == TEACHER.kind for options in self.candidates for option in options)
 
     @property
     def is_trainable(self) -> bool:
-        """Whether there is something to learn in this cell."""
+        """Whether the cell has weights to learn, so is neither the teacher's whole block nor the identity."""
         return self.candidates not in (((TEACHER,),), ((SKIP,),))
 
     def layers(self, in_width: int) -> tuple[LayerSpec, ...]:
-        """The cell's layers when ``in_width`` channels go in."""
+        """Return the cell's layers for an input of ``in_width`` channels."""
         in_widths = (in_width, *self.widths[:-1])
         columns = zip(in_widths, self.widths, self.strides, self.candidates, strict=True)
         return tuple(LayerSpec(*column, is_map=self.is_map) for column in columns)
 
     def along(self, in_width: int, choices: tuple[int, ...]) -> tuple[LayerSpec, ...]:
-        """The layers of one path, each as wide as its candidate makes it."""
+        """Return the layers of the path ``choices``, each as wide as its candidate makes the layer."""
         layers = []
         for layer, choice in zip(self.layers(in_width), choices, strict=True):
             out_width = layer.candidates[choice].width(layer.out_width)
@@ -99,43 +99,43 @@ class Cell:
 
     @property
     def out_widths(self) -> tuple[int, ...]:
-        """What a path ends with, for each candidate of the last layer."""
+        """The output width of the cell for each candidate of the last layer."""
         return tuple(candidate.width(self.widths[-1]) for candidate in self.candidates[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class BlockSpace:
-    """A block's spec and the cells that compete for it. The order of ``paths()`` is the order of every table."""
+    """A block's spec and the cells that compete for it; the order of ``paths()`` is the order of every table."""
 
     spec: BlockSpec
     cells: tuple[Cell, ...]
     shares_layers: bool = False
-    """Whether layers that stand at one place and do the same share their weights from cell to cell."""
+    """Whether equal layers at the same position share their weights across cells."""
     is_last: bool = False
-    """Whether the teacher's head follows."""
+    """Whether the block is the last, so that the teacher's head follows."""
 
     @property
     def block_id(self) -> int:
-        """The number of the block, from 0."""
+        """The block's number, from 0."""
         return self.spec.block_id
 
     @property
     def num_paths(self) -> int:
-        """The number of paths of all cells."""
+        """The number of paths of all cells together."""
         return sum(cell.num_paths for cell in self.cells)
 
     def paths(self) -> Iterator[Path]:
-        """Every path: cell by cell, the last layer's choice turning fastest."""
+        """Yield every path: cell by cell, with the last layer's choice changing fastest."""
         for index, cell in enumerate(self.cells):
             for choices in product(*(range(len(candidates)) for candidates in cell.candidates)):
                 yield Path(self.block_id, index, choices)
 
     def paths_after(self, width: int) -> Iterator[Path]:
-        """Those of ``paths()`` that may follow a block that ends with ``width``."""
+        """Yield, in the order of ``paths()``, the paths that may follow a block that ends with ``width`` channels."""
         return (path for path in self.paths() if self.cells[path.cell].takes(width))
 
     def path_at(self, index: int) -> Path:
-        """The path at a position of ``paths()``, without listing those before it."""
+        """Return the path at position ``index`` of ``paths()``; IndexError beyond the end."""
         for cell_index, cell in enumerate(self.cells):
             if index < cell.num_paths:
                 choices = []
@@ -147,7 +147,7 @@ class BlockSpace:
         raise IndexError(f"Block {self.block_id} has {self.num_paths} paths.")
 
     def parse_path(self, key: str) -> Path:
-        """The path of a key such as ``2:0.5``; SpaceMismatchError if this block has no such path."""
+        """Return the path of a key such as ``2:0.5``; SpaceMismatchError if this block has no such path."""
         cell, _, choices = key.partition(":")
         try:
             path = Path(self.block_id, int(cell), tuple(map(int, choices.split("."))))
@@ -161,7 +161,7 @@ class BlockSpace:
         return path
 
     def has(self, path: Path) -> bool:
-        """Whether the path names a cell of this block and a candidate for each of its layers."""
+        """Tell whether the path names a cell of this block and a candidate for each of that cell's layers."""
         if not 0 <= path.cell < len(self.cells):
             return False
         candidates = self.cells[path.cell].candidates
@@ -170,11 +170,11 @@ class BlockSpace:
         )
 
     def out_width(self, path: Path) -> int:
-        """The number of channels that a path ends with."""
+        """Return the width that a path ends with."""
         return self.cells[path.cell].out_widths[path.choices[-1]]
 
     def names(self, path: Path) -> tuple[str, ...]:
-        """The candidates' names along a path, for people."""
+        """Return the candidates' names along a path, for messages and reports."""
         return tuple(
             options[choice].name for options, choice in zip(self.cells[path.cell].candidates, path.choices, strict=True)
         )
@@ -182,13 +182,13 @@ class BlockSpace:
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
-    """All blocks. The stem before them and the head behind them are the teacher's, and fixed."""
+    """All blocks of the student; the stem before them and the head behind them are the teacher's, and fixed."""
 
     blocks: tuple[BlockSpace, ...]
 
     @property
     def num_architectures(self) -> int:
-        """How many ways lead through all blocks, each from a width that the block before gives."""
+        """The number of architectures in which each block takes the width that the block before it gives."""
         counts = Counter({self.blocks[0].spec.in_width: 1})
         for block in self.blocks:
             behind: Counter[int] = Counter()
@@ -200,7 +200,7 @@ class SearchSpace:
         return counts.total()
 
     def joins(self, architecture: Architecture) -> bool:
-        """Whether each path may follow the one before it."""
+        """Tell whether each path may follow the path of the block before it."""
         width = self.blocks[0].spec.in_width
         for block, path in zip(self.blocks, architecture.paths, strict=True):
             if not block.cells[path.cell].takes(width):
@@ -209,7 +209,7 @@ class SearchSpace:
         return True
 
     def parse(self, arch_id: object) -> Architecture:
-        """The architecture of an ``arch_id``; SpaceMismatchError if it belongs to another space."""
+        """Return the architecture of an ``arch_id``; SpaceMismatchError if the ``arch_id`` belongs to another space."""
         if not isinstance(arch_id, str):
             raise SpaceMismatchError(f"An arch_id must be a text such as '0:0-1:2', but is {arch_id!r}.")
         keys = arch_id.split("-")
@@ -226,9 +226,9 @@ class SearchSpace:
 
     @property
     def digest(self) -> str:
-        """A fingerprint that tables carry, so that one from another space is refused.
+        """A fingerprint that tables carry, so that a table of another space is refused.
 
-        What the teacher's blocks cost is no part of it: spaces with the same choices are the same.
+        The teacher's costs are no part of the fingerprint: spaces with the same choices have the same fingerprint.
         """
         value = asdict(self)
         for block in value["blocks"]:

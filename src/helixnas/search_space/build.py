@@ -1,4 +1,4 @@
-"""From the blocks' specs and ``params.yaml search_space`` to the SearchSpace."""
+"""Build the SearchSpace from the blocks' specs and the section ``search_space`` of ``params.yaml``."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -15,9 +15,9 @@ from helixnas.search_space.block import BlockSpace, Cell, SearchSpace
 from helixnas.search_space.candidate import Candidate
 
 Cells = Callable[[BlockSpec, Space], tuple[Cell, ...]]
-"""A space that looks at one block alone."""
+"""A function that makes the cells of one block from that block's spec alone."""
 Blocks = Callable[[Sequence[BlockSpec], Space], tuple[BlockSpace, ...]]
-"""A space that looks at the whole cut."""
+"""A function that makes the spaces of all blocks from the specs of all blocks."""
 
 
 MAX_PATHS = 1_000_000
@@ -28,9 +28,16 @@ def _each(cells: Cells) -> Blocks:
 
 
 def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
-    """The search space of a cut teacher: the same specs and settings give the same space, in the same order.
+    """Build the search space of a cut teacher; equal arguments give an equal space, in the same order.
 
-    A space is one of ours, or a function of the user's own from a block's spec and the settings to its cells.
+    Args:
+        specs: The teacher's blocks, in order.
+        settings: The section ``search_space``. Its ``name`` is a file of ``spaces/``, or ``factory:module:function``
+            for a custom function that takes a block's spec and the settings and returns the block's cells.
+
+    Raises:
+        ConfigError: The space does not fit the teacher's cut, a custom function returns no cells, a block has more than
+            MAX_PATHS paths, or a block has no cell for a width that the block before it may give.
     """
     kind, _, function = settings.name.partition(":")
     blocks = _custom(function) if kind == "factory" else _published(kind)

@@ -1,4 +1,4 @@
-"""A candidate: one operation that a layer may take, known by its name alone."""
+"""A candidate is one operation that a layer may take; its name identifies the candidate."""
 
 import re
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ _NUMBER = re.compile(r"([a-z]+)(\d+(?:\.\d+)?)")
 class Candidate:
     """A kind of operation and its numbers, such as ``mb`` with kernel 5, expansion 6, squeeze-excite 0.25.
 
-    ``numbers`` keeps its order, since the name is made of it: ``mb_k5_e6_se0.25``. Strides are no part of a
-    candidate, the layer that holds it knows them; nor are widths, but for slimmable candidates, which differ in ``w``.
+    The name keeps the order of ``numbers``: ``mb_k5_e6_se0.25``. Strides and widths belong to the layer that holds the
+    candidate, not to the candidate. Only slimmable candidates have a width, their number ``w``.
     """
 
     kind: str
@@ -21,25 +21,33 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """The kind and the numbers in one word, such as ``mb_k5_e6_se0.25``."""
+        """The kind and the numbers, joined by underscores, such as ``mb_k5_e6_se0.25``."""
         return "_".join([self.kind, *(f"{key}{value:g}" for key, value in self.numbers)])
 
     @property
     def has_shortcut(self) -> bool:
-        """Whether the operation adds to its input where a layer keeps its shape, and so can learn to do nothing."""
+        """Whether the operation adds its input where a layer keeps the shape, and so can learn to be the identity."""
         return self.kind in {"mb", "bottle", "vit"}
 
     def number(self, key: str) -> float:
-        """The number called ``key``; KeyError if this kind has none."""
+        """Return the number called ``key``.
+
+        Raises:
+            KeyError: This candidate has no such number.
+        """
         return dict(self.numbers)[key]
 
     def width(self, usual: int) -> int:
-        """The width that a layer of this candidate gives: ``w`` where the candidate has one, else ``usual``."""
+        """Return the output width of a layer with this candidate: the number ``w`` if there is one, else ``usual``."""
         return int(dict(self.numbers).get("w", usual))
 
     @classmethod
     def parse(cls, name: str) -> "Candidate":
-        """The candidate of a name, the inverse of ``name``."""
+        """Make the candidate of a name such as ``mb_k5_e6_se0.25``.
+
+        Raises:
+            SpaceMismatchError: The name has another form.
+        """
         kind, *tokens = name.split("_")
         matches = [_NUMBER.fullmatch(token) for token in tokens]
         if not kind or not all(matches):
@@ -48,40 +56,54 @@ class Candidate:
 
 
 TEACHER = Candidate("teacher")
-"""The teacher's own block, kept as it is."""
+"""The teacher's whole block, unchanged."""
 
 
 def fewer_layers(num_dropped: int) -> Candidate:
-    """The teacher's block without the last ``num_dropped`` of its layers that keep their input's shape."""
+    """Make the candidate that is the teacher's block without its last ``num_dropped`` droppable layers."""
     return Candidate(TEACHER.kind, (("d", num_dropped),))
 
 
 SKIP = Candidate("skip")
-"""Nothing at all: the input is the output."""
+"""The identity: the output is the input."""
 
 
 def custom_candidate(name: str) -> Candidate:
-    """The user's own operation ``package.module:function``: known by the function's name."""
+    """Make the candidate of a custom operation ``package.module:function``, identified by the function's name."""
     return Candidate(name.partition(":")[2].replace("_", "-"))
 
 
 def bottleneck(kernel: int, ratio: float) -> Candidate:
-    """ResNet's: narrow to ``ratio`` of the output width, convolve, widen (He et al. 2016)."""
+    """Make ResNet's bottleneck: narrow to ``ratio`` of the output width, convolve, widen (He et al. 2016)."""
     return Candidate("bottle", (("k", kernel), ("r", ratio)))
 
 
 def transformer(attention: float, mlp_ratio: float) -> Candidate:
-    """A layer of attention and MLP (Vaswani et al. 2017), pre-norm. ``attention`` is its inner share of the width."""
+    """Make a pre-norm transformer layer of attention and MLP (Vaswani et al. 2017).
+
+    Args:
+        attention: The inner width of attention, as a share of the layer's width.
+        mlp_ratio: The inner width of the MLP, as a multiple of the layer's width.
+    """
     return Candidate("vit", (("a", attention), ("m", mlp_ratio)))
 
 
 def mbconv(kernel: int, expansion: float, se_ratio: float) -> Candidate:
-    """Inverted residual with squeeze-excite (MobileNetV2/V3, EfficientNet). ``se_ratio`` is of the input channels."""
+    """Make an inverted residual with squeeze-excite (MobileNetV2, MobileNetV3, EfficientNet).
+
+    Args:
+        kernel: The side of the depthwise kernel, in pixels.
+        expansion: The inner width, as a multiple of the input width.
+        se_ratio: The inner width of squeeze-excite, as a share of the input width.
+    """
     return Candidate("mb", (("k", kernel), ("e", expansion), ("se", se_ratio)))
 
 
 def slimmable(width: int) -> Candidate:
-    """NATS-Bench's size space: the layer at one of its widths, which all share kernels (Yu et al. 2019)."""
+    """Make a layer of NATS-Bench's size space with ``width`` channels.
+
+    Layers of all widths share their kernels (Yu et al. 2019).
+    """
     return Candidate("size", (("w", width),))
 
 

@@ -1,4 +1,4 @@
-"""How much of the teacher's output all cells of a block can reach, where their widths are the space's own."""
+"""The part of the teacher's output that every cell of a block can reach, where a space chooses its own widths."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,17 @@ from helixnas.search_space.block import BlockSpace, SearchSpace
 
 @dataclass(frozen=True, slots=True)
 class TargetShape:
-    """So many leading principal components of the teacher's output, on maps of this size."""
+    """The first ``width`` principal components of the teacher's output, on maps of ``size`` (height, width)."""
 
     width: int
     size: tuple[int, ...]
 
 
 def target_shape(block: BlockSpace) -> TargetShape | None:
-    """The target of a block's cells: the least width and the least size that any of them ends with.
+    """Find the target of a block's cells: the least width and the least size that any of the cells ends with.
 
-    None where every cell ends with the teacher's own interface: then the target is the teacher's output as it is.
+    Returns:
+        None where every cell ends with the teacher's width and size: then the target is the teacher's whole output.
     """
     spec = block.spec
     widths = {width for cell in block.cells for width in cell.out_widths}
@@ -28,8 +29,8 @@ def target_shape(block: BlockSpace) -> TargetShape | None:
 
 
 def keeps_interface(space: SearchSpace) -> bool:
-    """Whether every block of every student takes and gives what the teacher's does.
+    """Tell whether every block of every student has the teacher's input and output shapes.
 
-    Then a student works before it is retrained, so that measuring it tells something.
+    Such a student works before it is retrained, so its accuracy before training means something.
     """
     return all(target_shape(block) is None for block in space.blocks)

@@ -1,4 +1,4 @@
-"""Sources of images: one file each. ``data.source`` in params.yaml names one, ``data.path`` is where it looks."""
+"""Sources of images, one file each: ``data.source`` names a source, and ``data.path`` says where its files are."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ from helixnas.data.sources import digits, factory, folder, parquet, torchvision_
 from helixnas.errors import DataError
 
 Opener = Callable[[str, Path, int | None], Source]
-"""From what follows the colon, ``data.path`` and ``data.channels`` to the source."""
+"""A function that opens a source from the text behind the colon, ``data.path`` and ``data.channels``."""
 
 SOURCES: dict[str, Opener] = {
     "digits": digits.open_source,
@@ -21,7 +21,16 @@ SOURCES: dict[str, Opener] = {
 
 
 def open_source(source: str, path: Path, channels: int | None) -> Source:
-    """The source that ``data.source`` names, such as ``torchvision:CIFAR10``; DataError if it has no images."""
+    """Open the source that ``data.source`` names, such as ``torchvision:CIFAR10``.
+
+    Args:
+        source: The value of ``data.source``.
+        path: The value of ``data.path``.
+        channels: The value of ``data.channels``; None leaves the number to the images.
+
+    Raises:
+        DataError: ``path`` cannot be read, or the source has no images.
+    """
     kind, _, name = source.partition(":")
     try:
         opened = SOURCES[kind](name, path, channels)

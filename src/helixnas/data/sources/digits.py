@@ -1,4 +1,4 @@
-"""The embedded set: real images that come with a package."""
+"""The embedded data set: real images that come with scikit-learn."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from helixnas.data.source import Source, of_arrays
 
 
 def open_source(_name: str, _path: Path, _channels: int | None) -> Source:
-    """scikit-learn's 1,797 handwritten digits (UCI), 8x8, grey."""
+    """Open scikit-learn's 1,797 handwritten digits (UCI), 8 x 8 pixels, grey."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

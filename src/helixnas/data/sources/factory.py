@@ -1,4 +1,4 @@
-"""The user's own function: images of any channel count, from wherever it gets them."""
+"""A custom source: the user's function gives images of any channel count."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +20,12 @@ WANTED = (
 
 
 def open_source(name: str, path: Path, _channels: int | None) -> Source:
-    """``factory:package.module:function``; the function takes ``data.path`` and returns WANTED.
+    """Open ``factory:package.module:function``; the function takes ``data.path`` and returns WANTED.
 
-    Numbers other than uint8 are scaled as decode.py says of files, but by the range of the whole array.
+    Numbers other than uint8 are scaled as decode.py does for files, but by the range of the whole array.
+
+    Raises:
+        DataError: The function returns something other than WANTED.
     """
     given = load_custom(name, "data.source", "take data.path and return")(path)
     try:

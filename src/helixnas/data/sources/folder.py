@@ -1,4 +1,4 @@
-"""A folder of class folders, as most people keep their images; or of images without labels."""
+"""A folder of class folders, or of images without labels."""
 
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,13 @@ TRAIN, TEST = "train", "test"
 
 
 def open_source(_name: str, path: Path, channels: int | None) -> Source:
-    """``CLASS/**/image``, or ``train/CLASS/...`` and ``test/CLASS/...`` where the test images are chosen already.
+    """Open ``CLASS/**/image``, or ``train/CLASS/...`` and ``test/CLASS/...`` where the test images are already chosen.
 
-    Classes are the folders' names in alphabetical order, images come in the order of their paths. Where there are no
-    class folders, the images that lie there instead have no labels.
+    Classes are the folders' names in alphabetical order; images come in the alphabetical order of their files. Where
+    there are no class folders, the images that lie in the folder itself have no labels.
+
+    Raises:
+        DataError: There is no such folder, or only some images lie in class folders.
     """
     if not path.is_dir():
         raise DataError(

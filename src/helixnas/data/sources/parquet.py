@@ -1,4 +1,4 @@
-"""Parquet with image bytes, and a label where there are labels, as Hugging Face writes datasets."""
+"""Parquet files with image bytes, and with labels where there are any, as Hugging Face writes data sets."""
 
 import json
 from collections.abc import Sequence
@@ -32,10 +32,13 @@ class _Table:
 
 
 def open_source(_name: str, path: Path, channels: int | None) -> Source:
-    """A Parquet file, or all those in a folder. A column holds bytes or {bytes, path}, another an integer or a string.
+    """Open a Parquet file, or all Parquet files in a folder.
 
-    Without that other column the images have no labels. Files whose names start with "test" are the test split; without
-    them, those of "validation".
+    A column holds bytes or {bytes, path}; a column of LABELS holds integers or strings, and without such a column the
+    images have no labels. Files whose names start with "test" are the test split; without them, those of "validation".
+
+    Raises:
+        DataError: There is no such file, a file cannot be read, or a file lacks image bytes or labels.
     """
     files = files_below(path, {".parquet"}) if path.is_dir() else [path] if path.exists() else []
     if not files:
@@ -60,7 +63,7 @@ def _table(file: Path) -> _Table:
         label = next((name for name in LABELS if name in table.column_names), None)
         pixels = [] if image is None else table.column(image).to_pylist()
         labels = None if label is None else table.column(table.column_names.index(label)).to_pylist()
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: values that Python has not
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: values Python cannot hold
         reason = " ".join(str(error).split())[:300]
         raise DataError(f"{file} must be a readable Parquet file, but: {reason}. Get it anew.") from error
     if image is None:

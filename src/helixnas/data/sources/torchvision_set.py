@@ -1,4 +1,4 @@
-"""A dataset of torchvision that lies on disk. Nothing is downloaded."""
+"""A data set of torchvision that lies on disk; nothing is downloaded."""
 
 import difflib
 import inspect
@@ -17,7 +17,11 @@ from helixnas.errors import DataError
 
 
 def open_source(name: str, path: Path, channels: int | None) -> Source:
-    """``torchvision:NAME`` with its files in ``path``, its own train and test splits kept."""
+    """Open torchvision's data set ``name`` with its files in ``path``; its train and test splits are kept.
+
+    Raises:
+        DataError: torchvision has no such data set of images, or ``path`` does not hold its files.
+    """
     from torchvision import datasets
 
     known = [key for key in datasets.__all__ if isinstance(getattr(datasets, key), type)]

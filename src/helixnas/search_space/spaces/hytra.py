@@ -1,10 +1,12 @@
 """BossNAS's hybrid of convolution and attention, as published (arXiv 2103.12424): 2,818,103 architectures.
 
-Sixteen layers in four blocks. A layer works at one of four scales, of the stem's size and a half, a quarter and an
-eighth of it, each with a width of its own. The first layer takes any scale, each later one that of the layer before or
-the next smaller; attention stands only at the two smallest. So what a block may do depends on where the one before it
-ends. A cell here is a scale that comes in and the scales of its four layers, and follows no other end; the width that
-is handed on tells the scale. The stem is the teacher's. Of ``search_space`` only ``name`` is read.
+Sixteen layers stand in four blocks. A layer works at one of four scales: the size of the stem's maps, a half, a quarter
+or an eighth of that size. Each scale has a fixed width. The first layer takes any scale; each later layer takes the
+scale of the layer before, or the next smaller scale. Attention stands only at the two smallest scales.
+
+So the choices in a block depend on the scale that the block before it ends at. A cell is therefore an input scale and
+the scales of its four layers, and may follow only a block that ends at this input scale; the width tells the scale.
+The stem is the teacher's. The space reads only ``name`` of ``search_space``.
 """
 
 import math
@@ -19,12 +21,16 @@ from helixnas.search_space.candidate import RESIDUAL_ATTENTION, RESIDUAL_CONV, C
 NUM_BLOCKS = 4
 NUM_LAYERS = 4
 WIDTHS = (256, 512, 1024, 2048)
-"""By scale, the largest maps first."""
+"""The width of each scale, with the largest maps first."""
 Scales = tuple[int, ...]
 
 
 def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
-    """Four blocks of maps, whatever the teacher's strides. The teacher's head must take maps of any size."""
+    """Make four blocks of maps, whatever the teacher's strides are; the teacher's head must take maps of any size.
+
+    Raises:
+        ConfigError: The cut has another number of blocks, or blocks of tokens or of maps with channels last.
+    """
     if len(specs) != NUM_BLOCKS or any({spec.layout, spec.in_layout} - {None, "NCHW"} for spec in specs):
         layouts = ", ".join(f"{spec.in_layout or spec.layout} to {spec.layout}" for spec in specs)
         raise ConfigError(

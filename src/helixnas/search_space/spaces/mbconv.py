@@ -1,6 +1,6 @@
 """DNA's space of inverted residuals, as published (arXiv 1911.13053): six blocks, 16 cells, 1.96 x 10^17 architectures.
 
-Widths are the space's own, whatever the teacher's are. Of ``search_space`` only ``name`` is read.
+The widths are fixed and do not depend on the teacher's. The space reads only ``name`` of ``search_space``.
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,10 @@ CANDIDATES = tuple(mbconv(kernel, expansion, 0.25) for expansion, kernel in prod
 
 
 def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
-    """Six blocks that shrink their maps by 2, 2, 2, 1, 2 and 1, as EfficientNet's do behind its first block."""
+    """Make six blocks that divide their maps' sides by 2, 2, 2, 1, 2 and 1, as EfficientNet's behind its first block.
+
+    Raises:
+        ConfigError: The teacher's cut has other strides.
+    """
     require_strides(settings.name, specs, STRIDES)
     return stacked(specs, STRIDES, SHAPES, [CANDIDATES] * len(STRIDES))

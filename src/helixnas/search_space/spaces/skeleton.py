@@ -1,4 +1,4 @@
-"""What published spaces share: the cut that they need, and cells of equal layers at widths of their own."""
+"""Helpers that published spaces share: a check of the cut, and cells of equal layers at the space's own widths."""
 
 import math
 from collections import Counter
@@ -10,11 +10,15 @@ from helixnas.search_space.block import BlockSpace, Cell
 from helixnas.search_space.candidate import Candidate
 
 Shape = tuple[int, int]
-"""A cell's depth in layers, and the width of them all."""
+"""A cell's depth in layers, and the width that all these layers have."""
 
 
 def require_strides(name: str, specs: Sequence[BlockSpec], strides: Sequence[int]) -> None:
-    """ConfigError unless the cut has a block of maps for each stride, which shrinks its maps by it, rounded up."""
+    """Require one block of maps for each stride, which divides its maps' sides by that stride, rounded up.
+
+    Raises:
+        ConfigError: The cut has another number of blocks, or a block has another stride or tokens.
+    """
     fits = [_is_map(spec) and _shrinks(spec, stride) for spec, stride in zip(specs, strides, strict=False)]
     if len(specs) == len(strides) and all(fits):
         return
@@ -38,13 +42,13 @@ def _described(spec: BlockSpec) -> str:
 
 
 def usual_width(cells: Sequence[Cell]) -> int:
-    """The width that most of the cells end with; of equals the first."""
+    """Return the width that most of the cells end with; of equally frequent widths, the first."""
     ((width, _),) = Counter(cell.widths[-1] for cell in cells).most_common(1)
     return width
 
 
 def rounded(width: float) -> int:
-    """The nearest multiple of 8, which hardware likes, but 8 at least."""
+    """Return the nearest multiple of 8, which suits hardware, but at least 8."""
     return max(8, round(width / 8) * 8)
 
 
@@ -54,9 +58,16 @@ def stacked(
     shapes: Sequence[Sequence[Shape]],
     candidates: Sequence[Sequence[Candidate]],
 ) -> tuple[BlockSpace, ...]:
-    """A block for each spec, with a cell for each of its shapes: the stride first, the block's candidates throughout.
+    """Make one block for each spec, with one cell for each of the block's shapes.
 
-    A cell is rated with the width that most cells of the block before end with.
+    A cell's first layer has the block's stride; all its layers have the block's candidates. A cell is rated with the
+    width that most cells of the block before end with.
+
+    Args:
+        specs: The teacher's blocks.
+        strides: The stride of each block.
+        shapes: The cells of each block, as (depth, width).
+        candidates: The candidates of each block.
     """
     blocks: list[BlockSpace] = []
     for spec, stride, cells, options in zip(specs, strides, shapes, candidates, strict=True):

@@ -1,4 +1,4 @@
-"""Drop-in replacements: every cell takes and gives what the teacher's block does, so a trained block fits in place."""
+"""Drop-in substitutes: every cell has the input and output shapes of the teacher's block, and so fits in its place."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -20,24 +20,24 @@ from helixnas.search_space.candidate import (
 
 
 def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
-    """List the cells of a block in their order.
+    """Make the cells of one block.
 
-    First the teacher's block (if kept), then a skip where shapes allow, then the block with fewer layers, then a cell
-    for each depth and width of ``search_space.cells``.
+    The cells are, in order: the teacher's block (if kept), the identity (where input and output shapes are equal), the
+    teacher's block with fewer layers, and one cell for each depth and width in ``settings.cells``. Inner widths are
+    rounded to multiples of 8, which suits hardware; the last layer always has the teacher's width. Cells of tokens keep
+    the teacher's width throughout.
 
-    Inner widths are rounded to multiples of 8, which hardware likes; the last layer always gives the teacher's width.
-    Tokens keep their width inside. Where nothing can stand in (tokens whose number changes) the teacher's block stays.
+    Raises:
+        ConfigError: The block has no cell at all, for example tokens whose number changes, without ``keep_teacher``.
     """
     kept = [_single(spec, TEACHER)] if settings.keep_teacher else []
     skip = [_single(spec, SKIP)] if settings.allow_skip and spec.in_shape == spec.out_shape else []
     fewer = [_single(spec, fewer_layers(n)) for n in _dropped(spec)] if settings.fewer_layers else []
     made = _tokens if spec.layout == "NLC" else _maps
-    is_alike = len(spec.in_shape) == len(
-        spec.out_shape
-    )  # a map that becomes tokens, or tokens a map, have no substitute
-    found = tuple(
-        dict.fromkeys([*kept, *skip, *fewer, *(made(spec, settings) if is_alike else ())])
-    )  # two shapes may round to the same cell: keep one
+    # a map that becomes tokens, and tokens that become a map, have no substitute
+    is_alike = len(spec.in_shape) == len(spec.out_shape)
+    # two shapes may round to the same cell: keep one of them
+    found = tuple(dict.fromkeys([*kept, *skip, *fewer, *(made(spec, settings) if is_alike else ())]))
     if not found:
         raise ConfigError(
             f"Block {spec.block_id} must have a substitute, but nothing here turns {spec.in_shape} into "

@@ -1,8 +1,12 @@
 """Vision transformers with a depth, a width, heads and MLP ratios for each block.
 
-This space is ours: DNA's family names one of small vision transformers, but has published neither its definition nor
-its size. Of ``search_space`` it reads ``cells`` (depth, and width as a share of the teacher's, here of all the cell's
-layers and so of what the next block takes), ``attention`` (heads of 32, as a share of the width) and ``mlp_ratios``.
+This space is HelixNAS's: the papers of DNA's family mention a space of small vision transformers, but publish neither
+its definition nor its size. The space reads three keys of ``search_space``:
+
+- ``cells``: the depth, and the width as a share of the teacher's. All layers of a cell have this width, so the next
+  block takes this width too.
+- ``attention``: the inner width of attention, in heads of 32, as a share of the width.
+- ``mlp_ratios``: the inner width of the MLP, as a multiple of the width.
 """
 
 from collections.abc import Sequence
@@ -17,7 +21,11 @@ from helixnas.search_space.spaces.skeleton import rounded, usual_width
 
 
 def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...]:
-    """A block for each of the teacher's, all of as many tokens; ConfigError for a cut of maps."""
+    """Make one block of the student for each of the teacher's blocks, with the same number of tokens.
+
+    Raises:
+        ConfigError: A block is not of tokens, or changes their number; or a list that the space needs is empty.
+    """
     _require_tokens(specs, settings)
     candidates = tuple(transformer(a, m) for a, m in product(settings.attention, settings.mlp_ratios))
     made: list[BlockSpace] = []
