@@ -102,7 +102,7 @@ class _Walk:
         inputs: list[Tensor],
         leave: Callable[[Tensor], Tensor],
     ) -> None:
-        """Run each candidate of the first layer on the outputs of the layers before it, and the later layers below each."""
+        """Run each candidate of the first layer on the outputs of the layers before it, and the later layers below."""
         first, *rest = layers
         for operation in first:
             carried = None if calibration is None else _recalibrated(operation, calibration)
