@@ -50,7 +50,7 @@ class _LayerCounter:
         self._tails: dict[tuple[int, tuple[int, ...]], Cost] = {}
 
     def path_cost(self, in_width: int, path: Path) -> Cost:
-        """All costs that the path adds to a student, with the adapter to the head where the last block keeps an adapter."""
+        """All costs that the path adds to a student, with the adapter to the head where the last block keeps one."""
         size = self._block.cells[path.cell].in_size or self._block.spec.in_size
         total = Cost(0, 0)
         for layer, choice in zip(self._block.cells[path.cell].along(in_width, path.choices), path.choices, strict=True):

@@ -79,7 +79,7 @@ class FeatureBatches:
         self.cache = FeatureCache.open(root, views, self.num_views, self._passes)
 
     def _passes(self) -> Iterator[list[Tensor]]:
-        """Features of all views in order, in batches as large as in an epoch, since kernels round otherwise at other sizes.
+        """Features of all views in order, in batches of an epoch's size, since kernels round otherwise at other sizes.
 
         The last batch is filled up with images from the front, whose second features are left out.
         """

@@ -1,4 +1,4 @@
-"""Join cells with widths of their own to the teacher's features, while the cells are distilled and rated only.
+"""Join cells of custom widths to the teacher's features, while the cells are distilled and rated only.
 
 See ``docs/decisions/0002-adapters.md``.
 """
@@ -85,7 +85,7 @@ class Adapters(nn.Module):
         return cast("Adapter", self.exits[name]) if name in self.exits else None
 
     def scale_exits(self, std: Tensor) -> None:
-        """Scale the adapters so that cell outputs of deviation 1 give each component of the target its deviation ``std`` [r]."""
+        """Scale the adapters so that cell outputs of deviation 1 give each component its deviation ``std`` [r]."""
         for adapter in self.exits.values():
             weight = cast("Adapter", adapter).weight
             weight.copy_(std[:, None] * weight / weight.norm(dim=1, keepdim=True))

@@ -83,7 +83,7 @@ def size_layer(layer: LayerSpec, *, has_skip: bool | None = None) -> nn.Module:
 
 
 class _Slice(nn.Module):
-    """The first channels of a kernel that all widths share: as many outputs as this width has, as many inputs as come in."""
+    """The first channels of a kernel that all widths share: outputs as many as this width, inputs as many as come."""
 
     def __init__(self, whole: nn.Conv2d, out_width: int) -> None:
         super().__init__()

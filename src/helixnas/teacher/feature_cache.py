@@ -129,7 +129,7 @@ def _write(folder: Path, num_rows: int, passes: Iterator[Sequence[Tensor]]) -> l
 
 
 class _File:
-    """The .npy file of one cut, written front to back: a full disk then raises an error, where a mapped page would kill."""
+    """The .npy file of one cut, written front to back: a full disk then raises, where a mapped page would kill."""
 
     def __init__(self, path: Path, num_rows: int, first: Tensor) -> None:
         self.is_channels_last = first.is_contiguous(memory_format=torch.channels_last) if first.dim() == 4 else False

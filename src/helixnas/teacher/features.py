@@ -36,7 +36,7 @@ def cut_features(teacher: CutTeacher, images: Tensor, num_blocks: int) -> list[T
 
 
 def block_batches(teacher: CutTeacher, block_ids: Sequence[int], images: Tensor) -> list[BlockBatch]:
-    """Compute the inputs and targets of several blocks from one pass of the teacher over normalised images [N, C, H, W]."""
+    """Compute the inputs and targets of several blocks from one teacher pass over normalised images [N, C, H, W]."""
     features = cut_features(teacher, images, max(block_ids) + 1)
     return [BlockBatch(features[block_id], features[block_id + 1]) for block_id in block_ids]
 

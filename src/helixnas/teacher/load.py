@@ -19,7 +19,7 @@ Shape = tuple[int, int, int]
 
 
 def create(settings: Teacher, in_shape: Shape, num_classes: int | None) -> nn.Module:
-    """Make the teacher that ``params.yaml`` names, on the CPU, with pretrained weights, the weights of a file, or fresh ones.
+    """Make the teacher that ``params.yaml`` names, on the CPU, with pretrained, loaded or fresh weights.
 
     Args:
         settings: The section ``teacher`` of params.yaml.
