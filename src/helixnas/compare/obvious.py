@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Options:
-    """The paths [k] of a block that consist of the teacher's layers alone: the cost of each, and how many layers it lacks."""
+    """The paths [k] of a block that consist of the teacher's layers alone, with their costs and numbers of missing layers."""
 
     paths: tuple[Path, ...]
     costs: tuple[Cost, ...]
@@ -51,8 +51,8 @@ def obvious_ways(space: SearchSpace, costs: Sequence[CostTable], fixed: Cost, bu
         budget: The limits.
 
     Returns:
-        MAX_WAYS ways at most. None of them where a block has no cell made of the teacher's layers. Where nothing fits,
-            the one way with the least of the first limited cost; ``excess`` says by how much it is over the budget.
+        MAX_WAYS ways at most; no way where a block has no cell made of the teacher's layers. Where nothing fits, the
+            one way with the least of the first limited cost; ``excess`` says by how much this way is over the budget.
     """
     options = [_options(block, table) for block, table in zip(space.blocks, costs, strict=True)]
     if not all(option.paths for option in options):

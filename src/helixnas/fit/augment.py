@@ -81,7 +81,7 @@ class Augmenter:
             return torch.stack([self._transform(to_pil_image(image)) for image in images])
 
     def views(self, rows: Tensor, num_images: int, seed: int) -> Tensor:
-        """Return the view of each row, int64 [B], where augmentation only flips: the row of the image, or of its mirror.
+        """Return the view of each row, int64 [B], where augmentation only flips: the row of its image or of its mirror.
 
         Example: with 100 images, row 7 gives view 7, or view 107 where the image is mirrored.
 

@@ -92,6 +92,6 @@ class GuidedLoss:
 
 
 def _divergence(logits: Tensor, answer: Tensor, temperature: float) -> Tensor:
-    """The divergence of softened logits, times the temperature's square, since their gradients shrink by this factor."""
+    """The divergence of softened logits, times the temperature's square, since gradients shrink by this factor."""
     student, teacher = (log_softmax(some / temperature, dim=1) for some in (logits, answer))
     return kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2

@@ -45,7 +45,7 @@ class StudentNetwork(nn.Module):
 def assemble(
     stem: nn.Module, supernets: Sequence[BlockSupernet], head: nn.Module, architecture: Architecture
 ) -> StudentNetwork:
-    """Make the student of an architecture from copies of the supernets' weights; training changes no supernet.
+    """Make the student of an architecture from copies of the supernets' weights, which stay as they are.
 
     Where cells have custom widths, ``joined`` says what becomes of the adapters between blocks. BatchNorm still holds
     statistics of mixed paths; ``recalibrate`` the student before use.
