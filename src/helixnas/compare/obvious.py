@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Options:
-    """The paths [k] of a block that consist of the teacher's layers alone, with their costs and numbers of missing layers."""
+    """The paths [k] of a block made of the teacher's layers alone, with their costs and numbers of missing layers."""
 
     paths: tuple[Path, ...]
     costs: tuple[Cost, ...]

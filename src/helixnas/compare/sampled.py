@@ -14,7 +14,7 @@ from helixnas.search_space import Architecture, Path, SearchSpace
 MIN_SHARE = 0.9
 """The least share that a rival takes of the limit that it uses most: a cheaper network would be no fair match."""
 MAX_DRAWS = 200_000
-"""The most draws, which take seconds. Where few architectures come so close to the budget, fewer than asked are found."""
+"""The most draws, which take seconds. Where few architectures come so close to the budget, fewer are found."""
 
 
 def random_rivals(

@@ -227,5 +227,8 @@ def accuracy(network: nn.Module, part: ImageSet) -> float:
 
 
 def image_losses(network: nn.Module, part: ImageSet) -> Tensor:
-    """Compute the cross-entropy (natural log) of each image of a part, float64 [N], on the CPU; its mean is val_loss."""
+    """Compute the cross-entropy (natural log) of each image of a part, float64 [N], on the CPU.
+
+    Their mean is the val_loss.
+    """
     return cross_entropy(predict(network, part).double(), part.labels, reduction="none")

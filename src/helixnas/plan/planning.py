@@ -154,7 +154,7 @@ def _network(config: RunConfig, seen: Peek) -> nn.Module:
 
 
 def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccuracy | None:
-    """How good an untrained-here teacher is on the first images of the rating part, if these have labels."""
+    """The accuracy of a teacher that is not trained here, on the first images of the rating part, if these have labels."""
     num_images = min(NUM_JUDGED, max(MIN_JUDGED, JUDGED_MADDS // max(1, madds)))
     part = peek_rating(config.data, num_images)
     if not part.is_labelled:
@@ -167,7 +167,7 @@ def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccurac
 def _costs(
     config: RunConfig, teacher: CutTeacher, space: SearchSpace, tables: list[CostTable], in_shape: tuple[int, ...]
 ) -> dict[str, Cost]:
-    """The costs of the teacher, of the architectures with the least and most of each counted cost, and of the fixed parts."""
+    """The costs of the teacher, of the architectures with the least and most of each counted cost, and of stem and head."""
     supernets = [BlockSupernet(block, piece) for block, piece in zip(space.blocks, teacher.blocks, strict=True)]
     found = {
         f"{word} {name}": assemble(

@@ -140,7 +140,7 @@ class _Estimate:
         return self._training("teacher", network, step_s, saved, steps, recipe.batch_size)
 
     def distill(self, block_id: int) -> Workload:
-        """The workload of a block; the first block of a group trains the whole group, the others find their work done."""
+        """The workload of a block; the first block of a group trains the whole group, the others find it done."""
         settings, stage, supernet = self._config.distill, f"distill@{block_id}", self.supernets[block_id]
         if block_id >= settings.groups:
             return Workload(stage, START_S, BASE_BYTES + self._data_bytes(), num_bytes(supernet))
@@ -240,9 +240,9 @@ class _Estimate:
     def _training(
         self, stage: str, network: nn.Module, step_s: float, saved: int, steps: int, batch_size: int
     ) -> Workload:
-        """The workload of a training: weights, gradients, two moments each and the batch; ``step_s`` and ``saved`` are the probe's."""
+        """The workload of a training; ``step_s`` and ``saved`` are for the batch of the probe."""
         scale = batch_size / len(self._probe)
-        weights = num_bytes(network)
+        weights = num_bytes(network)  # in memory with gradients and two moments each
         memory = BASE_BYTES + 5 * weights + int(saved * scale) + self._data_bytes()
         return Workload(stage, START_S + steps * step_s * scale, memory, weights)
 

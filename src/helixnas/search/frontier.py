@@ -11,7 +11,7 @@ _CHUNK = 512
 
 
 def frontier(points: Points) -> Rows:
-    """Return the rows [m] of ``points`` [n, d] that no other row equals or beats in every column, in ascending order.
+    """Return the rows [m] of ``points`` [n, d] that no other row equals or beats in every column, ascending.
 
     Of equal points the first row stays. Two columns take a sort and a running minimum, O(n log n); three are swept
     along a staircase in the last two; more are compared with the survivors so far.
@@ -24,7 +24,7 @@ def frontier(points: Points) -> Rows:
 
 
 def layers(points: Points, num_layers: int) -> Rows:
-    """Return the rows of the first ``num_layers`` frontiers, each of the points that the frontiers before leave, ascending.
+    """Return the rows of the first ``num_layers`` frontiers, each of the points that earlier ones leave, ascending.
 
     Every point that fewer than ``num_layers`` others equal or beat is among them.
     """
@@ -73,7 +73,7 @@ def _sweep(ordered: Points) -> NDArray[np.bool_]:
 
 
 def _strongest_first(survivors: Points) -> Points:
-    """By the first column where that makes a staircase of two; else by the volume that they beat, about."""
+    """Sort by the first column where that makes a staircase of two; else by about the volume that each point beats."""
     key = survivors[:, 0] if survivors.shape[1] == 2 else np.argsort(np.argsort(survivors, axis=0), axis=0).sum(axis=1)
     return survivors[np.argsort(key, kind="stable")]
 

@@ -114,7 +114,7 @@ def _programmed(found: Found, options: Sequence[BlockOptions], floors: Floors, l
 def _core(
     options: Sequence[BlockOptions], floors: Floors, bar: float, size: int | None
 ) -> tuple[list[NDArray[np.int64]], float]:
-    """For each block the rows that may be in an architecture as good as ``bar``, the ``size`` most likely of all blocks.
+    """For each block the rows that may be in an architecture as good as ``bar``; the ``size`` most likely of all.
 
     The number is the lowest floor of the rows that were left out for lack of room.
     """

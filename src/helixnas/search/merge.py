@@ -17,7 +17,7 @@ from helixnas.search.options import BlockOptions
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Front:
-    """The completions that no other completion beats, in the order of their rows: the first of equals has the lowest path.
+    """The completions that no other completion beats, in the order of their rows, so the first of equals is lowest.
 
     Attributes:
         sums: Loss and costs of each completion, [n, 1 + d].
@@ -41,7 +41,7 @@ are far shorter and faster to make, and have no limit.
 
 
 class FrontsExplodeError(Exception):
-    """The fronts grow so fast that the merge would take too long. Only this room catches it, since it has another way."""
+    """The fronts grow so fast that the merge would take too long; this room catches the error and takes another way."""
 
 
 def merge(options: Sequence[BlockOptions], fixed: NDArray[np.float64]) -> list[Fronts]:

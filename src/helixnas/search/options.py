@@ -114,7 +114,7 @@ def ceilings(budget: Budget, cost_names: Sequence[str]) -> NDArray[np.float64]:
 
 
 def within(costs: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return whether all of the costs [..., d] stay within the room [..., d]: the one comparison of an array with limits."""
+    """Return whether all costs [..., d] stay within the room [..., d]: the one comparison of an array with limits."""
     fits = costs[..., 0] <= room[..., 0]
     for column in range(1, costs.shape[-1]):  # a short last axis is slow to reduce
         fits = fits & (costs[..., column] <= room[..., column])

@@ -1,4 +1,4 @@
-"""Solve the remaining choice as an integer program, with HiGHS through SciPy: a flow of one unit from width to width."""
+"""Solve the remaining choice as an integer program, with HiGHS through SciPy: one unit flows from width to width."""
 
 import time
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def solve_program(options: Sequence[BlockOptions], limits: Floats, unit: float, 
 
 
 class _Program:
-    """An integer program with one variable per row, 1 where the row is chosen; the flow into each width leaves it again."""
+    """An integer program with one variable per row, 1 where the row is chosen; what flows into a width leaves it."""
 
     def __init__(self, options: Sequence[BlockOptions], limits: Floats, unit: float) -> None:
         values = np.concatenate([block.values for block in options])

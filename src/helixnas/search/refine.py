@@ -1,4 +1,4 @@
-"""Run Optuna over architectures that are really measured; seeded with the exact search's best, resumable to the bit."""
+"""Run Optuna over architectures that are really measured, seeded with the exact search's best, resumable to the bit."""
 
 import hashlib
 import math
@@ -136,7 +136,7 @@ class _Trials:
         self._study.tell(trial, known.val_loss)
 
     def _measure(self, architecture: Architecture, objective: Objective) -> None:
-        """Measure an architecture, and before the first comparison the reference, where this process has not measured it yet."""
+        """Measure an architecture, and before the first comparison the reference, where this process has not yet."""
         measurement = objective(architecture)
         if architecture == self._reference:
             self._reference_losses = measurement.losses
@@ -190,7 +190,7 @@ def _choices(
 def _fingerprint(
     space: SearchSpace, choices: dict[str, CategoricalDistribution], seeds: Sequence[Choice], budget: Budget, seed: int
 ) -> str:
-    """A digest of all that a search depends on, except the objective; the caller who names the journal answers for that."""
+    """A digest of all that a search depends on, except the objective, for which the caller names the journal."""
     text = repr((space.digest, choices, list(seeds), budget, seed))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -124,7 +124,7 @@ class Floors:
 
 
 def relax(options: Sequence[BlockOptions], limits: Floats) -> Floors:
-    """Find the relaxation with the highest floor, by cutting planes (Kelley 1960), and relaxations with other prices nearby.
+    """Find the relaxation with the highest floor, by cutting planes (Kelley 1960), and others with prices nearby.
 
     Args:
         options: The options of every block.

@@ -45,10 +45,10 @@ class StudentNetwork(nn.Module):
 def assemble(
     stem: nn.Module, supernets: Sequence[BlockSupernet], head: nn.Module, architecture: Architecture
 ) -> StudentNetwork:
-    """Make the student of an architecture from copies of the supernets' weights, which stay as they are.
+    """Make the student of an architecture from copies of the supernets' weights.
 
-    Where cells have custom widths, ``joined`` says what becomes of the adapters between blocks. BatchNorm still holds
-    statistics of mixed paths; ``recalibrate`` the student before use.
+    Training the student changes no supernet. Where cells have custom widths, ``joined`` says what becomes of the
+    adapters between blocks. BatchNorm still holds statistics of mixed paths; ``recalibrate`` the student before use.
 
     Args:
         stem: The teacher's stem.
