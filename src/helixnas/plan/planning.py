@@ -142,7 +142,7 @@ def plan(config: RunConfig) -> Plan:
 
 
 def _network(config: RunConfig, seen: Peek) -> nn.Module:
-    """The teacher as the teacher stage will make it, except that weights which are trained further are not fetched."""
+    """The teacher as the teacher stage will make it, except that weights to be trained further are not fetched."""
     is_judged = config.teacher.recipe.epochs == 0
     settings = config.teacher if is_judged else config.teacher.model_copy(update={"pretrained": False})
     whole = (0.0,) * seen.in_shape[0], (1.0,) * seen.in_shape[0]
@@ -154,7 +154,7 @@ def _network(config: RunConfig, seen: Peek) -> nn.Module:
 
 
 def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccuracy | None:
-    """The accuracy of a teacher that is not trained here, on the first images of the rating part, if these have labels."""
+    """The accuracy of a teacher that is not trained here, on the first rating images, if these have labels."""
     num_images = min(NUM_JUDGED, max(MIN_JUDGED, JUDGED_MADDS // max(1, madds)))
     part = peek_rating(config.data, num_images)
     if not part.is_labelled:

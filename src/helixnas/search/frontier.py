@@ -24,9 +24,9 @@ def frontier(points: Points) -> Rows:
 
 
 def layers(points: Points, num_layers: int) -> Rows:
-    """Return the rows of the first ``num_layers`` frontiers, each of the points that earlier ones leave, ascending.
+    """Return the rows of the first ``num_layers`` frontiers, each of the points that earlier frontiers leave.
 
-    Every point that fewer than ``num_layers`` others equal or beat is among them.
+    Rows come in ascending order. Every point that fewer than ``num_layers`` others equal or beat is among them.
     """
     left = np.arange(len(points))
     peeled = []
@@ -40,7 +40,7 @@ def layers(points: Points, num_layers: int) -> Rows:
 
 
 def _promising(points: Points) -> Rows:
-    """The rows on the frontier of two columns, and a few more: a quick sort that ignores ties saves two stable sorts."""
+    """The rows on the frontier of two columns, and a few more: a quick sort that ignores ties saves stable ones."""
     order = np.argsort(points[:, 0])
     last = points[order, 1]
     return np.sort(order[last <= np.minimum.accumulate(last)])

@@ -1,4 +1,4 @@
-"""Say why no architecture fits: the cheapest architecture, the block that takes most of it, and a limit that would do."""
+"""Say why no architecture fits: the cheapest architecture, the block that takes most of it, and a limit to set."""
 
 import math
 from collections.abc import Sequence

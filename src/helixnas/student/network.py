@@ -33,7 +33,10 @@ class StudentNetwork(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Compute the output of each block for normalised images [N, C, H, W], in order; the last is the head's input."""
+        """Compute the output of each block for normalised images [N, C, H, W], in order.
+
+        The last output is the input of the head.
+        """
         features = []
         x = self.stem(x)
         for block in self.blocks:
@@ -45,10 +48,10 @@ class StudentNetwork(nn.Module):
 def assemble(
     stem: nn.Module, supernets: Sequence[BlockSupernet], head: nn.Module, architecture: Architecture
 ) -> StudentNetwork:
-    """Make the student of an architecture from copies of the supernets' weights.
+    """Make the student of an architecture from copies of the supernets' weights; training it changes no supernet.
 
-    Training the student changes no supernet. Where cells have custom widths, ``joined`` says what becomes of the
-    adapters between blocks. BatchNorm still holds statistics of mixed paths; ``recalibrate`` the student before use.
+    Where cells have custom widths, ``joined`` says what becomes of the adapters between blocks. BatchNorm still holds
+    statistics of mixed paths; ``recalibrate`` the student before use.
 
     Args:
         stem: The teacher's stem.
