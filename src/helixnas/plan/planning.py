@@ -167,7 +167,7 @@ def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccurac
 def _costs(
     config: RunConfig, teacher: CutTeacher, space: SearchSpace, tables: list[CostTable], in_shape: tuple[int, ...]
 ) -> dict[str, Cost]:
-    """The costs of the teacher, of the architectures with the least and most of each counted cost, and of stem and head."""
+    """The costs of the teacher, of the architectures with the least and most of each counted cost, of stem and head."""
     supernets = [BlockSupernet(block, piece) for block, piece in zip(space.blocks, teacher.blocks, strict=True)]
     found = {
         f"{word} {name}": assemble(

@@ -1,4 +1,4 @@
-"""Foretell the time, memory and disk of each stage from a step or two of the real work."""
+"""Estimate the time, memory and disk of each stage from a step or two of the real work."""
 
 import math
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ class Likely:
 def workloads(
     config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace, likely: Likely
 ) -> list[Workload]:
-    """Foretell the workload of each stage, in the order of dvc.yaml.
+    """Estimate the workload of each stage, in the order of dvc.yaml.
 
     Args:
         config: The run.

@@ -83,7 +83,7 @@ def _beaten(points: Points, survivors: Points) -> NDArray[np.bool_]:
         step = np.searchsorted(survivors[:, 0], points[:, 0], side="right") - 1
         return np.asarray((step >= 0) & (survivors[np.maximum(step, 0), 1] <= points[:, 1]))
     beaten = np.zeros(len(points), dtype=bool)
-    for start in range(0, len(survivors), _CHUNK):  # most fall to the strongest: the rest get by without them
+    for start in range(0, len(survivors), _CHUNK):  # the strongest beat most points, which later chunks then skip
         standing = np.flatnonzero(~beaten)
         beaten[standing] = _compare(survivors[start : start + _CHUNK], points[standing]).any(axis=1)
     return beaten
