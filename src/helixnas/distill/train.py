@@ -113,9 +113,7 @@ class Distillation:
             with pinned(derive_seed(self._seed, "step", step, index)):  # for dropout
                 loss = self._loss_of(path, batch)
             self._total += self._require_finite(loss, step, batch) / len(paths)
-            if (
-                loss.requires_grad
-            ):  # a path without a weight, such as a block with all its layers dropped, learns nothing
+            if loss.requires_grad:  # false for a path without weights, such as a block with all its layers dropped
                 loss.backward()
         self._optimizer.step()
         self._schedule.step()

@@ -109,7 +109,7 @@ def plan(config: RunConfig) -> Plan:
     """Cut the teacher, judge it if it comes trained, count every path, and measure a few steps. Nothing is written."""
     torch.set_num_threads(config.cost.num_threads)
     require_known(config.teacher.recipe, "teacher.recipe")
-    require_known(config.retrain.recipe, "retrain.recipe")  # hours before the stage that would tell
+    require_known(config.retrain.recipe, "retrain.recipe")  # else the retrain stage would fail hours later
     seen = peek(config.data)
     for note in seen.notes:
         print(note, file=sys.stderr)
@@ -159,7 +159,7 @@ def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccurac
     part = peek_rating(config.data, num_images)
     if not part.is_labelled:
         return None
-    if is_registered(config.teacher):  # it was made to take pixels
+    if is_registered(config.teacher):  # a registered network normalises pixels itself
         part = replace(part, mean=(0.0,) * len(part.mean), std=(1.0,) * len(part.std))
     return TeacherAccuracy(accuracy(network, part), len(part), len(part.class_names))
 

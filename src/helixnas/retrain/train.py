@@ -95,7 +95,7 @@ def _remembered(path: Path, find: Callable[[], RangeTest]) -> RangeTest:
     """The range test of a half-done training, or a new one."""
     try:
         return RangeTest.from_json(artifacts.load_json(path, "lr"))
-    except ArtifactError:  # there is none yet
+    except ArtifactError:  # no range test has finished yet
         test = find()
         artifacts.save_json(path, "lr", asdict(test))
         return test

@@ -45,7 +45,7 @@ def best_rows(
         parts = extend(parts, block, num_best)
         reachable = _least_loss(parts, behind, limits * (1 + _SLACK), bar)
         certain = _least_loss(parts, behind, limits * (1 - _SLACK), bar)
-        if len(certain) >= num_best:  # each part leads on to an architecture of its own
+        if len(certain) >= num_best:  # each part leads to a different architecture
             bar = min(bar, float(np.partition(certain, num_best - 1)[num_best - 1]) * (1 + _SLACK))
         parts = parts.take(np.isfinite(reachable) & (reachable <= bar))
         parts = thin(parts, num_best) if len(parts.rows) > _CROWD else parts

@@ -67,7 +67,7 @@ def _sweep(ordered: Points) -> NDArray[np.bool_]:
         kept[start + fresh] = True
         survivors = np.concatenate([survivors, chunk[fresh]])
         if survivors.shape[1] == 2 or len(survivors) > 2 * num_thinned:
-            survivors = _strongest_first(survivors[frontier(survivors)])  # the others beat nobody that these do not
+            survivors = _strongest_first(survivors[frontier(survivors)])  # these beat all that the others beat
             num_thinned = max(_CHUNK, len(survivors))
     return kept
 

@@ -58,7 +58,7 @@ class _Sealed(JournalFileBackend):  # type: ignore[misc]
 
 
 def _seal(last: str, log: dict[str, Any]) -> str:
-    plain = json.loads(json.dumps(log))  # as it will be read: keys are texts
+    plain = json.loads(json.dumps(log))  # as JSON is read: keys are strings
     return hashlib.sha256(f"{last}:{json.dumps(plain, sort_keys=True)}".encode()).hexdigest()[:16]
 
 

@@ -115,7 +115,7 @@ class _Trials:
                 self._remember(architecture, trial.value, latency_ms, lead and Lead(**lead))
 
     def run(self, trial: Trial, objective: Objective) -> None:
-        """Measure a trial's architecture unless it is known, its widths do not join, or the tables show it over budget."""
+        """Measure a trial's architecture unless it is known, has no joining widths, or is over budget."""
         architecture = self._architecture(trial.params)
         self._count(architecture)
         if not self._space.joins(architecture):

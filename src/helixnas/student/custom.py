@@ -55,7 +55,7 @@ def build_custom(custom: Custom, layer: LayerSpec) -> nn.Module:
     module = custom(layer)
     if not isinstance(module, nn.Module):
         raise ConfigError(f"{custom.name} must return a torch.nn.Module, but returns {type(module).__name__}.")
-    with torch.inference_mode(mode=False), torch.enable_grad():  # wherever the module is built
+    with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may be in inference mode
         _check(custom, module, layer)
     return module
 

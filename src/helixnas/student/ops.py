@@ -25,12 +25,12 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, width: int, reduced: int) -> None:
         super().__init__()
-        # linear, not 1x1 convolutions: on maps of one pixel torch runs those by a slow path
+        # linear layers, not 1x1 convolutions, for which torch is slow on maps of one pixel
         self.gate = nn.Sequential(nn.Linear(width, reduced), nn.SiLU(), nn.Linear(reduced, width), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale the channels; the shape [N, C, H, W] stays."""
-        # the sum, divided, not the mean, whose gradient would divide every pixel
+        # the sum, then one division per channel: the gradient of the mean would divide every pixel
         gated: Tensor = x * self.gate(x.sum((2, 3)) / (x.shape[2] * x.shape[3]))[:, :, None, None]
         return gated
 

@@ -87,7 +87,7 @@ class _Slice(nn.Module):
 
     def __init__(self, whole: nn.Conv2d, out_width: int) -> None:
         super().__init__()
-        self._whole = (whole,)  # in a tuple, so that it is registered where it belongs alone
+        self._whole = (whole,)  # in a tuple, so that only the owner of the kernel registers it
         self._out_width = out_width
 
     def kernel(self, in_width: int) -> Tensor:

@@ -190,7 +190,7 @@ def borrowed(teacher_block: nn.Module, block: BlockSpace, candidate: Candidate) 
     """Copy the teacher's block, without as many of its last droppable layers as the candidate says."""
     made = copy.deepcopy(teacher_block)
     num_dropped = int(dict(candidate.numbers).get("d", 0))
-    if num_dropped:  # what is left has to learn, where the whole block is the teacher's and fixed
+    if num_dropped:  # the remaining layers must learn, unlike the whole block, which stays fixed
         made.requires_grad_(True)
         quicken(made)
     for name in block.spec.droppable[len(block.spec.droppable) - num_dropped :]:

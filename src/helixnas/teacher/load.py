@@ -57,7 +57,7 @@ def check(network: nn.Module, in_shape: Shape, num_classes: int | None) -> None:
         logits = network(torch.zeros(2, *in_shape))
     except HelixError:
         raise
-    except Exception as error:  # the network is anybody's
+    except Exception as error:  # a custom network may raise anything
         raise ConfigError(
             f"The teacher must take images of {size}, but: {reason(error)}. "
             f"Change data.channels, data.image_size or teacher.model_args. {blame(error)}".rstrip()
@@ -117,7 +117,7 @@ def _called(who: str, settings: Teacher, make: Callable[[], nn.Module]) -> nn.Mo
         return make()
     except HelixError:
         raise
-    except Exception as error:  # whatever somebody else's code raises at arguments that it did not expect
+    except Exception as error:  # another library may raise anything at unexpected arguments
         if settings.pretrained and isinstance(error, OSError | RuntimeError | SafetensorError):
             raise ConfigError(
                 f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {reason(error)}. "

@@ -23,7 +23,7 @@ def load_program(path: Path) -> nn.Module:
         if node.op == "output":
             (value,) = node.args[0] if isinstance(node.args[0], tuple | list) else (node.args[0],)
             graph.output(copies[value])
-        elif node.op != "call_module":  # export's own check of the input's shape is all that it calls so
+        elif node.op != "call_module":  # the only modules called are export's checks of the input's shape
             copies[node] = graph.node_copy(node, lambda old: copies[old])
     return fx.GraphModule(module, graph).requires_grad_(True)  # a student is exported with its weights frozen
 

@@ -43,9 +43,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # its text tells how to run what is in the file
+    except pickle.UnpicklingError as error:  # its text would tell users how to run code in the file
         raise _unreadable(path, "it is damaged, or would need to run code") from error
-    except Exception as error:  # torch takes whatever is no archive for a pickle, and meets there whatever there is
+    except Exception as error:  # torch reads any other file as a pickle, and may then raise anything
         raise _unreadable(path, " ".join(f"{type(error).__name__}: {error}".split())[:200]) from error
     weights = _unwrapped(found)
     if not weights or not all(map(_is_plain, weights.values())):
