@@ -17,7 +17,7 @@ NUM_DIGEST_BYTES = hashlib.sha256().digest_size
 class Checkpoint:
     """One file that is replaced as a whole: a SHA-256, then the bytes that torch writes.
 
-    The path of the file carries a digest of all that the training depends on. The checksum is ours because torch's reader
+    Its path carries a digest of all that the training depends on. The checksum is ours because torch's reader
     has none: on a damaged file, torch raises ten kinds of error, or none and gives other weights.
 
     Args:
