@@ -1,4 +1,4 @@
-"""The obvious alternatives to a search, at equal budget and equal training, beside the chosen student."""
+"""Find the obvious alternatives to a search, at equal budget and equal training, beside the chosen student."""
 
 from helixnas.compare.measure import reach
 from helixnas.compare.obvious import excess, obvious_ways

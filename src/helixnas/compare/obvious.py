@@ -1,4 +1,4 @@
-"""The obvious ways to a smaller network: to leave out so many of the teacher's layers that the rest fits the budget."""
+"""The obvious ways to a smaller network: leave out so many of the teacher's layers that the rest fits the budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from helixnas.results import COST_NAMES, Budget, Cost, CostTable
 from helixnas.search_space import SKIP, Architecture, BlockSpace, Path, SearchSpace
 
 MAX_WAYS = 64
-"""Where there are more ways, the dearest of them stand for all: they use most of the budget."""
+"""Where there are more ways, the dearest of them stand for all, as they use most of the budget."""
 MAX_ROWS = 2**20
-"""More unfinished ways than that are not kept while they are listed; the dearest go on."""
+"""The most unfinished ways that are kept while ways are listed; the dearest go on."""
 _SLACK = 1e-12
-"""Relative: what is still to come is summed in another order than the whole, and may differ in the last bits."""
+"""Relative: the costs still to come are summed in another order than the whole, and may differ in the last bits."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Options:
-    """The paths [k] of a block that are made of the teacher's own layers alone: what each costs and leaves out."""
+    """The paths [k] of a block made of the teacher's layers alone, with their costs and numbers of missing layers."""
 
     paths: tuple[Path, ...]
     costs: tuple[Cost, ...]
@@ -38,11 +38,11 @@ class _Options:
 
 
 def obvious_ways(space: SearchSpace, costs: Sequence[CostTable], fixed: Cost, budget: Budget) -> tuple[Rival, ...]:
-    """Every way to leave layers out within the budget such that no layer can be given back, the dearest first.
+    """List every way to leave layers out within the budget such that no layer can be given back, the dearest first.
 
-    In each block stands the teacher's block, fewer of its layers, or nothing, as far as the search space has such
-    cells. A way is left aside if another one fits that keeps at least as many layers in every block and costs more
-    madds (or costs as many and keeps more layers).
+    In each block stands the teacher's block, the teacher's block with fewer layers, or nothing, as far as the search
+    space has such cells. A way is left aside if another way fits that keeps at least as many layers in every block and
+    costs more madds (or costs as many and keeps more layers).
 
     Args:
         space: The search space.
@@ -51,8 +51,8 @@ def obvious_ways(space: SearchSpace, costs: Sequence[CostTable], fixed: Cost, bu
         budget: The limits.
 
     Returns:
-        MAX_WAYS ways at most. None where a block has no cell of the teacher's own. Where nothing fits, the one that
-        costs least of what is limited; ``excess`` says by how much it is over the budget.
+        MAX_WAYS ways at most; no way where a block has no cell made of the teacher's layers. Where nothing fits, the
+            one way with the least of the first limited cost; ``excess`` says by how much this way is over the budget.
     """
     options = [_options(block, table) for block, table in zip(space.blocks, costs, strict=True)]
     if not all(option.paths for option in options):
@@ -86,8 +86,8 @@ def _options(block: BlockSpace, table: CostTable) -> _Options:
 def _fitting(options: Sequence[_Options], names: Sequence[str], fixed: Cost, budget: Budget) -> tuple[Ints, Floats]:
     """The options [n, blocks] of every way that fits, and its madds [n].
 
-    Sums start with stem and head and run from the last block to the first, as in the search: the last bit agrees. What
-    cannot fit with the least of the blocks before it is dropped on the way.
+    Sums start with stem and head and run from the last block to the first, as in the search, so that the last bit
+    agrees. A way that cannot fit even with the cheapest options of the blocks before is dropped early.
     """
     limits = np.array([budget.ceiling(name) for name in names])
     values = [option.values(names) for option in options]
@@ -113,9 +113,9 @@ def _left_out(options: Sequence[_Options], rows: Ints) -> Ints:
 
 
 def _maximal(left_out: Ints, madds: Floats) -> list[int]:
-    """The ways, by their rows, that no other one is above; the dearest first, MAX_WAYS at most.
+    """The rows of the ways that no other way is above; the dearest first, MAX_WAYS at most.
 
-    Whatever is above a way is dearer, or as dear and leaves less out, and so comes before it in this order. It is
+    Any way above another is dearer, or as dear and leaves less out, and so comes earlier in this order. That way is
     maximal itself, or a maximal way is above both.
     """
     order = np.lexsort((left_out.sum(axis=1), -madds))
@@ -142,7 +142,10 @@ def _rival(index: int, options: Sequence[_Options], row: Ints, fixed: Cost) -> R
 
 
 def excess(cost: Cost, budget: Budget) -> float:
-    """By which share of the limit that it misses most a cost is over the budget; 0 where it fits."""
+    """Return how far a cost is over the limit that it misses most, as a share of that limit; 0 where the cost fits.
+
+    Example: 120 madds under a limit of 100 give 0.2.
+    """
     if budget.admits(cost):
         return 0.0
     return max(float(getattr(cost, name)) / limit - 1 for name, limit in budget.limits.items())

@@ -1,4 +1,4 @@
-"""An architecture that the chosen student is held against: a plain value, from the compare stage to the report."""
+"""An architecture with which the chosen student is compared: a plain value, from the compare stage to the report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,12 @@ from helixnas.results import Cost
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What a network reaches on the rating part: mean cross-entropy (natural log), and top-1 accuracy (0 to 1)."""
+    """The loss and accuracy of a network on the rating part.
+
+    Attributes:
+        val_loss: Mean cross-entropy (natural log).
+        val_acc: Top-1 accuracy, 0 to 1.
+    """
 
     val_loss: float
     val_acc: float
@@ -17,11 +22,17 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """One alternative, at what the cost tables say it costs.
+    """One alternative to the chosen student, with its cost from the cost tables.
 
-    ``key``, such as ``obvious_0``, names the folder of its weights.
-    ``num_layers`` says how many of the teacher's layers that could be left out an obvious way keeps. ``before`` and
-    ``after`` retraining are None where that was not measured.
+    Attributes:
+        key: The folder of its weights, such as ``obvious_0``.
+        name: For people.
+        arch_id: Identity string of its architecture.
+        cost: As the cost tables say.
+        num_layers: How many of the teacher's layers that could be left out an obvious way keeps; None for other rivals.
+        is_chosen: Whether the search chose the same architecture.
+        before: Loss and accuracy before retraining; None where not measured.
+        after: Loss and accuracy after retraining; None where not retrained.
     """
 
     key: str
@@ -35,16 +46,16 @@ class Rival:
 
     @property
     def kind(self) -> str:
-        """How it was found: ``obvious``, the teacher without some of its layers, or ``random``."""
+        """Return "obvious" for the teacher without some of its layers, or "random" for a random architecture."""
         return self.key.partition("_")[0]
 
     @property
     def has_weights(self) -> bool:
-        """Whether weights are kept: of what was retrained, and the untrained ones of a rival that was chosen itself."""
+        """Whether weights are kept: those of retrained rivals, and the untrained ones of a rival that was chosen."""
         return self.after is not None or self.is_chosen
 
 
 def rival_from_json(value: Mapping[str, Any]) -> Rival:
-    """The rival of which ``dataclasses.asdict`` made ``value``."""
+    """Make the rival again from the plain types into which ``dataclasses.asdict`` turned it."""
     reached = {name: value[name] and Reached(**value[name]) for name in ("before", "after")}
     return Rival(**{**value, **reached, "cost": Cost(**value["cost"])})

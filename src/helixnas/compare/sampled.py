@@ -1,4 +1,4 @@
-"""Random architectures that take about the whole budget: what no search at all would have found."""
+"""Random architectures that take nearly the whole budget: networks that a run without any search would find."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,17 +12,28 @@ from helixnas.results import Budget, Cost, CostTable
 from helixnas.search_space import Architecture, Path, SearchSpace
 
 MIN_SHARE = 0.9
-"""Of the limit that is used most: what takes less is a cheaper network, and no match."""
+"""The least share that a rival takes of the limit that it uses most: a cheaper network would be no fair match."""
 MAX_DRAWS = 200_000
-"""Seconds. Where hardly any architecture lies so close under the budget, fewer than asked are found."""
+"""The most draws, which take seconds. Where few architectures come so close to the budget, fewer are found."""
 
 
 def random_rivals(
     space: SearchSpace, costs: Sequence[CostTable], fixed: Cost, budget: Budget, num_rivals: int, seed: int
 ) -> tuple[Rival, ...]:
-    """Distinct architectures that fit the budget and take 90 % of one of its limits, drawn block by block.
+    """Draw distinct architectures that fit the budget and take at least 90 % of one of its limits, block by block.
 
-    In each block every path that may follow the block before is equally likely. Without a limit every draw will do.
+    In each block, every path that may follow the block before is equally likely. Without a limit, every draw will do.
+
+    Args:
+        space: The search space.
+        costs: The cost table of every block, with latency_ms where the budget limits it.
+        fixed: The cost of stem and head together.
+        budget: The limits.
+        num_rivals: How many architectures to find.
+        seed: Of the draws.
+
+    Returns:
+        The rivals that were found, ``num_rivals`` at most.
     """
     rng = np.random.default_rng(seed)
     options: list[dict[int, list[tuple[Path, Cost]]]] = []

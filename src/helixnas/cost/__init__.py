@@ -1,4 +1,4 @@
-"""Price every path, and what is outside the blocks: counted, and measured."""
+"""Count or measure the cost of every path, and of the parts outside the blocks."""
 
 from helixnas.cost.count import count
 from helixnas.cost.dearer import without_dearer

@@ -1,4 +1,4 @@
-"""Multiply-adds and weights, counted on the real modules."""
+"""Count multiply-adds and weights on the real modules."""
 
 import torch
 from torch import nn
@@ -9,9 +9,13 @@ from helixnas.results import Cost
 
 @torch.no_grad()
 def count(network: nn.Module, in_shape: tuple[int, ...]) -> Cost:
-    """What one forward pass of one image of ``in_shape`` (without the batch) takes; latency is left unmeasured.
+    """Count madds and num_params of one forward pass of one image; latency is left unmeasured.
 
-    Convolutions, linear layers and attention count; BatchNorm, activations and pooling do not, as is the papers' way.
+    Convolutions, linear layers and attention count; BatchNorm, activations and pooling do not, as in the papers.
+
+    Args:
+        network: Put into eval mode, and run on zeros.
+        in_shape: Shape of the input without the batch, such as [C, H, W].
     """
     network.eval()
     with counting() as counter:

@@ -1,7 +1,7 @@
-"""Leave out of a space what the teacher's own block beats in every counted cost, and in its loss, which is 0.
+"""Leave candidates out of a space that the teacher's block beats in every counted cost, and in its loss, which is 0.
 
-Every stage that reads the space does this first. So weights are counted before multiply-adds, which take longer and
-often need not be known, and modules are built on torch's meta device, where they have shapes and no values.
+Every stage that reads the space does this first, so it must be fast. Weights are counted before multiply-adds, which
+take longer and often need not be known. Modules are built on torch's meta device, where they have shapes but no values.
 """
 
 import math
@@ -18,16 +18,16 @@ from helixnas.student import build_operation, is_custom
 
 Shape = tuple[int, ...]
 Count = Callable[[LayerSpec, Candidate, Shape], int]
-"""What a candidate takes at a layer, given the shape of one image that comes in."""
+"""Function from a layer, a candidate and the shape of one input image to a cost of the candidate."""
 
 
 def without_dearer(space: SearchSpace) -> SearchSpace:
-    """The space without the candidates that make every path of their cell dearer than the teacher's block.
+    """Return the space without the candidates that make every path of their cell dearer than the teacher's block.
 
-    A candidate of a layer goes where even the cheapest path of its cell through it takes more than the teacher's block
-    in madds and in num_params; a cell with an empty layer goes. The teacher's block, fewer of its layers and the skip
-    always stay. So does all of a block without the teacher's own or with an interface of its own, which need a way.
-    torch's random numbers are left where they were.
+    A candidate of a layer is left out where even the cheapest path of its cell through this candidate takes more madds
+    and more num_params than the teacher's block. A cell with an empty layer is left out. The teacher's block, the
+    teacher's block with fewer layers, and the skip always stay. Blocks without the teacher's block and blocks with
+    custom widths stay whole, since they need at least one path. torch's random numbers are left where they were.
     """
     with torch.random.fork_rng(devices=[]):
         return replace(space, blocks=tuple(map(_cheaper_block, space.blocks)))
@@ -63,7 +63,7 @@ def _cheaper_cell(cell: Cell, spec: BlockSpec, counter: "_Counter") -> Cell:
 
 
 def _cheapest_through(cell: Cell, spec: BlockSpec, count: Count) -> list[list[int]]:
-    """For each candidate of each layer what the cheapest of the cell's paths through it takes."""
+    """For each candidate of each layer, the cost of the cheapest path of the cell through this candidate."""
     rows = []
     size = cell.in_size or spec.in_size
     for layer in cell.layers(spec.in_width):
@@ -75,16 +75,18 @@ def _cheapest_through(cell: Cell, spec: BlockSpec, count: Count) -> list[list[in
 
 
 class _Counter:
-    """Counts each candidate of a layer once: its weights, and its multiply-adds for each shape that comes in."""
+    """Counts each candidate of a layer once: its weights, and its multiply-adds for each shape of its input."""
 
     def __init__(self) -> None:
         self._modules: dict[tuple[LayerSpec, Candidate], nn.Module] = {}
         self._madds: dict[tuple[LayerSpec, Candidate, Shape], int] = {}
 
     def num_params(self, layer: LayerSpec, candidate: Candidate, _in_shape: Shape) -> int:
+        """Count the weights of a candidate at a layer."""
         return sum(parameter.numel() for parameter in self._module(layer, candidate).parameters())
 
     def madds(self, layer: LayerSpec, candidate: Candidate, in_shape: Shape) -> int:
+        """Count the multiply-adds of a candidate at a layer, for one input of this shape."""
         key = (layer, candidate, in_shape)
         if key not in self._madds:
             with torch.no_grad(), counting() as counter:
@@ -101,5 +103,5 @@ class _Counter:
 
 
 def _device(candidate: Candidate) -> torch.device:
-    """A user's own operation may make tensors as it runs, and is checked with values as it is built."""
+    """The meta device, but the CPU for custom operations, which may make tensors and are checked on values."""
     return torch.device("cpu" if is_custom(candidate) else "meta")

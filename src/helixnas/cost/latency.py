@@ -1,4 +1,4 @@
-"""How long networks take on this machine, measured so that a busy moment harms no one of them alone."""
+"""Measure how long networks take on this machine, so that a busy moment does not harm one network alone."""
 
 import gc
 import platform
@@ -12,14 +12,24 @@ import torch
 from helixnas.progress import Progress
 
 Run = Callable[[], object]
+"""A function that runs a network once, to the end of its work."""
 
 
 @torch.inference_mode()
 def measure(runs: Sequence[Run], num_rounds: int, quantile: float, progress: Progress) -> list[float]:
-    """The time of each run in ms: the ``quantile`` over ``num_rounds`` rounds, each of which runs all of them once.
+    """Measure the time of each run in ms, as a quantile over rounds in which every run takes one turn.
 
-    Rounds are interleaved and the quantile is low, because on a shared machine noise only ever adds. The first round
-    warms caches and is thrown away. On CUDA each run must end with a synchronisation.
+    Rounds are interleaved and the quantile should be low, because on a shared machine noise only ever adds. The first
+    round warms caches and is thrown away.
+
+    Args:
+        runs: Each runs a network once; on CUDA, each must end with a synchronisation.
+        num_rounds: Rounds that count.
+        quantile: Which quantile of the times to take, 0 to 1.
+        progress: Told after each round.
+
+    Returns:
+        The latency_ms of each run.
     """
     times = np.empty((num_rounds + 1, len(runs)))
     gc.collect()
@@ -37,7 +47,7 @@ def measure(runs: Sequence[Run], num_rounds: int, quantile: float, progress: Pro
 
 
 def runner(network: torch.nn.Module, inputs: torch.Tensor) -> Run:
-    """A run of ``network`` on ``inputs``, to the end of its work on their device."""
+    """Make a run of ``network`` on ``inputs`` that waits for the end of its work on their device."""
 
     def run() -> None:
         network(inputs)
@@ -48,7 +58,7 @@ def runner(network: torch.nn.Module, inputs: torch.Tensor) -> Run:
 
 
 def machine(device: torch.device) -> dict[str, str]:
-    """What was measured on: without it a latency means nothing."""
+    """Describe the machine and versions of a measurement, without which a latency means nothing."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return {
         "device": f"{device.type}: {name}",

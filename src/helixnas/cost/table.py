@@ -1,4 +1,4 @@
-"""The price of every path of a block, and of what lies outside the blocks."""
+"""Count or measure the cost of every path of a block, and of the adapter behind the last block."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,23 @@ from helixnas.student import borrowed, build_operation, has_tail, new_operation,
 
 
 def in_widths(space: SearchSpace, block_id: int) -> tuple[int, ...]:
-    """The widths that may come into a block: the spec's own for block 0, else whatever the block before may give."""
+    """Return the widths that may come into a block, in rising order.
+
+    Block 0 takes the width of its spec alone; a later block takes every width that the block before may give.
+    """
     if block_id == 0:
         return (space.blocks[0].spec.in_width,)
     return tuple(sorted({width for cell in space.blocks[block_id - 1].cells for width in cell.out_widths}))
 
 
 def count_paths(block: BlockSpace, widths: Sequence[int], teacher_block: nn.Module) -> CostTable:
-    """The madds and num_params of every (in_width, path). Candidates are counted once each and summed along paths."""
+    """Count madds and num_params of every (in_width, path); each candidate is counted once and summed along paths.
+
+    Args:
+        block: The space of the block.
+        widths: The widths that may come into the block.
+        teacher_block: The teacher's block, for candidates made of it.
+    """
     counter = _LayerCounter(block, teacher_block)
     rows = [(width, path) for width in widths for path in block.paths_after(width)]
     return CostTable(
@@ -41,7 +50,7 @@ class _LayerCounter:
         self._tails: dict[tuple[int, tuple[int, ...]], Cost] = {}
 
     def path_cost(self, in_width: int, path: Path) -> Cost:
-        """All that the path adds to a student; behind the last block the adapter to the head too, where one stays."""
+        """All costs that the path adds to a student, with the adapter to the head where the last block keeps one."""
         size = self._block.cells[path.cell].in_size or self._block.spec.in_size
         total = Cost(0, 0)
         for layer, choice in zip(self._block.cells[path.cell].along(in_width, path.choices), path.choices, strict=True):
@@ -78,7 +87,15 @@ class _LayerCounter:
 def path_runs(
     block: BlockSpace, in_width: int, teacher_block: nn.Module, batch_size: int, device: torch.device
 ) -> list[Run]:
-    """A run of every path that a width leads to, in the order of ``paths_after``, weights fresh."""
+    """Make a run of every path after a width, in the order of ``paths_after``, with fresh weights, for ``measure``.
+
+    Args:
+        block: The space of the block.
+        in_width: Channels that come into the block.
+        teacher_block: The teacher's block, for candidates made of it.
+        batch_size: Images in the input of a run.
+        device: Where to run.
+    """
     make = _Modules(block, teacher_block, device)
     inputs: dict[tuple[int, ...], torch.Tensor] = {}
     runs = []
@@ -92,7 +109,7 @@ def path_runs(
 
 
 class _Modules:
-    """Networks of paths as a student has them; one module for each (layer, candidate), whoever takes it."""
+    """Networks of paths as a student has them; paths share one module for each (layer, candidate)."""
 
     def __init__(self, block: BlockSpace, teacher_block: nn.Module, device: torch.device) -> None:
         self._block, self._teacher_block, self._device = block, teacher_block, device

@@ -1,4 +1,4 @@
-"""What blocks train on: epochs of images through the frozen teacher, or through a cache of what it gave."""
+"""Make the batches on which blocks train: images through the frozen teacher, or through a cache of its features."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,18 @@ from helixnas.teacher import BlockBatch, FeatureCache, block_batches, cut_featur
 
 
 class FeatureBatches:
-    """Batches of augmented images as blocks see them, the same for the same epoch, whichever blocks ask.
+    """Batches of augmented images as inputs and targets of blocks: the same for the same epoch, whichever blocks ask.
 
     ``fill`` keeps the features of each image and its mirror on disk; the batches are then the same to the bit.
+
+    Args:
+        teacher: The cut teacher whose features are the inputs and targets.
+        train: The images of the train part.
+        augment: The section of params.yaml that says how images are augmented.
+        batch_size: Images in one batch.
+        seed: Of the order of images and of their augmentation.
+        device: Where the teacher runs, and where batches lie.
+        num_loaders: How many workers augment images ahead of the step; see ``helixnas.fit.ahead``.
     """
 
     def __init__(
@@ -35,11 +44,11 @@ class FeatureBatches:
         self._augmenter = Augmenter(augment, train.in_shape[1], train.mean, train.std)
         self._batch_size, self._seed, self._num_loaders = batch_size, seed, num_loaders
         self.cache: FeatureCache | None = None
-        """What ``fill`` made; without it, each batch costs a pass of the teacher."""
+        """The cache that ``fill`` made; without a cache, each batch costs a pass of the teacher."""
         self.num_steps = num_batches(len(train), batch_size)
 
     def __call__(self, epoch: int, block_ids: Sequence[int]) -> Iterator[list[BlockBatch]]:
-        """The steps of an epoch: one batch for each of ``block_ids``, from one pass of the teacher."""
+        """Yield, for each step of an epoch, one batch for each of ``block_ids``, from one pass of the teacher."""
         order = list(epoch_batches(len(self._train), self._batch_size, derive_seed(self._seed, "order", epoch)))
         seeds = [derive_seed(self._seed, "augment", epoch, offset) for offset in range(len(order))]
         if self.cache is not None:
@@ -56,21 +65,23 @@ class FeatureBatches:
 
     @property
     def num_views(self) -> int:
-        """How many views of images there are, where augmentation does no more than flip."""
+        """Number of views of the images where augmentation only flips: one per image, or two with mirrors."""
         return len(self._train) * (2 if self._augment.hflip else 1)
 
     def fill(self, root: Path, key: str) -> None:
-        """Take batches from the cache ``key`` in ``root`` from now on; it is made if it is not there.
+        """Take batches from the cache ``key`` in ``root`` from now on; make the cache if it is not there.
 
-        ``key`` must name all that features depend on but the views: images, teacher, its cut, the kind of device.
+        Args:
+            root: Folder of caches.
+            key: Must name all that features depend on but the views: images, teacher, its cut, the kind of device.
         """
         views = f"{key}-{self._batch_size}-{self.num_views // len(self._train)}"
         self.cache = FeatureCache.open(root, views, self.num_views, self._passes)
 
     def _passes(self) -> Iterator[list[Tensor]]:
-        """All views in order, in batches as large as those of an epoch: a kernel may round otherwise for another size.
+        """Features of all views in order, in batches of an epoch's size, since kernels round otherwise at other sizes.
 
-        The last batch is filled up from the front, and what is there twice left out.
+        The last batch is filled up with images from the front, whose second features are left out.
         """
         num_images, size = len(self._train), min(self._batch_size, len(self._train))
         for is_mirrored in (False, True)[: self.num_views // num_images]:
@@ -83,9 +94,16 @@ class FeatureBatches:
 
 
 def may_cache(settings: Teacher, augment: Augment, num_bytes: int, root: Path) -> bool:
-    """Whether features that take ``num_bytes`` are to be kept in ``root``.
+    """Return whether features that take ``num_bytes`` are to be kept on disk.
 
-    ConfigError if ``teacher.features`` demands it and ``teacher.cache_gb`` forbids it.
+    Args:
+        settings: The section ``teacher`` of params.yaml.
+        augment: How images are augmented; only flips can be cached.
+        num_bytes: Size of all features.
+        root: Folder of the cache, which may not exist yet; its disk must have room.
+
+    Raises:
+        ConfigError: ``teacher.features`` demands the cache and ``teacher.cache_gb`` forbids it.
     """
     if settings.features == "stream" or augment.beyond_flips:
         return False
@@ -101,6 +119,6 @@ def may_cache(settings: Teacher, augment: Augment, num_bytes: int, root: Path) -
 
 
 def _free_bytes(root: Path) -> int:
-    """On the disk where ``root`` is or will be."""
+    """Free bytes on the disk where ``root`` is or will be."""
     there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
     return shutil.disk_usage(there).free

@@ -1,4 +1,4 @@
-"""torch.compile, operation by operation: paths change from step to step, operations stay."""
+"""Compile operations one by one with torch.compile: paths change from step to step, operations stay."""
 
 import os
 import shutil
@@ -12,7 +12,11 @@ COMPILERS = ("g++", "clang++")
 
 
 def compile_operations(supernet: BlockSupernet, block: BlockSpace) -> None:
-    """Compile each operation that learns, at its first call; the state keeps its names. ConfigError without C++."""
+    """Compile each operation that learns, at its first call; names in the state dict stay as they are.
+
+    Raises:
+        ConfigError: There is no C++ compiler.
+    """
     wanted = [os.environ["CXX"]] if "CXX" in os.environ else list(COMPILERS)
     if not any(map(shutil.which, wanted)):
         raise ConfigError(

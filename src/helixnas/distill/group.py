@@ -1,4 +1,4 @@
-"""Several blocks in one process: each batch passes the teacher once and trains every block of the group."""
+"""Train several blocks in one process: each batch passes the teacher once and trains every block of the group."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -12,14 +12,25 @@ from helixnas.progress import Log, Progress
 from helixnas.teacher import BlockBatch
 
 Batches = Callable[[int, Sequence[int]], Iterable[Sequence[BlockBatch]]]
-"""From the epoch, counted from 0, and block_ids to one batch for each of them, step by step; the same each time."""
+"""Function from an epoch, counted from 0, and block_ids to the steps of the epoch: one batch per block_id, each step.
+
+The same epoch gives the same batches each time.
+"""
 
 
 def partition(specs: Sequence[BlockSpec], num_groups: int) -> list[list[int]]:
-    """The blocks of each group, so that groups take about as long: block k leads group k, the others fill up.
+    """Divide blocks among groups so that each group takes about as long: block k leads group k, the others fill up.
 
-    Blocks of a network have about as many multiply-adds, as widths grow where maps shrink; beside that, time goes with
-    the values that a block takes and gives. Each counts half.
+    All blocks of a network have about as many multiply-adds, because widths grow where maps shrink. Beside that, time
+    grows with the values in a block's input and output. Half of a block's estimated work is equal for all blocks, half
+    is proportional to these values.
+
+    Args:
+        specs: All blocks, by block_id.
+        num_groups: The most groups to make; there are never more groups than blocks.
+
+    Returns:
+        The block_ids of each group.
     """
     values = [math.prod(spec.in_shape) + math.prod(spec.out_shape) for spec in specs]
     work = [1 / len(specs) + value / sum(values) for value in values]
@@ -32,7 +43,7 @@ def partition(specs: Sequence[BlockSpec], num_groups: int) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
-    """A block's training, with the place where its state lasts and its log."""
+    """The training of one block, with the file that keeps its state and the log of its numbers."""
 
     training: Distillation
     checkpoint: Checkpoint
@@ -40,10 +51,19 @@ class Member:
 
 
 def train_group(own: Member, others: Sequence[Member], batches: Batches, progress: Progress) -> None:
-    """Train ``own`` to the end and, beside it, ``others``, all from their last checkpoints on.
+    """Train ``own`` to its end and, beside it, ``others``, each from its last checkpoint on.
 
-    A block trains to the same bits alone and in any group. One of ``others`` whose loss is no number is left as its
-    checkpoint has it: whoever trains it as its own will come to the same step and raise.
+    A block trains to the same bits alone and in any group. A block of ``others`` whose loss is not finite is left at
+    its last checkpoint: the process that trains that block as ``own`` will come to the same step and raise.
+
+    Args:
+        own: The block that this process must finish.
+        others: Blocks that train along, as the teacher's features are there anyway.
+        batches: Gives the batches of an epoch for the blocks at work.
+        progress: Told of the steps of ``own``.
+
+    Raises:
+        DivergenceError: The loss of ``own`` is not finite.
     """
     group = sorted([own, *others], key=lambda member: member.training.block_id)
     for member in group:
@@ -59,9 +79,9 @@ def train_group(own: Member, others: Sequence[Member], batches: Batches, progres
 def _train_epoch(
     own: Member, at_work: Sequence[Member], batches: Iterable[Sequence[BlockBatch]], progress: Progress
 ) -> list[Member]:
-    """One epoch of all ``at_work``, which are at the same one; those that were lost on the way.
+    """Train one epoch of all ``at_work``, which are at the same epoch, and return those whose loss was not finite.
 
-    In a member's last epoch it may take fewer steps than there are batches.
+    In its last epoch, a member may take fewer steps than there are batches.
     """
     lost: list[Member] = []
     for member in at_work:
@@ -80,7 +100,7 @@ def _train_epoch(
 
 
 def _step(member: Member, offset: int, batch: BlockBatch, *, is_custom: bool) -> bool:
-    """Whether the step went well; a member that is not the process's own may fail."""
+    """Take a step and return whether its loss was finite; the process's main member raises instead."""
     try:
         member.training.step(offset, batch)
     except DivergenceError:

@@ -16,14 +16,14 @@ from helixnas.student import BlockSupernet
 from helixnas.teacher import BlockBatch, DistillLoss
 
 TEACHER_LR_SCALE = 0.1
-"""Layers of the teacher are trained already: they learn at this share of the rate of fresh candidates."""
+"""Layers of the teacher are trained already: their learning rate is this share of the rate of fresh candidates."""
 
 
 class Distillation:
     """The training of one supernet, resumable after each epoch and repeatable to the bit.
 
-    Candidates that a step does not run get no gradient and no decay, so nothing moves unseen. Nothing here depends on
-    what else the process does between two steps: blocks may take turns.
+    Candidates that a step does not run get no gradient and no weight decay, so they do not move. Nothing depends on the
+    work of the process between two steps: several blocks may take turns.
 
     Args:
         supernet: Trained in place; it ends in eval mode.
@@ -45,7 +45,7 @@ class Distillation:
     ) -> None:
         self.block_id = block.block_id
         self.epoch = 0
-        """How many epochs are done."""
+        """Number of finished epochs."""
         self.supernet, self._steps_per_epoch = supernet, steps_per_epoch
         self._loss, self._seed = loss, seed
         self._sampler: Sampler = SAMPLERS[settings.sampler](block, settings.updates, seed)
@@ -69,21 +69,21 @@ class Distillation:
 
     @property
     def num_steps(self) -> int:
-        """Of all epochs."""
+        """Number of steps of the whole training."""
         return self._sampler.num_steps
 
     @property
     def num_steps_before(self) -> int:
-        """Of the epochs that are done."""
+        """Number of steps of the finished epochs."""
         return self.epoch * self._steps_per_epoch
 
     @property
     def num_steps_in_epoch(self) -> int:
-        """Of the epoch that comes next."""
+        """Number of steps of the next epoch."""
         return min(self._steps_per_epoch, self.num_steps - self.num_steps_before)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from where ``checkpoint`` was saved, if it was."""
+        """Go on from the state in ``checkpoint``; if nothing was saved there, start from the beginning."""
         state = checkpoint.load()
         if state is not None:
             self.supernet.load_state_dict(state["supernet"])
@@ -92,15 +92,19 @@ class Distillation:
             self.epoch = int(state["epoch"])
 
     def begin_epoch(self) -> None:
-        """Prepare the supernet for the steps of the next epoch."""
+        """Put the supernet into train mode and start a new mean of the loss."""
         self.supernet.train()
         self._total = 0.0
 
     def step(self, offset: int, batch: BlockBatch) -> None:
-        """Take the step ``offset`` of this epoch.
+        """Train the weights once: run each path of the step on the batch, then let the optimizer move.
+
+        Args:
+            offset: Number of the step within this epoch, counted from 0.
+            batch: The block's inputs and targets.
 
         Raises:
-            DivergenceError: The loss is no number. Then no weight has moved.
+            DivergenceError: The loss is not finite. Then no weight has moved.
         """
         step = self.num_steps_before + offset
         paths = self._sampler(step)
@@ -109,9 +113,7 @@ class Distillation:
             with pinned(derive_seed(self._seed, "step", step, index)):  # for dropout
                 loss = self._loss_of(path, batch)
             self._total += self._require_finite(loss, step, batch) / len(paths)
-            if (
-                loss.requires_grad
-            ):  # a path without a weight, such as a block with all its layers dropped, learns nothing
+            if loss.requires_grad:  # false for a path without weights, such as a block with all its layers dropped
                 loss.backward()
         self._optimizer.step()
         self._schedule.step()
@@ -127,7 +129,7 @@ class Distillation:
         return self._loss(outputs.float(), self.supernet.aim(batch.targets))
 
     def end_epoch(self, checkpoint: Checkpoint, log: Log) -> None:
-        """Log ``distill_loss``, the mean of the epoch, and save the state."""
+        """Log ``distill_loss``, the mean over the steps of the epoch, and save the state."""
         log("distill_loss", self._total / self.num_steps_in_epoch, self.epoch)
         self.epoch += 1
         self.supernet.eval()
@@ -143,9 +145,9 @@ class Distillation:
 
 
 def _parameter_groups(supernet: BlockSupernet, block: BlockSpace, lr: float) -> list[dict[str, Any]]:
-    """The fresh candidates and adapters at ``lr``, and what is left of the teacher's own layers at a share of it.
+    """Fresh candidates and adapters at ``lr``, and layers inherited from the teacher at a share of ``lr``.
 
-    A block that has nothing to learn gets a parameter that nobody uses, since an optimizer must have one.
+    A block with nothing to learn gets an unused parameter, since an optimizer must have at least one.
     """
     fresh, inherited = list(supernet.adapters.parameters()), list[nn.Parameter]()
     for index in trainable_cells(block):

@@ -1,4 +1,4 @@
-"""Train one network, resume it, and see how good it is. timm's recipe has its door here."""
+"""Train one network, resume its training, and measure how good it is. timm's recipe has its door here."""
 
 from helixnas.fit.ahead import ahead, resolve_loaders
 from helixnas.fit.augment import Augmenter, pinned

@@ -1,4 +1,4 @@
-"""Images augmented ahead of the step that takes them, by processes beside it: PIL is slower than a GPU."""
+"""Augment images ahead of the step that takes them, in processes beside the training: PIL is slower than a GPU."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -8,19 +8,28 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 NUM_BESIDE_A_GPU = 4
+"""The number of loaders that "auto" means beside a GPU, where there are as many cores."""
 
 
 def resolve_loaders(asked: int | str, device: torch.device) -> int:
-    """How many processes ``num_loaders`` means: "auto" is four beside a GPU, at most one a core; none on a CPU."""
+    """Return the number of processes that ``num_loaders`` means.
+
+    Args:
+        asked: A number, or "auto": four beside a GPU but at most one per core, and none on a CPU.
+        device: Where the training runs.
+    """
     if isinstance(asked, int):
         return asked
     return min(NUM_BESIDE_A_GPU, multiprocessing.cpu_count()) if device.type == "cuda" else 0
 
 
 def ahead(make: Callable[[int], Tensor], steps: Sequence[int], num_loaders: int) -> Iterator[Tensor]:
-    """``make(step)`` for one step after another, made by ``num_loaders`` forks of this process, or where it is taken.
+    """Yield ``make(step)`` for each step in order, made ahead by forks of this process.
 
-    What is made must depend on the step alone; then the number of loaders changes nothing but the speed.
+    Args:
+        make: Must depend on the step alone; then the number of loaders changes nothing but the speed.
+        steps: The steps in the order in which they are taken.
+        num_loaders: Number of forks; with 0, this process makes each tensor when it is taken.
     """
     if not num_loaders:
         return map(make, steps)
@@ -32,7 +41,7 @@ def ahead(make: Callable[[int], Tensor], steps: Sequence[int], num_loaders: int)
             num_workers=num_loaders,
             pin_memory=torch.cuda.is_available(),
             multiprocessing_context="fork",
-            generator=torch.Generator(),  # else it draws a seed from the global one, which nobody needs
+            generator=torch.Generator(),  # else DataLoader draws a seed from the global generator
         )
     )
 

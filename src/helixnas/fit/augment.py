@@ -1,4 +1,4 @@
-"""timm's training transform over batches of bytes, with its randomness pinned."""
+"""Apply timm's training transform to batches of uint8 images, with pinned randomness."""
 
 import random
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from helixnas.errors import ConfigError
 
 @contextmanager
 def pinned(seed: int) -> Iterator[None]:
-    """Seed the global generators of Python, NumPy and torch for the body, then put them back.
+    """Seed the global generators of Python, NumPy and torch for the body, then restore their states.
 
-    timm's transforms and a network's dropout draw from them and take no generator of their own.
+    timm's transforms and a network's dropout draw from these generators and take no generator of their own.
     """
     states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
@@ -34,7 +34,17 @@ def pinned(seed: int) -> Iterator[None]:
 
 
 class Augmenter:
-    """Random crops, flips and the rest of timm's recipe; the same seed gives the same batch."""
+    """Random crops, flips and the rest of timm's recipe; the same seed gives the same batch.
+
+    Args:
+        settings: The section of params.yaml that says how images are augmented.
+        image_size: Height and width of augmented images in pixels.
+        mean: Of each channel, for normalising.
+        std: Deviation of each channel, for normalising.
+
+    Raises:
+        ConfigError: timm does not know the policy in ``augment.rand_augment``.
+    """
 
     def __init__(self, settings: Augment, image_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         self._settings, self._mean, self._std = settings, mean, std
@@ -58,24 +68,31 @@ class Augmenter:
             ) from error
 
     def __call__(self, images: Tensor, seed: int) -> Tensor:
-        """uint8 images [B, C, H, W] as augmented, normalised float32 of the same shape."""
-        if not self._settings.beyond_flips:  # the same bits without a detour over PIL, some 30 times as fast
+        """Augment and normalise uint8 images [B, C, H, W] to float32.
+
+        Args:
+            images: uint8, [B, C, H, W].
+            seed: Of all random numbers of this batch.
+        """
+        if not self._settings.beyond_flips:  # gives the same bits without PIL, some 30 times as fast
             plain = normalize(images, self._mean, self._std)
             return torch.where(self.flips(len(images), seed).view(-1, 1, 1, 1), plain.flip(3), plain)
         with pinned(seed):
             return torch.stack([self._transform(to_pil_image(image)) for image in images])
 
     def views(self, rows: Tensor, num_images: int, seed: int) -> Tensor:
-        """Which image or mirror each of ``rows`` becomes, where nothing else is done to them.
+        """Return the view of each row, int64 [B], where augmentation only flips: the row of its image or of its mirror.
+
+        Example: with 100 images, row 7 gives view 7, or view 107 where the image is mirrored.
 
         Args:
             rows: Of the images of a batch, int64 [B].
-            num_images: Of the part that the rows belong to. Mirrors are counted behind the images.
+            num_images: Size of the part to which the rows belong. Mirrors are counted behind the images.
             seed: Of the batch.
         """
         return rows + num_images * self.flips(len(rows), seed)
 
     def flips(self, num_images: int, seed: int) -> Tensor:
-        """Which images of a batch are mirrored, bool [num_images], where nothing else is done to them."""
+        """Return which images of a batch are mirrored, bool [num_images], where augmentation only flips."""
         with pinned(seed):
             return torch.cat([torch.rand(1) for _ in range(num_images)]) < self._settings.hflip

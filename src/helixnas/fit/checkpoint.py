@@ -1,4 +1,4 @@
-"""The state of a half-done training, so that kill -9 loses an epoch and not the run."""
+"""Keep the state of a half-done training, so that kill -9 loses an epoch and not the run."""
 
 import hashlib
 import io
@@ -15,17 +15,20 @@ NUM_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class Checkpoint:
-    """One file that is replaced whole: a SHA-256, then what torch writes.
+    """One file that is replaced as a whole: a SHA-256, then the bytes that torch writes.
 
-    Its path carries a digest of all that the training depends on. The checksum is ours because torch's reader has
-    none: on a damaged file it raises ten kinds of error, or none and gives other weights.
+    Its path carries a digest of all that the training depends on. The checksum is ours because torch's reader
+    has none: on a damaged file, torch raises ten kinds of error, or none and gives other weights.
+
+    Args:
+        path: The file, which may not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def save(self, state: dict[str, Any]) -> None:
-        """Save a state of tensors and plain values, as a whole or not at all."""
+        """Replace the file by ``state``, whole or not at all."""
         buffer = io.BytesIO()  # bytes first: a full disk must raise OSError, which ``atomic`` explains
         torch.save(state, buffer)
         with atomic(self.path) as temporary, temporary.open("wb") as file:
@@ -33,7 +36,11 @@ class Checkpoint:
             file.write(buffer.getbuffer())
 
     def load(self) -> dict[str, Any] | None:
-        """The saved state, or None to start afresh. Read with ``weights_only``: a checkpoint cannot run code."""
+        """Return the saved state, or None to start afresh.
+
+        The file is read with ``weights_only``: a checkpoint cannot run code. A damaged file is reported on stderr and
+        counts as none.
+        """
         if not self.path.is_file():
             return None
         try:

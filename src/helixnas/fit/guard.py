@@ -1,4 +1,4 @@
-"""A loss that is no number ends the training at once, and leaves the batch to look at."""
+"""End a training at once when its loss is not finite, and keep the batch for a look."""
 
 from pathlib import Path
 
@@ -10,9 +10,18 @@ from helixnas.errors import DivergenceError
 
 
 def require_finite(loss: Tensor, name: str, step: int, lr_key: str, lr: float, batch: dict[str, Tensor]) -> float:
-    """The loss as a float; DivergenceError if it is NaN or infinite.
+    """Return the loss as a float, if it is finite.
 
-    ``name`` says whose loss it is (``distill_loss of block 3``), ``lr_key`` which key of params.yaml to lower.
+    Args:
+        loss: A scalar.
+        name: Says whose loss it is, such as ``distill_loss of block 3``.
+        step: Number of the step, for the message.
+        lr_key: The key of params.yaml to lower, such as ``distill.lr``.
+        lr: The learning rate at this step, for the message.
+        batch: The tensors of the batch, saved for a look where the loss is not finite.
+
+    Raises:
+        DivergenceError: The loss is NaN or infinite.
     """
     value = float(loss.detach())
     if not torch.isfinite(loss.detach()):

@@ -1,4 +1,4 @@
-"""Train one network: the loop is ours, the optimizer, scheduler, augmentation and EMA are timm's."""
+"""Train one network: the loop is ours; the optimizer, scheduler, augmentation and EMA are timm's."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -21,13 +21,13 @@ from helixnas.progress import Log, Progress
 
 
 class Batch(NamedTuple):
-    """Images as a step sees them.
+    """Images as a step takes them, with labels and views.
 
     Attributes:
         inputs: Augmented and normalised images, [B, C, H, W].
         labels: int64 [B], -1 where an image has none.
-        views: int64 [B], the view that each input is: the row of its image in the train part, plus the size of the part
-            where it is mirrored. None where augmentation does more than flip, so that views do not repeat.
+        views: int64 [B], the view of each input: the row of its image in the train part, plus the size of the part
+            where the input is mirrored. None where augmentation does more than flip, so that views do not repeat.
     """
 
     inputs: Tensor
@@ -36,14 +36,21 @@ class Batch(NamedTuple):
 
 
 LossFunction = Callable[[nn.Module, Batch], Tensor]
-"""The loss of a batch, a scalar, from the network that is trained."""
+"""Function from the network in training and a batch to the loss of the batch, a scalar."""
 
 
 class Fit:
-    """The training of one network on ``train``, resumable after each epoch and repeatable to the bit.
+    """The training of one network, resumable after each epoch and repeatable to the bit.
 
-    ``key`` is the recipe's place in params.yaml, for messages. ``loss`` is what is trained on; without one it is the
-    cross-entropy of the labels. The network ends with its averaged (EMA) weights.
+    Args:
+        network: Trained in place; it ends in eval mode with its averaged (EMA) weights.
+        train: The images to train on.
+        recipe: Optimizer, learning rate, number of epochs and augmentation.
+        key: The recipe's place in params.yaml, for messages.
+        seed: Of the order of images, their augmentation and dropout.
+        device: Where to train.
+        loss: The loss to train on; None for the cross-entropy of the labels.
+        num_loaders: Processes that augment images ahead.
     """
 
     def __init__(
@@ -67,7 +74,17 @@ class Fit:
         self._scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
 
     def run(self, checkpoint: Checkpoint, validate: Callable[[nn.Module], float], log: Log, progress: Progress) -> None:
-        """Train from the last checkpoint to the end. ``validate`` gives the curve ``val_acc``, and chooses nothing."""
+        """Train from the last checkpoint to the end.
+
+        Args:
+            checkpoint: Where the state is kept after each epoch.
+            validate: Gives the accuracy of the averaged network for the curve ``val_acc``, and decides nothing.
+            log: Takes ``train_loss`` and ``val_acc`` of each epoch.
+            progress: Told after each step.
+
+        Raises:
+            DivergenceError: The loss is not finite.
+        """
         recipe, steps = self._recipe, self._steps_per_epoch
         num_warmup_epochs = min(recipe.warmup_epochs, max(0, recipe.epochs - 1))
         scheduler = _scheduler(self._optimizer, recipe.lr, max(1, recipe.epochs) * steps, num_warmup_epochs * steps)
@@ -81,9 +98,9 @@ class Fit:
         self._network.eval()
 
     def rehearse(self, num_steps: int) -> nn.Module:
-        """The averaged network after the first ``num_steps`` steps of an epoch, with warm-up and decay inside them.
+        """Train ``num_steps`` steps of one epoch, with warm-up and decay inside them, and return the averaged network.
 
-        Nothing is saved, and a loss that is no number is no error: the caller sees what has become of the network.
+        Nothing is saved, and a loss that is not finite is no error: the caller sees the resulting network.
         """
         scheduler = _scheduler(self._optimizer, self._recipe.lr, num_steps, num_steps // 5)
         self._network.train()
@@ -155,7 +172,15 @@ class Fit:
 
 
 def require_known(recipe: AnyRecipe, key: str) -> None:
-    """ConfigError unless timm makes the recipe's optimizer and its augmentation: for those who ask before a run."""
+    """Check that timm makes the recipe's optimizer and its augmentation, to fail before a run and not hours later.
+
+    Args:
+        recipe: The recipe to check.
+        key: The recipe's place in params.yaml, for the message.
+
+    Raises:
+        ConfigError: timm does not know the optimizer or the augmentation.
+    """
     _optimizer(nn.Linear(1, 1), Recipe(**{**recipe.model_dump(), "lr": 1.0}), key)
     Augmenter(recipe.augment, 8, (0.5,), (0.5,))
 
@@ -190,17 +215,20 @@ def _scheduler(optimizer: torch.optim.Optimizer, lr: float, num_steps: int, num_
 
 @torch.inference_mode()
 def predict(network: nn.Module, part: ImageSet) -> Tensor:
-    """The logits [N, classes] of a part's images, on the CPU, in eval mode."""
+    """Compute the logits [N, classes] of a part's images, on the CPU; the network is put into eval mode."""
     network.eval()
     device = next(network.parameters()).device
     return torch.cat([network(images.to(device)).float().cpu() for images in part.normalized_batches()])
 
 
 def accuracy(network: nn.Module, part: ImageSet) -> float:
-    """Top-1 accuracy (0 to 1) on a part."""
+    """Compute the top-1 accuracy (0 to 1) of a network on a part."""
     return float((predict(network, part).argmax(dim=1) == part.labels).double().mean())
 
 
 def image_losses(network: nn.Module, part: ImageSet) -> Tensor:
-    """The cross-entropy (natural log) of each image of a part, float64 [N], on the CPU; their mean is the val_loss."""
+    """Compute the cross-entropy (natural log) of each image of a part, float64 [N], on the CPU.
+
+    Their mean is the val_loss.
+    """
     return cross_entropy(predict(network, part).double(), part.labels, reduction="none")

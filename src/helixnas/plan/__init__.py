@@ -1,4 +1,4 @@
-"""What a run would do and take, before any training."""
+"""Estimate the work and the needs of a run before any training."""
 
 from helixnas.plan.planning import BlockPlan, Plan, Reach, plan
 from helixnas.plan.workload import Workload

@@ -1,4 +1,4 @@
-"""plan: what a run would do, before any training: the cut, the choices, what budgets can be reached, what it takes."""
+"""Plan a run before any training: the cut, the choices, the budgets that can be reached, the time and memory."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -30,14 +30,22 @@ COUNTED = COST_NAMES[:2]
 NUM_JUDGED, MIN_JUDGED = 500, 100
 """Images of the rating part that the teacher is judged by before a run: the most, and the least of a large teacher."""
 JUDGED_MADDS = 10**11
-"""What judging it may take: some ten seconds of a core."""
+"""The most madds that judging the teacher may take in all: some ten seconds of a core."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockPlan:
-    """One block of the cut: shapes without the batch, its share of the teacher's madds (0 to 1), its choices.
+    """One block of the cut.
 
-    ``num_dearer`` paths more were dropped, since the teacher's block takes less of every counted cost.
+    Attributes:
+        block_id: Number of the block, from 0.
+        modules: The teacher's modules in the block.
+        in_shape: Shape of its input without the batch.
+        out_shape: Shape of its output without the batch.
+        madds_share: Its share of the teacher's madds, 0 to 1.
+        num_cells: Number of its cells.
+        num_paths: Number of its paths.
+        num_dearer: Number of paths that were left out, since the teacher's block takes less of every counted cost.
     """
 
     block_id: int
@@ -52,10 +60,16 @@ class BlockPlan:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a cost can be: the least and the most that an architecture takes, and the teacher; the limit that is asked.
+    """The range of a cost over the architectures of a space.
 
-    Latencies are measured on the architectures of the least and the most madds and num_params alone, so others may be
-    faster yet.
+    Latencies are measured only on the architectures with the least and the most madds and num_params, so other
+    architectures may be faster yet.
+
+    Attributes:
+        least: The least that an architecture takes.
+        teacher: The cost of the teacher.
+        most: The most that an architecture takes.
+        limit: The limit in the budget, or None.
     """
 
     least: float
@@ -66,10 +80,18 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What ``helixnas plan`` tells. ``fault`` says why the budget cannot be reached, and the nearest that can.
+    """The contents of the page that ``helixnas plan`` prints.
 
-    ``teacher`` is how good the teacher is as it comes; None where it is trained first.
-    ``is_certain``: that is proven. Of a latency it is not: an architecture that was not measured may be faster.
+    Attributes:
+        blocks: The blocks of the cut.
+        num_architectures: Number of architectures in the space.
+        reach: The range of each cost.
+        fault: Why the budget cannot be reached, with the nearest budget that can; None where nothing speaks against it.
+        is_certain: Whether the fault is proven. A fault of latency is not: an unmeasured architecture may be faster.
+        workloads: What each stage will take.
+        num_workers: Stages that run at a time.
+        machine: The machine on which steps were measured.
+        teacher: How good the teacher is as it comes; None where it is trained first or images have no labels.
     """
 
     blocks: tuple[BlockPlan, ...]
@@ -84,10 +106,10 @@ class Plan:
 
 
 def plan(config: RunConfig) -> Plan:
-    """Cut the teacher, judge it if it comes trained, count every path, measure a few steps. Nothing is written."""
+    """Cut the teacher, judge it if it comes trained, count every path, and measure a few steps. Nothing is written."""
     torch.set_num_threads(config.cost.num_threads)
     require_known(config.teacher.recipe, "teacher.recipe")
-    require_known(config.retrain.recipe, "retrain.recipe")  # hours before the stage that would tell
+    require_known(config.retrain.recipe, "retrain.recipe")  # else the retrain stage would fail hours later
     seen = peek(config.data)
     for note in seen.notes:
         print(note, file=sys.stderr)
@@ -120,7 +142,7 @@ def plan(config: RunConfig) -> Plan:
 
 
 def _network(config: RunConfig, seen: Peek) -> nn.Module:
-    """The teacher as the teacher stage will make it; but weights that are trained further need not be fetched."""
+    """The teacher as the teacher stage will make it, except that weights to be trained further are not fetched."""
     is_judged = config.teacher.recipe.epochs == 0
     settings = config.teacher if is_judged else config.teacher.model_copy(update={"pretrained": False})
     whole = (0.0,) * seen.in_shape[0], (1.0,) * seen.in_shape[0]
@@ -132,12 +154,12 @@ def _network(config: RunConfig, seen: Peek) -> nn.Module:
 
 
 def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccuracy | None:
-    """How good a teacher that is not trained here is, on the first images of the rating part, if these have labels."""
+    """The accuracy of a teacher that is not trained here, on the first rating images, if these have labels."""
     num_images = min(NUM_JUDGED, max(MIN_JUDGED, JUDGED_MADDS // max(1, madds)))
     part = peek_rating(config.data, num_images)
     if not part.is_labelled:
         return None
-    if is_registered(config.teacher):  # it was made to take pixels
+    if is_registered(config.teacher):  # a registered network normalises pixels itself
         part = replace(part, mean=(0.0,) * len(part.mean), std=(1.0,) * len(part.std))
     return TeacherAccuracy(accuracy(network, part), len(part), len(part.class_names))
 
@@ -145,7 +167,7 @@ def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccurac
 def _costs(
     config: RunConfig, teacher: CutTeacher, space: SearchSpace, tables: list[CostTable], in_shape: tuple[int, ...]
 ) -> dict[str, Cost]:
-    """The teacher; for each counted cost the architectures of the ``least`` and the ``most``; and what is fixed."""
+    """The costs of the teacher, of the architectures with the least and most of each counted cost, of stem and head."""
     supernets = [BlockSupernet(block, piece) for block, piece in zip(space.blocks, teacher.blocks, strict=True)]
     found = {
         f"{word} {name}": assemble(
@@ -200,14 +222,14 @@ def _reach(costs: dict[str, Cost], budget: Budget) -> dict[str, Reach]:
 
 
 def _budget_share(reach: dict[str, Reach]) -> float:
-    """How large a student of the budget may be, where 1 is the largest of all."""
+    """How large a student within the budget may be, where 1 is the largest of all."""
     return min([1.0, *(each.limit / each.most for each in reach.values() if each.limit is not None)])
 
 
 def _impossible(
     space: SearchSpace, tables: list[CostTable], fixed: Cost, budget: Budget, time_limit_s: float
 ) -> str | None:
-    """Why no architecture fits the madds and num_params; None where one does, or none is found in time."""
+    """Why no architecture fits the madds and num_params; None where an architecture does, or none is found in time."""
     nothing = [
         RatingTable(table.block_id, tuple(path.key for path in block.paths()), (0.0,) * block.num_paths, 0, 0)
         for block, table in zip(space.blocks, tables, strict=True)

@@ -1,4 +1,4 @@
-"""What a piece of work takes here: seconds, and bytes of memory."""
+"""Measure the seconds and the bytes of memory that a piece of work takes here."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def threads(num_threads: int) -> Iterator[None]:
-    """As many threads in the body as the stage will have."""
+    """Use as many threads in the body as the stage will have."""
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     try:
@@ -21,7 +21,12 @@ def threads(num_threads: int) -> Iterator[None]:
 
 
 def train_step(network: nn.Module, forward: Callable[[], Tensor]) -> tuple[float, int]:
-    """Seconds of a forward and a backward pass, and the bytes that autograd keeps between them."""
+    """Measure the seconds of a forward and a backward pass, and the bytes that autograd keeps between the two.
+
+    Args:
+        network: Its gradients are dropped afterwards.
+        forward: Runs the forward pass.
+    """
     saved: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -40,7 +45,7 @@ def train_step(network: nn.Module, forward: Callable[[], Tensor]) -> tuple[float
 
 
 def seconds(run: Callable[[], Any]) -> float:
-    """The shorter of two runs, after one that warms up."""
+    """Return the shorter time of two runs in seconds, after a run that warms up."""
     run()
     times = []
     for _ in range(2):
@@ -51,5 +56,5 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 def num_bytes(network: nn.Module) -> int:
-    """The bytes that the weights and buffers of a network take."""
+    """Return the size of a network's state dict in bytes."""
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())

@@ -1,4 +1,4 @@
-"""What each stage will take, told from a step or two of the real work: time, memory, disk."""
+"""Estimate the time, memory and disk of each stage from a step or two of the real work."""
 
 import math
 from collections.abc import Sequence
@@ -21,16 +21,23 @@ from helixnas.student import BlockSupernet, StudentNetwork, assemble, num_calibr
 from helixnas.teacher import feature_bytes
 
 START_S = 1.5
-"""What a stage takes before it works, in a flow: DVC, and files. By itself it imports torch and timm, for 4 s more."""
+"""Seconds of a stage in a flow before it works: DVC and files. Alone, importing torch and timm takes 4 s more."""
 BASE_BYTES = 450 * 2**20
-"""What a process holds before it works."""
+"""Bytes of memory that a process holds before it works."""
 NUM_SAMPLED = 3
 FLOAT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One stage: seconds on this machine, bytes of memory at its peak, bytes that it leaves on disk."""
+    """The needs of one stage.
+
+    Attributes:
+        stage: Name of the stage in dvc.yaml.
+        time_s: Seconds on this machine.
+        memory_bytes: Memory at its peak.
+        disk_bytes: Bytes that the stage leaves on disk.
+    """
 
     stage: str
     time_s: float
@@ -40,7 +47,14 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many images there are, and how large: (channels, height, width)."""
+    """How many images there are, and their shape.
+
+    Attributes:
+        num_train: Images in the train part.
+        num_rating: Images in the rating part.
+        num_test: Images in the test part.
+        in_shape: Of one image: channels, height, width.
+    """
 
     num_train: int
     num_rating: int
@@ -49,15 +63,18 @@ class Sizes:
 
     @property
     def bytes_per_image(self) -> int:
-        """The bytes of one image as the parts hold it, a byte for each value."""
+        """Bytes of one uint8 image."""
         return math.prod(self.in_shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Likely:
-    """The student that a run may well end with, as large as the budget lets it: ``share`` (0 to 1) of ``largest``.
+    """A student with which a run may well end, as large as the budget lets it be.
 
-    ``num_obvious`` ways to leave layers out are as large.
+    Attributes:
+        largest: The architecture with the most madds.
+        share: The student's size as a share (0 to 1) of ``largest``.
+        num_obvious: How many obvious ways to leave layers out are within the budget.
     """
 
     largest: Architecture
@@ -68,7 +85,15 @@ class Likely:
 def workloads(
     config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace, likely: Likely
 ) -> list[Workload]:
-    """The workload of each stage, in the order of dvc.yaml."""
+    """Estimate the workload of each stage, in the order of dvc.yaml.
+
+    Args:
+        config: The run.
+        sizes: Number and shape of images.
+        teacher: The cut teacher.
+        space: The search space.
+        likely: The student that is assumed.
+    """
     estimate = _Estimate(config, sizes, teacher, space, likely)
     blocks = list(zip(space.blocks, estimate.supernets, strict=True))
     return [
@@ -85,6 +110,8 @@ def workloads(
 
 
 class _Estimate:
+    """The workload of each stage, from measured steps on a small batch of random images, the probe."""
+
     def __init__(
         self, config: RunConfig, sizes: Sizes, teacher: CutTeacher, space: SearchSpace, likely: Likely
     ) -> None:
@@ -98,12 +125,14 @@ class _Estimate:
         self._features = _features(teacher, self._probe)
 
     def data(self) -> Workload:
+        """The workload of the data stage."""
         sizes = self._sizes
         num_images = sizes.num_train + sizes.num_rating + sizes.num_test
         held = num_images * sizes.bytes_per_image
         return Workload("data", START_S + num_images * 2e-4, BASE_BYTES + 2 * held, held)
 
     def teacher(self) -> Workload:
+        """The workload of the teacher stage."""
         recipe, network = self._config.teacher.recipe, self._teacher.network
         with threads(self._config.teacher.num_threads):
             step_s, saved = train_step(network, lambda: network(self._probe))
@@ -111,7 +140,7 @@ class _Estimate:
         return self._training("teacher", network, step_s, saved, steps, recipe.batch_size)
 
     def distill(self, block_id: int) -> Workload:
-        """The first block of a group trains all of it, in one pass of the teacher; the others find their work done."""
+        """The workload of a block; the first block of a group trains the whole group, the others find it done."""
         settings, stage, supernet = self._config.distill, f"distill@{block_id}", self.supernets[block_id]
         if block_id >= settings.groups:
             return Workload(stage, START_S, BASE_BYTES + self._data_bytes(), num_bytes(supernet))
@@ -144,6 +173,7 @@ class _Estimate:
         return sum(step_s for step_s, _ in measured) / len(measured), max(saved for _, saved in measured)
 
     def rating(self, block: BlockSpace, supernet: BlockSupernet) -> Workload:
+        """The workload of a block's rating."""
         inputs, settings = self._features[block.block_id], self._config.rating
         depth = sum(len(path.choices) for path in self._paths[block.block_id]) / len(self._paths[block.block_id])
         num_rated = settings.num_images or self._sizes.num_rating
@@ -157,6 +187,7 @@ class _Estimate:
         return Workload(f"rating@{block.block_id}", time_s, BASE_BYTES + held, block.num_paths * 32)
 
     def cost(self, blocks: Sequence[tuple[BlockSpace, BlockSupernet]]) -> Workload:
+        """The workload of the cost stage."""
         settings = self._config.cost.latency
         paths_s = sum(self._path_s(*block) * block[0].num_paths for block in blocks)
         time_s = 2 * START_S + settings.num_rounds * paths_s * settings.batch_size / len(self._probe)
@@ -164,12 +195,14 @@ class _Estimate:
         return Workload("cost", time_s, BASE_BYTES + weights, sum(block.num_paths for block, _ in blocks) * 64)
 
     def search(self) -> Workload:
+        """The workload of the search stage."""
         num_images = self._num_calibration() + self._sizes.num_rating
         time_s = 2 * START_S + self._num_trials * num_images * self._student_s()
         weights = sum(num_bytes(supernet) for supernet in self.supernets)
         return Workload("search", time_s, BASE_BYTES + 2 * weights + self._data_bytes(), 10**5)
 
     def retrain(self) -> Workload:
+        """The workload of the retrain stage."""
         network = self._student()
         return Workload(
             "retrain",
@@ -179,7 +212,7 @@ class _Estimate:
         )
 
     def compare(self) -> Workload:
-        """All obvious ways measured, and the best of them retrained one after another."""
+        """The workload of measuring all obvious ways and retraining the best of them one after another."""
         settings, num_obvious = self._config.compare, self._likely.num_obvious
         if not settings.enabled:
             return Workload("compare", START_S, BASE_BYTES, 100)
@@ -194,7 +227,7 @@ class _Estimate:
         return Workload("compare", time_s, memory, 2 * num_trained * weights)
 
     def _retrain_s(self, num_threads: int) -> float:
-        """The training of one student."""
+        """Seconds of the training of one student."""
         recipe = self._config.retrain.recipe
         steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
         if recipe.lr == "auto":
@@ -207,20 +240,20 @@ class _Estimate:
     def _training(
         self, stage: str, network: nn.Module, step_s: float, saved: int, steps: int, batch_size: int
     ) -> Workload:
-        """``step_s`` and ``saved`` are of the probe's batch. Weights, gradients and two moments each, and the batch."""
+        """The workload of a training; ``step_s`` and ``saved`` are for the batch of the probe."""
         scale = batch_size / len(self._probe)
-        weights = num_bytes(network)
+        weights = num_bytes(network)  # in memory with gradients and two moments each
         memory = BASE_BYTES + 5 * weights + int(saved * scale) + self._data_bytes()
         return Workload(stage, START_S + steps * step_s * scale, memory, weights)
 
     def _path_s(self, block: BlockSpace, supernet: BlockSupernet) -> float:
-        """The forward pass of the probe through a path of a block."""
+        """Seconds of the forward pass of the probe through a path of a block."""
         inputs, paths = self._features[block.block_id], self._paths[block.block_id]
         with torch.no_grad():
             return sum(seconds(partial(supernet, inputs, path)) for path in paths) / len(paths)
 
     def _student_s(self) -> float:
-        """The forward pass of one image through a student."""
+        """Seconds of the forward pass of one image through a student."""
         network = self._student().eval()
         with torch.no_grad():
             return self._likely.share * seconds(lambda: network(self._probe)) / len(self._probe)
@@ -234,7 +267,7 @@ class _Estimate:
         return logits
 
     def _num_calibration(self) -> int:
-        """The images on which a whole student's BatchNorm statistics are measured."""
+        """The number of images on which a whole student's BatchNorm statistics are measured."""
         asked = self._config.rating.num_calibration_images
         return num_calibration_images(asked, self._sizes.num_train, self._teacher.specs)
 
@@ -243,7 +276,7 @@ class _Estimate:
 
 
 def num_nodes(block: BlockSpace) -> int:
-    """How many operations rating runs: the nodes of the trees that the block's cells make."""
+    """Return the number of operations that rating runs: the nodes of the trees that a block's cells make."""
     return sum(math.prod(map(len, cell.candidates[: layer + 1])) for cell in block.cells for layer in range(cell.depth))
 
 
@@ -255,7 +288,7 @@ def _sampled(block: BlockSpace) -> list[Path]:
 
 @torch.no_grad()
 def _features(teacher: CutTeacher, images: Tensor) -> list[Tensor]:
-    """What goes into each block."""
+    """The input of each block."""
     x = teacher.stem(images)
     features = []
     for block in teacher.blocks:

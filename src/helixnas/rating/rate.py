@@ -13,7 +13,7 @@ from helixnas.student import BlockSupernet, measuring
 from helixnas.teacher import BlockBatch, DistillLoss
 
 Batches = Sequence[Callable[[], BlockBatch]]
-"""Each is made where it is needed, and again if it is needed again."""
+"""Functions that each make one batch; a function is called where its batch is needed, and again if needed again."""
 
 
 @torch.inference_mode()
@@ -27,12 +27,24 @@ def rate(
     progress: Progress,
     memory_bytes: int,
 ) -> RatingTable:
-    """The rating of every path, in float64, in the order of ``block.paths()``.
+    """Rate every path of a block on held-out images: the mean distill_loss of its images (DNA, Eq. 6 and Alg. 1).
 
-    A cell's paths form a tree, and each node of it is run once: a layer's BatchNorm statistics depend on the layers
-    before it alone, so the calibration inputs [N, ...] are carried down beside the batches to rate. What is carried of
-    the batches stays below ``memory_bytes``, or is one batch: where all are more, they are rated some at a time, each
-    time with the calibration anew. The numbers are the same to the bit.
+    The paths of a cell form a tree, and each node of the tree is run once: the BatchNorm statistics of a layer depend
+    on the layers before that layer alone. So the calibration inputs are carried down the tree beside the batches.
+
+    Args:
+        supernet: The trained supernet of the block.
+        block: The space of the supernet.
+        loss: The loss of a cell's output against the teacher's output.
+        calibration: Inputs of the block, [N, ...], on which BatchNorm statistics are measured for each path.
+        batches: The held-out batches that decide the rating.
+        seed: Stored in the table; nothing here draws random numbers.
+        progress: Told after each path.
+        memory_bytes: Limit of the features carried at once. Where all batches need more, the batches are rated some at
+            a time (at least one), each time with the calibration anew. The numbers are the same to the bit.
+
+    Returns:
+        The distill_loss of every path, summed in float64, in the order of ``block.paths()``.
     """
     held = max(1, memory_bytes // _bytes_held(supernet, block, batches[0]()))
     starts = range(0, len(batches), held)
@@ -44,7 +56,7 @@ def rate(
 
 
 def _bytes_held(supernet: BlockSupernet, block: BlockSpace, batch: BlockBatch) -> int:
-    """What is held of a batch at the end of the deepest path: its features, and each layer's outputs."""
+    """Bytes held of one batch at the end of the deepest path: its features, and the output of each layer."""
     image, num_images = batch.inputs[:1], len(batch.inputs)
     deepest = 0
     for index in range(len(block.cells)):
@@ -58,7 +70,7 @@ def _bytes_held(supernet: BlockSupernet, block: BlockSpace, batch: BlockBatch) -
 
 
 class _Walk:
-    """Depth first through the cells' trees; losses come out in the order of the paths, summed batch by batch."""
+    """Walk depth first through the trees of the cells; losses come in the order of the paths, summed batch by batch."""
 
     def __init__(self, loss: DistillLoss, num_paths: int, num_walks: int, progress: Progress) -> None:
         self._loss, self._progress = loss, progress
@@ -70,16 +82,17 @@ class _Walk:
     def rate(
         self, supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batches: Sequence[BlockBatch]
     ) -> None:
-        """Add what every path loses on some batches."""
+        """Add the loss of every path on some batches."""
         self._path, self._targets = 0, [batch.targets for batch in batches]
         self.num_images += sum(len(batch.inputs) for batch in batches)
         for index, cell in enumerate(block.cells):
-            # the teacher's own statistics are those of all its training: keep them
+            # the statistics of the teacher's block come from all of its training: keep them
             carried = None if cell.is_teacher else supernet.enter(index, calibration)
             inputs = [supernet.enter(index, batch.inputs) for batch in batches]
             self._descend(supernet.layers(index), carried, inputs, partial(supernet.leave, index))
 
     def losses(self) -> tuple[float, ...]:
+        """Return the mean loss of each path over all images, in the order of the paths."""
         return tuple(total / self.num_images for total in self._sums)
 
     def _descend(
@@ -89,7 +102,7 @@ class _Walk:
         inputs: list[Tensor],
         leave: Callable[[Tensor], Tensor],
     ) -> None:
-        """Run the first layer's candidates on what the prefix gave, and below each of them the rest."""
+        """Run each candidate of the first layer on the outputs of the layers before it, and the later layers below."""
         first, *rest = layers
         for operation in first:
             carried = None if calibration is None else _recalibrated(operation, calibration)
@@ -106,7 +119,7 @@ class _Walk:
 
 
 def _recalibrated(operation: nn.Module, calibration: Tensor) -> Tensor:
-    """Measure the operation's BatchNorm statistics on the calibration inputs; its outputs on them, to carry on."""
+    """Measure the operation's BatchNorm statistics on the calibration inputs; return its outputs for the next layer."""
     with measuring(operation):
         outputs: Tensor = operation(calibration)
     return outputs

@@ -1,4 +1,4 @@
-"""What a student learns from: its labels, the teacher's logits, and what the teacher's blocks put out."""
+"""The loss from which a student learns: its labels, the teacher's logits, and the outputs of the teacher's blocks."""
 
 from collections.abc import Sequence
 
@@ -15,19 +15,20 @@ from helixnas.teacher import DistillLoss, FeatureCache, cut_features
 
 
 class GuidedLoss:
-    """The weighted sum of three losses of a batch, of which the teacher's two come from one pass of the teacher.
+    """The weighted sum of up to three losses of a batch; the teacher's two come from one pass of the teacher.
 
-    The labels' cross-entropy is summed over the images that have a label (-1 means none) and divided by all. The
-    logits' is the divergence from the teacher's softened answer (Hinton et al. 2015, arXiv 1503.02531). The features'
-    is the mean over blocks of the squared error over the teacher's variance.
+    The loss of the labels is the cross-entropy, summed over the images that have a label (-1 means none) and divided by
+    the number of all images. The loss of the logits is the divergence from the teacher's softened logits (Hinton et al.
+    2015, arXiv 1503.02531). The loss of the features is the mean over blocks of the squared error over the teacher's
+    variance.
 
     Args:
         teacher: In eval mode, so that its BatchNorm statistics stay as they are.
-        variances: Of each block's output by channel, [C] each. None, where the student's blocks put out something
-            else than the teacher's: then the weight of the features counts as 0.
+        variances: Of each block's output by channel, [C] each. None, where the outputs of the student's blocks cannot
+            be compared with those of the teacher: then the weight of the features counts as 0.
         settings: The weights and the temperature.
         label_smoothing: Of the labels, 0 to 1.
-        cache: The teacher's features of the train part's views, so that a batch of known views costs no pass.
+        cache: The teacher's features of the train part's views, so that a batch of known views needs no pass.
 
     Raises:
         ConfigError: The features alone have a weight, and cannot be compared.
@@ -52,7 +53,7 @@ class GuidedLoss:
             )
 
     def __call__(self, student: nn.Module, batch: Batch) -> Tensor:
-        """The loss of a batch, a scalar."""
+        """Compute the loss of a batch, a scalar."""
         features: list[Tensor] = []
         if self._feature_losses:
             assert isinstance(student, StudentNetwork)
@@ -81,7 +82,7 @@ class GuidedLoss:
 
     @torch.no_grad()
     def _teachers_answer(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
-        """What each of the teacher's blocks puts out for a batch, and its logits [B, classes]."""
+        """The output of each of the teacher's blocks for a batch, and its logits [B, classes]."""
         with torch.autocast(batch.inputs.device.type, enabled=False):  # as the cache was filled
             if self._cache is None or batch.views is None:
                 _, *targets = cut_features(self._teacher, batch.inputs, len(self._teacher.blocks))
@@ -91,6 +92,6 @@ class GuidedLoss:
 
 
 def _divergence(logits: Tensor, answer: Tensor, temperature: float) -> Tensor:
-    """The divergence of softened logits, times the temperature's square, by which their gradients shrink."""
+    """The divergence of softened logits, times the temperature's square, since gradients shrink by this factor."""
     student, teacher = (log_softmax(some / temperature, dim=1) for some in (logits, answer))
     return kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2

@@ -1,4 +1,4 @@
-"""Which learning rate suits a student: each is tried for a few steps from the same start, on the same batches."""
+"""Find the learning rate that suits a student: try each for a few steps from the same start, on the same batches."""
 
 import copy
 import math
@@ -15,17 +15,26 @@ from helixnas.fit import Batch, Fit, LossFunction
 from helixnas.progress import Progress
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+"""The learning rates to try, rising."""
 NUM_STEPS = 24
-"""Of each trial, or an epoch's where that has fewer."""
+"""Steps of each trial, or those of an epoch where an epoch has fewer."""
 NUM_IMAGES = 512
-"""Of the sample that decides, or the whole part where that has fewer."""
+"""Images of the sample that decides, or the whole part where the part has fewer."""
 PATIENCE = 2
-"""So many rates in a row that are worse than the best before them end the test."""
+"""The test ends after so many rates in a row that are worse than the best before them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RangeTest:
-    """What a range test found: the loss at the start, and after so many steps at each rate (None: no number)."""
+    """The result of a range test.
+
+    Attributes:
+        lr: The learning rate that the test chose.
+        start_loss: The mean loss of the student before any step.
+        losses: Each tried rate with the loss after its steps; None where the loss was not finite.
+        num_steps: Steps of each trial.
+        num_images: Images in the sample that decides.
+    """
 
     lr: float
     start_loss: float
@@ -35,7 +44,7 @@ class RangeTest:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "RangeTest":
-        """The result that ``asdict`` turned into plain types."""
+        """Make the result again from the plain types into which ``asdict`` turned it."""
         return cls(**{**value, "losses": tuple((lr, loss) for lr, loss in value["losses"])})
 
     def __str__(self) -> str:
@@ -57,20 +66,20 @@ def range_test(
     progress: Progress,
     num_loaders: int = 0,
 ) -> RangeTest:
-    """Try rising rates, each with a warm-up and a decay to zero inside a few steps, and take the best.
+    """Try rising rates, each with a warm-up and a decay to zero inside a few steps, and choose the best rate.
 
-    The best has the lowest loss on a sample of ``part``, below the loss at the start. Where no rate improves on the
-    start, the smallest is taken. ``student``, which lies on ``device``, is left as it is.
+    The best rate has the lowest loss on a sample of ``part``, not above the loss at the start. Where no rate is as good
+    as the start, the smallest rate is chosen. ``student``, which lies on ``device``, is left as it is.
 
     Args:
         student: The network at the start of its training.
         train: The images to train on.
         part: The images to judge by: the rating part.
-        recipe_at: The recipe of the training to come, at a rate.
+        recipe_at: Gives the recipe of the training to come, at a rate.
         loss: The loss of the training to come, which judges too.
         seed: Of the training to come, whose first batches are taken.
         device: Where to train.
-        progress: Takes the steps of all rates, of as many as ``max_steps`` tells.
+        progress: Told the steps of all rates; their number is at most ``max_steps``.
         num_loaders: As for ``Fit``.
     """
     sample = part.first(min(len(part), NUM_IMAGES))
@@ -94,7 +103,7 @@ def range_test(
 
 
 def max_steps(num_train: int, batch_size: int) -> int:
-    """How many steps a range test takes at most."""
+    """Return the number of steps that a range test takes at most."""
     return len(RATES) * _num_steps(num_train, batch_size)
 
 
@@ -104,7 +113,7 @@ def _num_steps(num_train: int, batch_size: int) -> int:
 
 @torch.no_grad()
 def _mean_loss(network: nn.Module, part: ImageSet, loss: LossFunction, device: torch.device) -> float:
-    """The mean over a part's images, infinite where it is no number."""
+    """The mean loss over a part's images, infinite where it is NaN."""
     network.eval()
     total = 0.0
     labels = part.labels.split(room_for(part.in_shape))

@@ -1,4 +1,4 @@
-"""Train a chosen student alone, guided by the teacher, and keep what it was where that is better."""
+"""Train a chosen student alone, guided by the teacher, and keep the initial student where that is better."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -36,32 +36,33 @@ def retrain(
     variances: Sequence[Tensor] | None = None,
     cache: FeatureCache | None = None,
 ) -> tuple[Retraining, RangeTest | None]:
-    """Train ``student`` in place on ``train``; it ends in eval mode with averaged weights, or as it began.
+    """Train ``student`` in place on ``train``; it ends in eval mode with averaged weights, or with its initial weights.
 
-    Of the student before and after, the one that more images of ``validation`` speak for is kept; and where the recipe
-    leaves the learning rate open, a range test on ``validation`` finds it. It decides nothing else: the last epoch is
-    the result.
+    Of the student before and after, the one with the higher accuracy on ``validation`` is kept; the trained one, where
+    they are equal. Where the recipe leaves the learning rate open, a range test on ``validation`` finds the rate.
+    ``validation`` decides nothing else: the last epoch is the result.
 
     Args:
         student: Recalibrated, so that it is as good as it can be before retraining.
         teacher: In eval mode.
         train: The images to train on.
         validation: The rating part.
-        settings: The recipe, and what to learn from.
+        settings: The recipe, and the weights of the losses.
         seed: Of the order of images and their augmentation.
         device: Where to train.
         checkpoint: A half-done training; the result of the range test is kept beside it.
         log: Takes the curves.
         progress: Takes the steps.
         num_loaders: Processes that augment images ahead.
-        variances: Of each teacher block's output by channel, [C] each, where the student's blocks put out the same;
-            else None, and the student is not compared with the teacher's features.
-        cache: The teacher's features of the views of ``train``; without it each batch is a pass of the teacher.
+        variances: Of each teacher block's output by channel, [C] each, where the student's blocks have the same
+            outputs; else None, and the student is not compared with the teacher's features.
+        cache: The teacher's features of the views of ``train``; without a cache, each batch needs a pass of the
+            teacher.
 
     Returns:
-        Which of the two was kept, and the range test, if there was one.
+        Which of the two students was kept, and the range test, if there was one.
     """
-    quicken(student)  # the blocks that are the teacher's own
+    quicken(student)  # blocks that are copies of the teacher's
     student.to(device)
     teacher.to(device)
     teacher.network.to(memory_format=torch.channels_last)  # up to 2.5 times as fast, and as its features are cached
@@ -94,7 +95,7 @@ def _remembered(path: Path, find: Callable[[], RangeTest]) -> RangeTest:
     """The range test of a half-done training, or a new one."""
     try:
         return RangeTest.from_json(artifacts.load_json(path, "lr"))
-    except ArtifactError:  # there is none yet
+    except ArtifactError:  # no range test has finished yet
         test = find()
         artifacts.save_json(path, "lr", asdict(test))
         return test

@@ -1,4 +1,4 @@
-"""Ratings, costs and a budget in; architectures out. Optuna's door. No network is evaluated here."""
+"""Search: ratings, costs and a budget go in; architectures come out. Optuna's door. No network is evaluated here."""
 
 from helixnas.search.decide import decide
 from helixnas.search.exact import ExactResult, solve

@@ -1,7 +1,8 @@
-"""The k best architectures under limits: block by block, only what can still be among them is kept.
+"""Find the k best architectures under limits: block by block, keep only the parts that can still be among them.
 
-The fronts behind a block tell the least loss that any completion within the limits can have. So each part of an
-architecture knows how good it can become, and the k-th best of these is a bar that no better one can miss.
+The fronts behind a block tell the least loss that any completion within the limits can have. So the best loss that each
+part of an architecture can reach is known, and the k-th best of these losses is a bar: a part that cannot reach the bar
+is not among the k best.
 """
 
 from collections.abc import Sequence
@@ -16,18 +17,27 @@ from helixnas.search.parts import Floats, Parts, extend, nothing, thin
 _SLACK = 1e-12
 """Relative: parts are summed in another order than wholes, and may differ in the last bits."""
 _CHUNK = 256
-"""Completions that are tried at once, the best first."""
+"""Number of completions that are tried at once, the best first."""
 _CROWD = 4096
-"""More parts than that tie; then those with k others that are as good and as cheap may go."""
+"""With more parts than this, parts to which k others are equal or better in loss and every cost are dropped."""
 
 
 def best_rows(
     options: Sequence[BlockOptions], fronts: Sequence[Fronts], limits: Floats, num_best: int
 ) -> NDArray[np.int64]:
-    """Rows [n, blocks] of architectures among which are the ``num_best`` best within ``limits`` [d], lowest rows first.
+    """Find rows of architectures among which are the ``num_best`` best within the limits.
 
-    Something must fit. A few more than the best are among them, at the limits' edge not all within them: check again.
-    Losses must not be negative.
+    At least one architecture must fit, and losses must not be negative. A few more than the best are among the rows,
+    and at the edge of the limits not all are within them: check each again.
+
+    Args:
+        options: The options of every block.
+        fronts: The fronts that ``merge`` made of these options.
+        limits: The most of each cost, [d], with stem and head.
+        num_best: How many architectures are wanted.
+
+    Returns:
+        The row in each block, [n, blocks], in lexicographic order.
     """
     parts = nothing(options[0])
     bar = np.inf
@@ -35,7 +45,7 @@ def best_rows(
         parts = extend(parts, block, num_best)
         reachable = _least_loss(parts, behind, limits * (1 + _SLACK), bar)
         certain = _least_loss(parts, behind, limits * (1 - _SLACK), bar)
-        if len(certain) >= num_best:  # each part leads on to an architecture of its own
+        if len(certain) >= num_best:  # each part leads to a different architecture
             bar = min(bar, float(np.partition(certain, num_best - 1)[num_best - 1]) * (1 + _SLACK))
         parts = parts.take(np.isfinite(reachable) & (reachable <= bar))
         parts = thin(parts, num_best) if len(parts.rows) > _CROWD else parts
@@ -43,7 +53,7 @@ def best_rows(
 
 
 def _least_loss(parts: Parts, behind: Fronts, limits: Floats, bar: float) -> Floats:
-    """The least loss [n] that each part can come to within the limits; infinite above ``bar``, or if nothing fits."""
+    """The least loss [n] that each part can reach within the limits; infinite above ``bar``, or if nothing fits."""
     loss = np.full(len(parts.rows), np.inf)
     for width in np.unique(parts.width):
         here = np.flatnonzero(parts.width == width)

@@ -1,4 +1,4 @@
-"""Which architecture it is to be: the exact optimum of the tables, or one that measured better."""
+"""Decide which architecture to take: the exact optimum of the tables, or an architecture that measured better."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +9,21 @@ from helixnas.telling import quantity
 
 
 def decide(exact: ExactResult, trials: Sequence[Choice], budget: Budget) -> SearchResult:
-    """The result of a search, from the exact optimum and the architectures that were measured.
+    """Choose from the exact optimum and the architectures that were measured.
 
-    Of many that were measured on a few hundred images the lowest loss is luck. So the tables' optimum is chosen,
-    unless a measured architecture within the budget, by its measured latency where that is limited, leads by more than
-    one standard error of the difference, image by image: of those the one with the lowest val_loss. Where the optimum
-    itself, once measured, misses the latency limit that others meet, it is the one of these with the lowest val_loss.
-    ``reason`` says which it was, with the numbers.
+    The lowest loss of many architectures that were measured on a few hundred images is luck. So the tables' optimum is
+    chosen, unless a measured architecture leads by more than one standard error of the difference, image by image; of
+    the architectures that do so, the one with the lowest val_loss is chosen. Only architectures within the budget
+    count, by their measured latency where latency is limited. Where the optimum, once measured, misses the latency
+    limit that others meet, the one of these others with the lowest val_loss is chosen.
+
+    Args:
+        exact: The result of the exact search.
+        trials: The measured architectures; may be empty.
+        budget: The limits.
+
+    Returns:
+        The result of the search; ``reason`` says why this architecture was chosen, with the numbers.
     """
     best = next((trial for trial in trials if trial.architecture == exact.best[0].architecture), exact.best[0])
     fitting = [trial for trial in trials if _fits(trial, budget)]

@@ -1,11 +1,12 @@
-"""The best architecture under a budget, proven, and the whole frontier: a Pareto merge of the blocks' tables.
+"""Find the best architecture under a budget, proven, and the whole frontier: a Pareto merge of the blocks' tables.
 
 A sum of block losses under sums of block costs has optimal substructure: if a part of an architecture is beaten in loss
-and in every cost by another part that takes in the same width, no completion can make it better. So fronts of partial
-sums are merged block by block (the exact replacement of DNA's traversal, arXiv 1911.13053, Alg. 2, which skips
+and in every cost by another part that takes the same width, no completion can make the beaten part better. So fronts of
+partial sums are merged block by block (the exact replacement of DNA's traversal, arXiv 1911.13053, Alg. 2, which skips
 solutions), and the fronts then tell which parts can lead to one of the k best.
 
-Where the fronts of several costs explode, ``large`` finds the best without them, and states the gap that is left.
+Where the fronts of several costs grow too large, ``large`` finds the best without them, and states the gap that is
+left.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +28,13 @@ from helixnas.search_space import Architecture, SearchSpace
 
 @dataclass(frozen=True, slots=True)
 class ExactResult:
-    """The ``num_best`` best under the budget, best first; the frontier, cheapest first; what is proven of the best."""
+    """The result of the exact search.
+
+    Attributes:
+        best: The ``num_best`` best architectures under the budget, best first.
+        frontier: The frontier, cheapest first.
+        optimality: In words, what is proven of the best.
+    """
 
     best: tuple[Choice, ...]
     frontier: tuple[Choice, ...]
@@ -43,16 +50,33 @@ def solve(
     num_best: int,
     time_limit_s: float,
 ) -> ExactResult:
-    """The best architectures of summed ratings under ``budget``, and the frontier. ``fixed``: what stem and head cost.
+    """Find the best architectures by summed ratings under ``budget``, and the frontier.
 
     The frontier is over predicted_loss and every limited cost, or madds where nothing is limited, and reaches beyond
-    the budget. Of equal losses the cheaper comes first, of equals in everything the lowest paths. Raises
-    InfeasibleBudgetError if no architecture fits, ArtifactError if a table is incomplete or lacks a limited cost.
+    the budget. Of equal losses the cheaper comes first; of architectures equal in everything, the one with the lowest
+    paths.
 
     One limit takes milliseconds, whatever the space. With more limits the frontier itself grows, and the time with it:
     five blocks of 300 paths take 0.2 to 0.4 s with two limits and 1 s with three, as costs of real layers go together.
-    Where it grows too long, the frontiers of each limited cost alone are given, ties come in any order, and the best
-    are sought for ``time_limit_s``: ``optimality`` says what is proven then; OutOfTimeError if nothing was found.
+    Where the frontier grows too large, the frontiers of each limited cost alone are given, ties come in any order, and
+    the best are sought for ``time_limit_s``.
+
+    Args:
+        space: The search space.
+        ratings: The rating table of every block.
+        costs: The cost table of every block.
+        fixed: The cost of stem and head together.
+        budget: The limits.
+        num_best: How many of the best to return.
+        time_limit_s: Seconds for the search without fronts.
+
+    Returns:
+        The best and the frontier; ``optimality`` says what is proven.
+
+    Raises:
+        InfeasibleBudgetError: No architecture fits the budget.
+        ArtifactError: A table is incomplete or lacks a limited cost.
+        OutOfTimeError: Nothing was found in time, and that nothing fits is not proven either.
     """
     problem = _Problem(space, block_options(space, ratings, costs, counted_names(budget)), budget, fixed)
     price = pricer(space, ratings, costs, fixed)
@@ -64,7 +88,7 @@ def solve(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Problem:
-    """The blocks' options with the costs that count, and what limits them."""
+    """The options of all blocks with the costs that count, and the limits on them."""
 
     space: SearchSpace
     options: Sequence[BlockOptions]
@@ -73,6 +97,7 @@ class _Problem:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the costs that count."""
         return counted_names(self.budget)
 
     def outside(self) -> Floats:
@@ -80,11 +105,11 @@ class _Problem:
         return np.array([cost_value(self.fixed, name) for name in self.names])
 
     def columns(self, *indices: int) -> list[BlockOptions]:
-        """The options with these of their values: 0 is the loss."""
+        """The options with only these columns of their values; column 0 is the loss."""
         return [replace(option, values=option.values[:, indices]) for option in self.options]
 
     def architectures(self, rows: Iterable[Sequence[int]]) -> list[Architecture]:
-        """From the row in each block."""
+        """Make architectures from their row in each block."""
         blocks = list(zip(self.space.blocks, self.options, strict=True))
         return [
             Architecture(tuple(b.path_at(int(o.path[i])) for (b, o), i in zip(blocks, row, strict=True)))
@@ -92,7 +117,7 @@ class _Problem:
         ]
 
     def ranked(self, choices: Iterable[Choice]) -> list[Choice]:
-        """Those within the budget, the best first, of equals the cheaper."""
+        """The choices within the budget, the best first; of equals the cheaper first."""
         fitting = (choice for choice in choices if self.budget.admits(choice.cost))
         return sorted(fitting, key=lambda c: (c.predicted_loss, *(cost_value(c.cost, name) for name in self.names)))
 
@@ -134,7 +159,7 @@ def _optimality(best: Sequence[Choice], found: Found, time_limit_s: float) -> st
 
 
 def _single_frontiers(problem: _Problem, price: Pricer) -> tuple[Choice, ...]:
-    """Those over predicted_loss and each cost alone, in one."""
+    """The frontiers over predicted_loss and each cost alone, joined."""
     rows = []
     for index in range(1, 1 + len(problem.names)):
         front = merge(problem.columns(0, index), np.zeros(2))[0][problem.space.blocks[0].spec.in_width]
@@ -144,7 +169,7 @@ def _single_frontiers(problem: _Problem, price: Pricer) -> tuple[Choice, ...]:
 
 
 def _remedies(problem: _Problem, price: Pricer, limits: Floats, time_limit_s: float) -> list[Choice]:
-    """For each cost the least that goes with the other limits, as far as it is found."""
+    """For each cost, an architecture with the least of this cost within the other limits, as far as it is found."""
     rows: list[Sequence[int]] = []
     for index in range(len(limits)):
         others = [other for other in range(len(limits)) if other != index]

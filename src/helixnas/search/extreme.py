@@ -1,4 +1,4 @@
-"""How little and how much an architecture of a space can cost, whatever it is worth."""
+"""Find the least and the most that an architecture of a space can cost, whatever its loss."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,19 @@ from helixnas.search.options import cost_value
 from helixnas.search_space import Architecture, Path, SearchSpace
 
 Completion = tuple[float, tuple[Path, ...]]
-"""What the blocks from one on cost, and their paths."""
+"""The cost of the blocks from some block to the last, and their paths."""
 
 
 def extreme(space: SearchSpace, costs: Sequence[CostTable], name: str, *, largest: bool) -> Architecture:
-    """The architecture that costs least of ``name`` (madds, num_params), or most; the first of equals.
+    """Find the architecture with the least of a cost, or with the most; of equals, the first.
 
-    Block by block from the last, with the width that comes in as state.
+    The search goes block by block from the last, with the width that comes in as its state.
+
+    Args:
+        space: The search space.
+        costs: The cost table of every block.
+        name: The cost, such as ``madds`` or ``num_params``.
+        largest: Whether to find the most instead of the least.
     """
     sign = -1 if largest else 1
     behind: dict[int, Completion] = {}

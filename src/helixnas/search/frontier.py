@@ -1,4 +1,4 @@
-"""Which points no other beats. Points are rows of objectives, all of them low-is-good, in float64."""
+"""Find the points that no other point beats. Points are rows of objectives, all of them low-is-good, in float64."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,14 +7,14 @@ Points = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 _CHUNK = 512
-"""Points that are compared with the survivors at once, where a sweep along a staircase is not enough."""
+"""Number of points that are compared with the survivors at once, with more than two columns."""
 
 
 def frontier(points: Points) -> Rows:
-    """The rows [m] of ``points`` [n, d] that no other row equals or beats in every column, in ascending order.
+    """Return the rows [m] of ``points`` [n, d] that no other row equals or beats in every column, ascending.
 
     Of equal points the first row stays. Two columns take a sort and a running minimum, O(n log n); three are swept
-    along a staircase in the last two; more are compared with those that survived so far.
+    along a staircase in the last two; more are compared with the survivors so far.
     """
     rows = _promising(points) if points.shape[1] == 2 else np.arange(len(points))
     order = rows[np.lexsort(points[rows].T[::-1])]  # stable: of equal points the first row comes first
@@ -24,9 +24,9 @@ def frontier(points: Points) -> Rows:
 
 
 def layers(points: Points, num_layers: int) -> Rows:
-    """The rows of the first ``num_layers`` frontiers, each of what the one before left over, in ascending order.
+    """Return the rows of the first ``num_layers`` frontiers, each of the points that earlier frontiers leave.
 
-    Whatever fewer than ``num_layers`` others equal or beat is among them.
+    Rows come in ascending order. Every point that fewer than ``num_layers`` others equal or beat is among them.
     """
     left = np.arange(len(points))
     peeled = []
@@ -40,7 +40,7 @@ def layers(points: Points, num_layers: int) -> Rows:
 
 
 def _promising(points: Points) -> Rows:
-    """The rows on the frontier of two columns, and few more: one quick sort, careless of ties, spares two stable."""
+    """The rows on the frontier of two columns, and a few more: a quick sort that ignores ties saves stable ones."""
     order = np.argsort(points[:, 0])
     last = points[order, 1]
     return np.sort(order[last <= np.minimum.accumulate(last)])
@@ -56,7 +56,7 @@ def _staircase(ordered: Points) -> NDArray[np.bool_]:
 
 
 def _sweep(ordered: Points) -> NDArray[np.bool_]:
-    """The same for more columns: in lexicographic order a row can only be beaten by one before it."""
+    """Like ``_staircase``, for more columns: in lexicographic order a row can only be beaten by an earlier row."""
     kept = np.zeros(len(ordered), dtype=bool)
     survivors = ordered[:0, 1:]
     num_thinned = _CHUNK
@@ -67,13 +67,13 @@ def _sweep(ordered: Points) -> NDArray[np.bool_]:
         kept[start + fresh] = True
         survivors = np.concatenate([survivors, chunk[fresh]])
         if survivors.shape[1] == 2 or len(survivors) > 2 * num_thinned:
-            survivors = _strongest_first(survivors[frontier(survivors)])  # the others beat nobody that these do not
+            survivors = _strongest_first(survivors[frontier(survivors)])  # these beat all that the others beat
             num_thinned = max(_CHUNK, len(survivors))
     return kept
 
 
 def _strongest_first(survivors: Points) -> Points:
-    """By the first column where that makes a staircase of two; else by the volume that they beat, about."""
+    """Sort by the first column where that makes a staircase of two; else by about the volume that each point beats."""
     key = survivors[:, 0] if survivors.shape[1] == 2 else np.argsort(np.argsort(survivors, axis=0), axis=0).sum(axis=1)
     return survivors[np.argsort(key, kind="stable")]
 
@@ -83,7 +83,7 @@ def _beaten(points: Points, survivors: Points) -> NDArray[np.bool_]:
         step = np.searchsorted(survivors[:, 0], points[:, 0], side="right") - 1
         return np.asarray((step >= 0) & (survivors[np.maximum(step, 0), 1] <= points[:, 1]))
     beaten = np.zeros(len(points), dtype=bool)
-    for start in range(0, len(survivors), _CHUNK):  # most fall to the strongest: the rest get by without them
+    for start in range(0, len(survivors), _CHUNK):  # the strongest beat most points, which later chunks then skip
         standing = np.flatnonzero(~beaten)
         beaten[standing] = _compare(survivors[start : start + _CHUNK], points[standing]).any(axis=1)
     return beaten

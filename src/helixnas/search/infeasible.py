@@ -1,4 +1,4 @@
-"""Why no architecture fits: the cheapest there is, the block that takes most of it, and what limit would do."""
+"""Say why no architecture fits: the cheapest architecture, the block that takes most of it, and a limit to set."""
 
 import math
 from collections.abc import Sequence
@@ -11,9 +11,12 @@ from helixnas.telling import quantity
 
 
 def infeasible(frontier: Sequence[Choice], budget: Budget, price: Pricer) -> InfeasibleBudgetError:
-    """The error for a budget that nothing fits: a sentence for each limit out of reach, or why all together are.
+    """Make the error for a budget that nothing fits: a sentence for each limit out of reach, or for all together.
 
-    ``frontier`` is over all that ``budget`` limits, so the cheapest architecture in each respect is on it.
+    Args:
+        frontier: Over all costs that ``budget`` limits, so that it contains the cheapest architecture for each cost.
+        budget: The limits.
+        price: Looks up the costs of blocks.
     """
     faults = []
     for name, limit in budget.limits.items():
@@ -52,6 +55,6 @@ def _what(choice: Choice, name: str) -> str:
 
 
 def _at_least(choice: Choice, name: str) -> str:
-    """A limit to copy: rounded, but never down."""
+    """A limit to copy into params.yaml: rounded, but never down."""
     value = cost_value(choice.cost, name)
     return str(math.ceil(value * 1000) / 1000) if name == "latency_ms" else f"{value:.0f}"

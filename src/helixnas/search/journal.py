@@ -1,7 +1,7 @@
-"""Optuna's journal of one study: a search that was killed goes on where it stood.
+"""Keep Optuna's journal of one study, so that a search that was killed goes on where it stopped.
 
-Each line carries a checksum of itself and of the one before, so that a line that was changed, or is missing between
-others, is known. What stands before it is whole, and the search goes on from there to the same end.
+Each line carries a checksum of itself and of the line before, so that a line that was changed, or is missing between
+others, is found. The lines before it are whole, and the search goes on from there to the same end.
 """
 
 import hashlib
@@ -19,10 +19,14 @@ _OWNER, _SEAL = "search", "sha256"
 
 
 def open_study(journal: Path, owner: str) -> optuna.Study:
-    """The study in ``journal``, with no trial left running; a new one where there is none, or not this one.
+    """Open the study in ``journal``, with no trial left running, or make a new study there.
 
-    ``owner`` is a fingerprint of the search. A damaged file, or one with another search's trials, is set aside as
-    ``.old``; of a damaged one, the lines before the damage stay. One process at a time may open a journal.
+    A damaged file, or a file with the trials of another search, is set aside as ``.old``; of a damaged file, the lines
+    before the damage stay. One process at a time may open a journal.
+
+    Args:
+        journal: The file, which may not exist yet.
+        owner: A fingerprint of the search.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +41,7 @@ def open_study(journal: Path, owner: str) -> optuna.Study:
 
 
 class _Sealed(JournalFileBackend):  # type: ignore[misc]
-    """Optuna's file, with a seal in each line. ``last`` is that of the last line which the file has already."""
+    """Optuna's file, with a seal in each line; ``last`` is the seal of the last line that the file has already."""
 
     def __init__(self, journal: Path, last: str) -> None:
         # not the default lock, a symbolic link: where the path is relative it dangles, and a stale one blocks for ever
@@ -45,6 +49,7 @@ class _Sealed(JournalFileBackend):  # type: ignore[misc]
         self._last = last
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append lines, each with its seal."""
         sealed = []
         for log in logs:
             self._last = _seal(self._last, log)
@@ -53,12 +58,12 @@ class _Sealed(JournalFileBackend):  # type: ignore[misc]
 
 
 def _seal(last: str, log: dict[str, Any]) -> str:
-    plain = json.loads(json.dumps(log))  # as it will be read: keys are texts
+    plain = json.loads(json.dumps(log))  # as JSON is read: keys are strings
     return hashlib.sha256(f"{last}:{json.dumps(plain, sort_keys=True)}".encode()).hexdigest()[:16]
 
 
 def _mend(journal: Path) -> str:
-    """Undo damage, and what kill -9 leaves behind: half a line, and a lock, half undone. The seal of the last line."""
+    """Undo damage and the traces of kill -9 (half a line, a lock), and return the seal of the last whole line."""
     for lock in journal.parent.glob(f"{journal.name}.lock*"):
         lock.unlink()
     if journal.is_dir():
@@ -74,7 +79,7 @@ def _mend(journal: Path) -> str:
 
 
 def _whole(text: bytes) -> tuple[bytes, str]:
-    """The lines before the first that is not as it was written, and the seal of the last of them."""
+    """The lines before the first line that was changed, and the seal of the last of them."""
     last, end = "", 0
     for line in text.splitlines(keepends=True):
         try:

@@ -1,7 +1,7 @@
-"""The k best under limits where whole fronts are out of reach: a relaxation, a beam, and HiGHS on what is left.
+"""Find the k best under limits where fronts grow too large: a relaxation, a beam, and HiGHS on the rest.
 
-The relaxation's floors leave few rows that can be in a better architecture than those the beam has found (reduced-cost
-fixing, as in multiple-choice knapsacks: Kellerer, Pferschy and Pisinger 2004, ch. 11).
+The floors of the relaxation leave few rows that can be in a better architecture than those that the beam has found
+(reduced-cost fixing, as in multiple-choice knapsacks: Kellerer, Pferschy and Pisinger 2004, ch. 11).
 """
 
 import time
@@ -18,21 +18,24 @@ from helixnas.search.relax import Floors, relax
 from helixnas.search.sweep import SLACK, sweep
 
 TOLERANCE = 1e-9
-"""Relative: a gap that counts as none."""
+"""Relative: a gap that counts as no gap."""
 _BEAMS = (256, 2048, 16384)
-"""Parts that go on from block to block, sweep by sweep."""
+"""For each sweep, the number of parts that go on from block to block."""
 _CORE = (5, 10, 20)
-"""Rows a block, on average, that these sweeps look at ..."""
+"""For each sweep, the number of rows per block that it considers, on average over blocks."""
 _SMALL = 400
-"""... and so many in any case."""
+"""The number of rows in all blocks together that each sweep considers at least."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Rows [n, blocks], the lowest loss first: the best that were found, none if n is 0.
+    """The best architectures that were found, and what is proven of them.
 
-    Nothing within the limits has a lower loss than ``floor``; it is infinite where nothing fits. Nothing but ``rows``
-    has less than ``floor_of_rest``.
+    Attributes:
+        rows: The row in each block, [n, blocks], the lowest loss first; n is 0 if nothing was found.
+        losses: The loss of each, [n].
+        floor: Nothing within the limits has a lower loss; infinite where nothing fits.
+        floor_of_rest: No architecture outside ``rows`` has a lower loss.
     """
 
     rows: NDArray[np.int64]
@@ -41,11 +44,11 @@ class Found:
     floor_of_rest: float
 
     def loss(self, rank: int) -> float:
-        """The loss of the best (1), or of the rank-th; infinite if so many were not found."""
+        """Return the loss of the best (rank 1), or of the rank-th; infinite if so many were not found."""
         return float(self.losses[rank - 1]) if len(self.losses) >= rank else np.inf
 
     def with_more(self, options: Sequence[BlockOptions], rows: NDArray[np.int64]) -> "Found":
-        """The same with more architectures, given by the row [n, blocks] of each block; sorted by loss."""
+        """Return these and more rows, without doubles, sorted by loss."""
         every = np.unique(np.concatenate([self.rows, rows]), axis=0)
         losses = sum(block.values[every[:, index], 0] for index, block in enumerate(options))
         order = np.argsort(losses, kind="stable")
@@ -53,9 +56,16 @@ class Found:
 
 
 def best_within(options: Sequence[BlockOptions], limits: Floats, num_best: int, time_limit_s: float) -> Found:
-    """The ``num_best`` best within ``limits`` [d], and more, with what is proven of them when the time is over.
+    """Find the ``num_best`` best within the limits, and more, with what is proven of them when the time is over.
 
-    ``limits`` are without stem and head. Ties may come out in any order.
+    Args:
+        options: The options of every block.
+        limits: The most of each cost, [d], without stem and head.
+        num_best: How many architectures are wanted.
+        time_limit_s: Seconds for the whole search; the sweeps before HiGHS are not cut short.
+
+    Returns:
+        The best that were found; ties may come in any order.
     """
     end = time.monotonic() + time_limit_s
     most = sum((block.values.max(axis=0) for block in options), start=np.zeros(1 + len(limits)))
@@ -104,9 +114,9 @@ def _programmed(found: Found, options: Sequence[BlockOptions], floors: Floors, l
 def _core(
     options: Sequence[BlockOptions], floors: Floors, bar: float, size: int | None
 ) -> tuple[list[NDArray[np.int64]], float]:
-    """For each block the rows that may be in something as good as ``bar``, the ``size`` most likely of all.
+    """For each block the rows that may be in an architecture as good as ``bar``; the ``size`` most likely of all.
 
-    And the floor of those that were left out for their number.
+    The number is the lowest floor of the rows that were left out for lack of room.
     """
     through = floors.through()
     edge, left_out = bar + SLACK * abs(bar), np.inf
@@ -122,5 +132,5 @@ def _part(block: BlockOptions, kept: NDArray[np.int64]) -> BlockOptions:
 
 
 def _original(core: Sequence[NDArray[np.int64]], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of the core as rows of the whole."""
+    """Turn rows of the core into rows of the whole options."""
     return np.column_stack([kept[rows[:, index]] for index, kept in enumerate(core)])

@@ -1,4 +1,4 @@
-"""The search as tables: what ``frontier.csv`` and ``trials.csv`` hold, for ``dvc plots`` and for the page."""
+"""The search as tables, for ``frontier.csv`` and ``trials.csv``, which ``dvc plots`` and the report page read."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,12 @@ from helixnas.results import Choice, SearchResult
 
 
 def frontier_table(result: SearchResult) -> pd.DataFrame:
-    """The frontier from the cheapest architecture to the best, one a row, the chosen one marked.
+    """Make a table of the frontier by rising madds, one architecture per row, the chosen one marked.
 
-    Columns: arch_id, predicted_loss, madds, num_params, latency_ms (NaN where not measured), is_chosen. A choice that
-    refine made may lie off the frontier; it has its row all the same, by its madds.
+    A choice of refine may lie off the frontier; it has a row all the same.
+
+    Returns:
+        Columns: arch_id, predicted_loss, madds, num_params, latency_ms (NaN where not measured), is_chosen.
     """
     choices = list(result.frontier)
     if result.chosen.architecture not in {choice.architecture for choice in choices}:
@@ -21,9 +23,11 @@ def frontier_table(result: SearchResult) -> pd.DataFrame:
 
 
 def trials_table(trials: Sequence[Choice], chosen: Choice) -> pd.DataFrame:
-    """Every architecture that was measured, one a row, in the order given.
+    """Make a table of every measured architecture, one per row, in the order given.
 
-    Columns as ``frontier_table``, then val_loss. latency_ms is the whole network's measured one, where there is one.
+    Returns:
+        The columns of ``frontier_table``, then val_loss. latency_ms is that of the whole network, where it was
+            measured.
     """
     rows = [
         _row(trial, chosen) | {"latency_ms": trial.measured_latency_ms, "val_loss": trial.val_loss} for trial in trials

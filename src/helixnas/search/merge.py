@@ -1,7 +1,8 @@
-"""Fronts of partial sums, merged block by block from the last to the first, one for each width that may come in.
+"""Merge fronts of partial sums block by block, from the last block to the first, for each width that may come in.
 
-Every sum in this room starts with stem and head and then runs from the last block to the first. Rounding never turns
-an order around (a <= b gives a + c <= b + c in floats, too), so what is dropped here is beaten to the last bit.
+Every sum in this room starts with stem and head and then runs from the last block to the first. Rounding never turns an
+order around (a <= b gives a + c <= b + c in floats, too), so an architecture that is dropped here is beaten to the last
+bit.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,11 @@ from helixnas.search.options import BlockOptions
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Front:
-    """What no other completion beats: sums [n, 1 + d] of loss and costs, and the row [n, blocks] chosen in each block.
+    """The completions that no other completion beats, in the order of their rows, so the first of equals is lowest.
 
-    In the order of their rows, so that the first of equals has the lowest path.
+    Attributes:
+        sums: Loss and costs of each completion, [n, 1 + d].
+        rows: The row in each block, [n, blocks].
     """
 
     sums: NDArray[np.float64]
@@ -26,25 +29,33 @@ class Front:
 
 
 Fronts = dict[int, Front]
-"""By the width that comes in."""
+"""Fronts by the width that comes in."""
 
 
 _MOST_SUMS = 4_000_000
-"""For the last merge with two costs or more: seconds. Before it fewer by the square of the blocks left, as fronts grow.
+"""The most sums of the last merge with two costs or more, which take seconds.
 
-With one cost they are far shorter, and faster made.
+A merge before it may have fewer, by the square of the number of blocks left, since fronts grow. With one cost, fronts
+are far shorter and faster to make, and have no limit.
 """
 
 
 class FrontsExplodeError(Exception):
-    """The fronts grow so fast that the merge would take too long. For this room alone, which has another way."""
+    """The fronts grow so fast that the merge would take too long; this room catches the error and takes another way."""
 
 
 def merge(options: Sequence[BlockOptions], fixed: NDArray[np.float64]) -> list[Fronts]:
-    """For each block, the fronts of all completions from that block to the last; one more, ``fixed``, behind the last.
+    """Compute, for each block, the fronts of all completions from that block to the last.
 
-    ``fixed`` [1 + d] is what stem and head add to every sum. Raises FrontsExplodeError when, with two costs or more,
-    a block has too many sums for what is still to come.
+    Args:
+        options: The options of every block.
+        fixed: The loss and costs of stem and head, [1 + d], which every sum contains.
+
+    Returns:
+        The fronts of each block, and behind the last block the fronts of ``fixed`` alone.
+
+    Raises:
+        FrontsExplodeError: With two costs or more, a block has too many sums for the blocks still to come.
     """
     nothing = Front(fixed[None], np.zeros((1, 0), dtype=np.int64))
     fronts: list[Fronts] = [{int(width): nothing for width in np.unique(options[-1].out_width)}]
@@ -55,7 +66,7 @@ def merge(options: Sequence[BlockOptions], fixed: NDArray[np.float64]) -> list[F
 
 
 def _front(block: BlockOptions, in_width: int, behind: Fronts, most: float) -> Front:
-    """What no other beats of a block's rows and the completions behind them, which are ``most`` sums at the most."""
+    """The front of a block's rows with the completions behind them, made of at most ``most`` sums."""
     parts = []
     for rows in block.rows(in_width):
         contenders = rows[frontier(block.values[rows])]  # beaten inside the block is beaten everywhere
@@ -68,7 +79,7 @@ def _front(block: BlockOptions, in_width: int, behind: Fronts, most: float) -> F
 
 
 def _sums(values: NDArray[np.float64], rows: NDArray[np.int64], behind: Front) -> Front:
-    """Each of the rows before each of the completions, the beaten ones left out."""
+    """Add each row to each completion, and leave the beaten sums out."""
     sums = (values[:, None] + behind.sums[None]).reshape(-1, values.shape[1])
     kept = frontier(sums)
     first, rest = np.divmod(kept, len(behind.sums))

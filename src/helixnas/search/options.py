@@ -1,4 +1,4 @@
-"""The tables of a block as arrays: what the exact search adds up, and what it compares with a budget."""
+"""The tables of a block as arrays, which the exact search adds up and compares with a budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,11 @@ from helixnas.search_space import BlockSpace, SearchSpace
 class BlockOptions:
     """One row for each width that may come in and each path, the paths of a width in the order of ``paths()``.
 
-    ``values`` [n, 1 + d] holds the distill_loss, then the d costs that count; ``path`` [n] is the row's index in
-    ``BlockSpace.paths()``.
+    Attributes:
+        in_width: The width that comes in, [n].
+        out_width: The width that the path hands on, [n].
+        path: The index of the path in ``BlockSpace.paths()``, [n].
+        values: The distill_loss, then the d costs that count, [n, 1 + d].
     """
 
     in_width: NDArray[np.int64]
@@ -26,13 +29,13 @@ class BlockOptions:
     values: NDArray[np.float64]
 
     def rows(self, in_width: int) -> list[NDArray[np.int64]]:
-        """The rows that take in a width, in one array for each width that they hand on."""
+        """Return the rows that take in a width, in one array for each width that they hand on."""
         fitting = np.flatnonzero(self.in_width == in_width)
         handed_on = self.out_width[fitting]
         return [fitting[handed_on == width] for width in np.unique(handed_on)]
 
     def contenders(self) -> NDArray[np.int64]:
-        """The paths (as indices) that no other of the same widths beats: the block's own frontier."""
+        """Return the indices of the paths on the block's frontier: no other path of the same widths beats them."""
         groups = [rows for width in np.unique(self.in_width) for rows in self.rows(int(width))]
         return np.unique(np.concatenate([self.path[rows[frontier(self.values[rows])]] for rows in groups]))
 
@@ -40,7 +43,17 @@ class BlockOptions:
 def block_options(
     space: SearchSpace, ratings: Sequence[RatingTable], costs: Sequence[CostTable], cost_names: Sequence[str]
 ) -> list[BlockOptions]:
-    """The options of every block; ArtifactError if a table is incomplete, or lacks a cost that counts."""
+    """Make the options of every block from its tables.
+
+    Args:
+        space: The search space.
+        ratings: The rating table of every block.
+        costs: The cost table of every block.
+        cost_names: The costs that count.
+
+    Raises:
+        ArtifactError: A table is incomplete, or lacks a cost that counts.
+    """
     tables = zip(space.blocks, ratings, costs, strict=True)
     options = [_options(block, rating.check(block), cost.check(block), cost_names) for block, rating, cost in tables]
     widths = [np.array([space.blocks[0].spec.in_width]), *(option.out_width for option in options)]
@@ -64,7 +77,7 @@ def _options(block: BlockSpace, rating: RatingTable, table: CostTable, cost_name
 
 
 def _paths_after(block: BlockSpace, width: int) -> NDArray[np.int64]:
-    """The indices of the paths that a width leads to."""
+    """The indices of the paths that may follow a width."""
     return np.flatnonzero(np.repeat([c.takes(width) for c in block.cells], [c.num_paths for c in block.cells]))
 
 
@@ -73,7 +86,11 @@ def _column(costs: Sequence[Cost], name: str) -> NDArray[np.float64]:
 
 
 def cost_value(cost: Cost, name: str) -> float:
-    """A cost by name; ArtifactError if it was not measured."""
+    """Return a cost by name.
+
+    Raises:
+        ArtifactError: The cost was not measured.
+    """
     value = getattr(cost, name)
     if value is None:
         raise ArtifactError(
@@ -92,12 +109,12 @@ def _check_widths(block: BlockSpace, option: BlockOptions, handed_on: NDArray[np
 
 
 def ceilings(budget: Budget, cost_names: Sequence[str]) -> NDArray[np.float64]:
-    """The most that each cost may be [d]: with ``within``, ``Budget.admits`` for arrays."""
+    """Return the most that each cost may be, [d]; together with ``within`` this is ``Budget.admits`` for arrays."""
     return np.array([budget.ceiling(name) for name in cost_names])
 
 
 def within(costs: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether the costs [..., d] all stay within the room [..., d]: the one comparison of an array with limits."""
+    """Return whether all costs [..., d] stay within the room [..., d]: the one comparison of an array with limits."""
     fits = costs[..., 0] <= room[..., 0]
     for column in range(1, costs.shape[-1]):  # a short last axis is slow to reduce
         fits = fits & (costs[..., column] <= room[..., column])

@@ -1,4 +1,4 @@
-"""Architectures up to some block: what the searches carry from block to block."""
+"""Architectures up to some block, which the searches carry from block to block."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,36 +12,47 @@ from helixnas.search.options import BlockOptions
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64] | NDArray[np.bool_]
 Pick = Callable[[Floats, NDArray[np.int64]], Index]
+"""Function from sums [n, 1 + d] and widths [n] to the parts to keep."""
 _NONE = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """Rows [n, blocks], sums [n, 1 + d] without stem and head, width [n] handed on."""
+    """Architectures up to some block.
+
+    Attributes:
+        rows: The row in each block so far, [n, blocks].
+        sums: Loss and costs so far, [n, 1 + d], without stem and head.
+        width: The width that each part hands on, [n].
+    """
 
     rows: NDArray[np.int64]
     sums: Floats
     width: NDArray[np.int64]
 
     def take(self, index: Index) -> "Parts":
-        """The parts of some rows."""
+        """Return the parts at an index."""
         return Parts(self.rows[index], self.sums[index], self.width[index])
 
 
 def everything(sums: Floats, width: NDArray[np.int64]) -> Index:
-    """A mask [n] that keeps every row."""
+    """Keep all parts."""
     return np.ones(len(sums), dtype=bool)
 
 
 def nothing(first: BlockOptions) -> Parts:
-    """The one part before the first block."""
+    """Return the one empty part before the first block."""
     return Parts(np.zeros((1, 0), dtype=np.int64), np.zeros((1, first.values.shape[1])), first.in_width[:1])
 
 
 def extend(parts: Parts, block: BlockOptions, num_best: int, pick: Pick = everything) -> Parts:
-    """Every part followed by every row of the block that takes its width, but for those that k others beat.
+    """Extend every part by every row of the block that takes its width, except rows that k others beat.
 
-    ``pick`` says which of them to keep, before more is made of them than sums.
+    Args:
+        parts: The parts up to the block before.
+        block: The options of the block.
+        num_best: The number k of architectures that are wanted.
+        pick: Says which parts to keep; called on the sums, before any other array is made of them.
     """
     first, row = [], []
     for width in np.unique(parts.width):
@@ -57,7 +68,7 @@ def extend(parts: Parts, block: BlockOptions, num_best: int, pick: Pick = everyt
 
 
 def thin(parts: Parts, num_best: int) -> Parts:
-    """Without those that k others of the same width are as good and as cheap as."""
+    """Drop the parts to which ``num_best`` others of the same width are equal or better in loss and every cost."""
     groups = [np.flatnonzero(parts.width == width) for width in np.unique(parts.width)]
     kept = [group[layers(parts.sums[group], num_best)] for group in groups]
     return parts.take(np.concatenate([_NONE, *kept]))

@@ -1,4 +1,4 @@
-"""What the tables say of any architecture, and which paths they speak for."""
+"""Look up the predicted_loss and cost of any architecture in the tables, and the paths that can be best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,15 @@ from helixnas.search_space import Architecture, SearchSpace
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pricer:
-    """From an architecture to its predicted_loss and cost, by looking its paths up."""
+    """Looks up the paths of an architecture in the tables, and sums them to its predicted_loss and cost.
+
+    Attributes:
+        space: The search space.
+        fixed: The cost of stem and head together.
+        losses: For each block, the distill_loss by path key.
+        costs: For each block, the cost by in_width and path key.
+        tables: The rating tables and cost tables of all blocks.
+    """
 
     space: SearchSpace
     fixed: Cost
@@ -19,14 +27,17 @@ class Pricer:
     tables: tuple[Sequence[RatingTable], Sequence[CostTable]]
 
     def __call__(self, architecture: Architecture) -> Choice:
-        """Sums run from stem and head over the last block to the first, as in ``merge``: the last bit agrees."""
+        """Return an architecture with its predicted_loss and cost.
+
+        Sums run from stem and head over the last block to the first, as in ``merge``, so that the last bit agrees.
+        """
         cost, loss = self.fixed, 0.0
         for path, block_cost in reversed(list(zip(architecture.paths, self.block_costs(architecture), strict=True))):
             cost, loss = cost + block_cost, loss + self.losses[path.block_id][path.key]
         return Choice(architecture, loss, cost)
 
     def block_costs(self, architecture: Architecture) -> list[Cost]:
-        """What each block costs, given the width that the block before it hands on."""
+        """Return the cost of each block, given the width that the block before it hands on."""
         costs, in_width = [], self.space.blocks[0].spec.in_width
         for block, path in zip(self.space.blocks, architecture.paths, strict=True):
             costs.append(self.costs[block.block_id][in_width, path.key])
@@ -34,7 +45,7 @@ class Pricer:
         return costs
 
     def contenders(self, budget: Budget) -> tuple[tuple[str, ...], ...]:
-        """For each block the keys of the paths on its own frontier: no other path is as good and as cheap."""
+        """Return, for each block, the keys of the paths on its frontier: no other path is as good and as cheap."""
         options = block_options(self.space, *self.tables, counted_names(budget))
         return tuple(
             tuple(block.path_at(int(index)).key for index in option.contenders())
@@ -43,12 +54,12 @@ class Pricer:
 
 
 def pricer(space: SearchSpace, ratings: Sequence[RatingTable], costs: Sequence[CostTable], fixed: Cost) -> Pricer:
-    """The Pricer of a search space's tables; ``fixed`` is the cost of stem and head."""
+    """Make the Pricer of a search space's tables; ``fixed`` is the cost of stem and head together."""
     losses = [dict(zip(table.paths, table.distill_loss, strict=True)) for table in ratings]
     prices = [dict(zip(zip(t.in_widths, t.paths, strict=True), t.costs, strict=True)) for t in costs]
     return Pricer(space, fixed, losses, prices, (ratings, costs))
 
 
 def counted_names(budget: Budget) -> tuple[str, ...]:
-    """The costs that count: those that are limited, or madds where nothing is."""
+    """Return the names of the costs that count: the limited ones, or madds where nothing is limited."""
     return tuple(budget.limits) or COST_NAMES[:1]

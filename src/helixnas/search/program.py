@@ -1,4 +1,4 @@
-"""What is left to choose as an integer program, for HiGHS by way of SciPy: a flow of one unit from width to width."""
+"""Solve the remaining choice as an integer program, with HiGHS through SciPy: one unit flows from width to width."""
 
 import time
 from collections.abc import Sequence
@@ -14,22 +14,33 @@ from helixnas.search.parts import Floats
 from helixnas.search.sweep import SLACK
 
 _OBJECTIVE = 1e4
-"""What the loss is scaled to: HiGHS stops at a gap of 1e-6, in whatever unit it is given."""
+"""The size to which the loss is scaled: HiGHS stops at a gap of 1e-6, in whatever unit the loss has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """The best rows [blocks], None if none was found; nothing has less than ``floor``: infinite if nothing fits."""
+    """The answer of the integer program.
+
+    Attributes:
+        rows: The best row in each block, [blocks]; None if nothing was found.
+        floor: Nothing has a lower loss; infinite if nothing fits.
+    """
 
     rows: NDArray[np.int64] | None
     floor: float
 
 
 def solve_program(options: Sequence[BlockOptions], limits: Floats, unit: float, seconds: float) -> Answer:
-    """The least loss within ``limits`` [d], or the best and a floor when the ``seconds`` are over.
+    """Find the least loss within the limits, or the best so far and a floor when the time is over.
 
-    ``unit`` is about the size of the losses' sum. HiGHS keeps limits to a millionth only: what is over them is told
-    to be none, and it goes on.
+    HiGHS keeps limits to a millionth only. Where its answer is over a limit, this choice of rows is forbidden, and
+    HiGHS solves again.
+
+    Args:
+        options: The options of every block.
+        limits: The most of each cost, [d].
+        unit: About the size of the losses' sum.
+        seconds: Time for the search.
     """
     end, program = time.monotonic() + seconds, _Program(options, limits, unit)
     floor = -np.inf
@@ -46,7 +57,7 @@ def solve_program(options: Sequence[BlockOptions], limits: Floats, unit: float, 
 
 
 class _Program:
-    """One variable a row: whether it is chosen. What flows into a width behind a block flows out of it again."""
+    """An integer program with one variable per row, 1 where the row is chosen; what flows into a width leaves it."""
 
     def __init__(self, options: Sequence[BlockOptions], limits: Floats, unit: float) -> None:
         values = np.concatenate([block.values for block in options])
@@ -74,12 +85,12 @@ class _Program:
         return np.asarray(np.flatnonzero(chosen) - starts)
 
     def forbid(self, chosen: NDArray[np.bool_]) -> None:
-        """Never these rows together again."""
+        """Forbid these rows together."""
         self._constraints.append(LinearConstraint(chosen[None].astype(float), -np.inf, len(self._sizes) - 1))
 
 
 def _flow(options: Sequence[BlockOptions]) -> LinearConstraint:
-    """One unit enters by the first block's width; each width between two blocks hands on what it gets."""
+    """One unit enters by the first block's width; each width between two blocks hands on the flow that it gets."""
     widths = np.unique(np.concatenate([width for block in options for width in (block.in_width, block.out_width)]))
     position = np.repeat(np.arange(len(options)), [len(block.path) for block in options])
     enters = position * len(widths) + np.searchsorted(widths, np.concatenate([block.in_width for block in options]))

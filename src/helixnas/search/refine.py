@@ -1,4 +1,4 @@
-"""Optuna over architectures, on what is really measured. Seeded with the exact search's best, resumable to the bit."""
+"""Run Optuna over architectures that are really measured, seeded with the exact search's best, resumable to the bit."""
 
 import hashlib
 import math
@@ -20,14 +20,16 @@ from helixnas.search.price import Pricer
 from helixnas.search_space import Architecture, SearchSpace
 
 _PATIENCE = 4
-"""Proposals for each architecture to measure: repeated ones, and those over budget, cost next to nothing."""
+"""Proposals for each architecture to measure: repeated proposals and those over budget cost next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The measured figures of one assembled architecture.
+    """The measurements of one assembled architecture.
 
-    ``losses`` float64 [n] are of the images of the rating part; ``latency_ms`` is None where no time was taken.
+    Attributes:
+        losses: The loss of each image of the rating part, float64 [n].
+        latency_ms: The time of the whole network; None where not measured.
     """
 
     losses: NDArray[np.float64]
@@ -35,6 +37,7 @@ class Measurement:
 
 
 Objective = Callable[[Architecture], Measurement]
+"""Function that assembles an architecture and measures it."""
 
 
 def refine(
@@ -51,18 +54,29 @@ def refine(
 ) -> tuple[Choice, ...]:
     """Measure up to ``num_trials`` distinct architectures and return them as measured, in order of trial.
 
-    A proposal picks a path in each block: one of the block's own frontier, which no other path of the block beats in
-    distill_loss and in every cost that counts, or one that ``seeds`` use. An additive prediction never needs another;
-    that leaves some tens of paths a block instead of all. The seeds themselves are proposed first.
+    A proposal picks a path in each block: a path of the block's frontier, which no other path of the block beats in
+    distill_loss and in every cost that counts, or a path that ``seeds`` use. An additive prediction never needs another
+    path, so some tens of paths remain in a block instead of all. The seeds themselves are proposed first.
 
-    The objective is val_loss. Every limit is a constraint: madds and num_params as the tables know them to the last
-    unit, so that what they put over budget is recorded as infeasible and not measured; latency_ms as measured, since
-    the tables only estimate it. A val_loss that is no number counts as infinite. Of a trial the journal keeps the mean
-    of its losses, its time, and its lead over the first seed, the tables' optimum, on the same images. Nothing is
-    measured twice, but for the first seed, once, where a search goes on after a kill.
+    The objective is val_loss. Every limit is a constraint. madds and num_params are exact in the tables, so an
+    architecture over these limits is recorded as infeasible and not measured. latency_ms counts as measured, since the
+    tables only estimate it. A val_loss that is not finite counts as infinite. For each trial, the journal keeps the
+    mean of its losses, its time, and its lead over the first seed, the tables' optimum, on the same images. Nothing is
+    measured twice, except the first seed, once more, where a search goes on after a kill.
 
-    ``journal`` is Optuna's own file, for this search alone. After a kill the same call goes on to the same end: the
-    n-th proposal depends on ``seed``, n and the trials finished before it, and on nothing else.
+    After a kill, the same call goes on to the same end: the n-th proposal depends on ``seed``, n and the trials
+    finished before it, and on nothing else.
+
+    Args:
+        space: The search space.
+        seeds: Architectures to propose first, the tables' optimum at the front.
+        price: Looks up costs and predictions in the tables.
+        objective: Measures an architecture.
+        budget: The limits.
+        num_trials: The most architectures to measure.
+        seed: Of the proposals.
+        journal: Optuna's file, for this search alone.
+        progress: Told the number of measured architectures.
     """
     choices = _choices(space, seeds, price.contenders(budget))
     study = open_study(journal, _fingerprint(space, choices, seeds, budget, seed))
@@ -81,7 +95,7 @@ def refine(
 
 
 class _Trials:
-    """A study's finished trials, as architectures: those proposed, and those of them that were measured."""
+    """The finished trials of a study, as architectures: all that were proposed, and all that were measured."""
 
     def __init__(
         self, study: optuna.Study, space: SearchSpace, price: Pricer, budget: Budget, reference: Architecture
@@ -101,7 +115,7 @@ class _Trials:
                 self._remember(architecture, trial.value, latency_ms, lead and Lead(**lead))
 
     def run(self, trial: Trial, objective: Objective) -> None:
-        """Measure a trial's architecture, unless it is known already, or is none, or over budget by the tables."""
+        """Measure a trial's architecture unless it is known, has no joining widths, or is over budget."""
         architecture = self._architecture(trial.params)
         self._count(architecture)
         if not self._space.joins(architecture):
@@ -146,13 +160,13 @@ class _Trials:
         return Architecture(tuple(b.parse_path(params[_name(b.block_id)]) for b in self._space.blocks))
 
     def _constrain(self, trial: Trial, cost: Cost, budget: Budget) -> None:
-        """Tell Optuna by how much each limit is missed, as a share of it; 0 and below is feasible."""
+        """Tell Optuna by how much each limit is missed, as a share of the limit; 0 and below is feasible."""
         for name, limit in budget.limits.items():
             trial.set_constraint(name, (cost_value(cost, name) - budget.ceiling(name)) / limit)
 
 
 def _lead(reference: NDArray[np.float64], losses: NDArray[np.float64]) -> Lead | None:
-    """How much lower ``losses`` [n] are than the reference's; None where they are no numbers."""
+    """How much lower ``losses`` [n] are than those of the reference; None where they are not finite."""
     if not np.isfinite(losses).all():
         return None
     if not np.isfinite(reference).all():
@@ -176,7 +190,7 @@ def _choices(
 def _fingerprint(
     space: SearchSpace, choices: dict[str, CategoricalDistribution], seeds: Sequence[Choice], budget: Budget, seed: int
 ) -> str:
-    """What makes two searches the same: everything but the objective, which whoever names the journal answers for."""
+    """A digest of all that a search depends on, except the objective, for which the caller names the journal."""
     text = repr((space.digest, choices, list(seeds), budget, seed))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -1,8 +1,9 @@
-"""The Lagrangian relaxation: prices on the costs, so that every choice of rows tells how good it can become at least.
+"""The Lagrangian relaxation: prices on the costs give a lower bound, a floor, of the loss for every choice of rows.
 
 Where each cost has a price, nothing but the width joins one block to the next, and the least of loss plus price is a
-shortest path. Less what the limits would pay, it is a floor: nothing within the limits has a lower loss (Geoffrion
-1974, "Lagrangean relaxation for integer programming"). The same holds for each row, so most rows can be left out.
+shortest path. Less the price of the whole limits, this is a floor: nothing within the limits has a lower loss
+(Geoffrion 1974, "Lagrangean relaxation for integer programming"). The same holds for each row, so most rows can be left
+out.
 """
 
 from collections.abc import Sequence
@@ -17,13 +18,13 @@ from helixnas.search.parts import Floats
 _MOST_PLANES = 100
 _TOLERANCE = 1e-9
 _DEAREST = 1e3
-"""The most that all of a limit may be worth, in losses of the worst architecture."""
+"""The most that a whole limit may be worth, in losses of the worst architecture."""
 _CHANGES = (0.02, 0.06, 0.15)
 """Shares by which each price is changed, up and down, for more floors."""
 
 
 class _Network:
-    """All rows as ways from node to node, a node being a width before or behind a block; in groups of the same ends."""
+    """All rows as edges from node to node, grouped by their ends; a node is a width before or behind a block."""
 
     def __init__(self, options: Sequence[BlockOptions]) -> None:
         self.widths = np.unique(np.concatenate([width for o in options for width in (o.in_width, o.out_width)]))
@@ -41,11 +42,22 @@ class _Network:
         self.source = int(enters[0])
 
     def node(self, position: NDArray[np.int64] | int, width: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of the node of a width, before the block at this position."""
         return np.asarray(position * len(self.widths) + np.searchsorted(self.widths, width))
 
 
 class Relaxation:
-    """``weights`` [1 + d]: 1 for the loss and the prices; ``floor``: nothing within ``limits`` [d] has a lower loss."""
+    """The relaxation at given prices.
+
+    Attributes:
+        weights: 1 for the loss, then the price of each cost, [1 + d].
+        floor: Nothing within ``limits`` has a lower loss.
+
+    Args:
+        network: All rows of all blocks.
+        limits: The most of each cost, [d].
+        prices: The price of each cost, [d].
+    """
 
     def __init__(self, network: _Network, limits: Floats, prices: Floats) -> None:
         self.weights = np.concatenate([[1.0], prices])
@@ -59,7 +71,7 @@ class Relaxation:
         self.floor = float(self._behind[network.source]) - self._paid
 
     def lowest(self) -> Floats:
-        """The sums [1 + d] of an architecture that has the floor."""
+        """Return the sums [1 + d] of an architecture whose priced loss is the floor."""
         network, node, sums = self._network, self._network.source, np.zeros(len(self.weights))
         ends = [*network.starts[1:], len(network.order)]
         for group, (first, last) in enumerate(network.groups):
@@ -70,7 +82,7 @@ class Relaxation:
         return sums
 
     def through(self) -> list[Floats]:
-        """For each block, the floor [n] of the architectures that have each of its rows."""
+        """Return, for each block and each of its rows, the floor [n] of the architectures with this row."""
         network, ahead = self._network, np.full(self._network.num_nodes, np.inf)
         ahead[network.source] = 0.0
         for (first, last), priced in zip(network.groups, self._cheapest, strict=True):
@@ -79,23 +91,31 @@ class Relaxation:
         return np.split(floors, np.cumsum(network.sizes[:-1]))
 
     def bound(self, sums: Floats, width: NDArray[np.int64], num_blocks: int) -> Floats:
-        """The floor [n] of what parts of so many blocks can become."""
+        """Return the floor [n] of the architectures that parts of so many blocks can become."""
         behind = self._behind[self._network.node(num_blocks, width)]
         return np.asarray(sums @ self.weights + behind - self._paid)
 
 
 class Floors:
-    """Relaxations around the best: a part that spends more or less than most has its highest floor elsewhere."""
+    """Relaxations around the best: a part that spends more or less than most parts has its highest floor elsewhere.
+
+    Args:
+        best: The relaxation with the highest floor.
+        others: Relaxations with other prices.
+    """
 
     def __init__(self, best: Relaxation, others: Sequence[Relaxation]) -> None:
         self.best, self._every = best, [best, *others]
 
     def through(self) -> list[Floats]:
-        """For each block, the floor [n] of the architectures that have each of its rows."""
+        """Return, for each block and each of its rows, the highest floor [n] of the architectures with this row."""
         return [np.max(floors, axis=0) for floors in zip(*(one.through() for one in self._every), strict=True)]
 
     def bound(self, sums: Floats, width: NDArray[np.int64], num_blocks: int, bar: float) -> Floats:
-        """The floor [n] of what parts of so many blocks can become; the highest, for those that stay below ``bar``."""
+        """Return the floor [n] of the architectures that parts of so many blocks can become.
+
+        The highest floor of all relaxations is found only for parts that stay below ``bar``.
+        """
         bound = np.full(len(sums), -np.inf)
         for one in self._every:
             low = np.flatnonzero(bound <= bar)
@@ -104,7 +124,12 @@ class Floors:
 
 
 def relax(options: Sequence[BlockOptions], limits: Floats) -> Floors:
-    """The relaxation with the highest floor, by cutting planes (Kelley 1960), and some with other prices around it."""
+    """Find the relaxation with the highest floor, by cutting planes (Kelley 1960), and others with prices nearby.
+
+    Args:
+        options: The options of every block.
+        limits: The most of each cost, [d], without stem and head.
+    """
     network, scale = _Network(options), np.where(limits > 0, limits, 1.0)
     worst = sum(float(np.abs(block.values[:, 0]).max()) for block in options) or 1.0
     relaxation = best = Relaxation(network, limits, np.zeros(len(limits)))
@@ -123,7 +148,7 @@ def relax(options: Sequence[BlockOptions], limits: Floats) -> Floors:
 
 
 def _highest(planes: Floats, dearest: float) -> tuple[float, Floats]:
-    """The highest point below all planes [n, 1 + d], loss and excess: its height and its prices."""
+    """The highest point below all planes [n, 1 + d] of loss and excess: its height and its prices."""
     num_prices = planes.shape[1] - 1
     solution = linprog(
         [-1.0] + [0.0] * num_prices,

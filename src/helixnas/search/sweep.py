@@ -1,6 +1,6 @@
-"""A beam over the blocks: the parts with the lowest floors go on, and the lowest floor of the dropped is remembered.
+"""Sweep a beam over the blocks: parts with the lowest floors go on, and the lowest floor of the dropped is remembered.
 
-If that is no lower than the k-th best that was found, nothing better was dropped: the k best are proven.
+If that floor is no lower than the k-th best loss that was found, nothing better was dropped: the k best are proven.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,25 @@ from helixnas.search.relax import Floors
 SLACK = 1e-12
 """Relative: parts are summed in another order than wholes, and may differ in the last bits."""
 _CROWDING = 4
-"""So many times the beam's width are compared with each other."""
+"""This many times the beam's width is the number of parts that are compared with each other."""
 
 
 def sweep(
     options: Sequence[BlockOptions], floors: Floors, limits: Floats, bar: float, num_best: int, width: int
 ) -> tuple[NDArray[np.int64], float]:
-    """Rows [n, blocks] of architectures within ``limits`` [d] whose loss is at most ``bar``.
+    """Find architectures within the limits whose loss is at most ``bar``.
 
-    And a number: any other within the limits has at least that loss, or more than ``bar``, or ``num_best`` that are
-    as good. ``width`` is how many parts go on from each block.
+    Args:
+        options: The options of every block.
+        floors: Floors of these options.
+        limits: The most of each cost, [d], without stem and head.
+        bar: The highest loss of interest.
+        num_best: How many architectures are wanted.
+        width: How many parts go on from each block.
+
+    Returns:
+        Rows [n, blocks], and a number: any other architecture within the limits has at least that loss, or more than
+            ``bar``, or ``num_best`` others that are as good.
     """
     beam = _Beam(options, floors, limits, bar)
     parts = nothing(options[0])
@@ -37,7 +46,7 @@ def sweep(
 
 
 class _Beam:
-    """Picks the parts with the lowest floors, of those that can still end within the limits and below the bar."""
+    """Picks the parts with the lowest floors among those that can still end within the limits and below the bar."""
 
     def __init__(self, options: Sequence[BlockOptions], floors: Floors, limits: Floats, bar: float) -> None:
         self._floors, self._limits, self._bar = floors, limits * (1 + SLACK), bar * (1 + SLACK)

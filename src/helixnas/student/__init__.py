@@ -1,4 +1,4 @@
-"""Networks made of candidates: one block's supernet, a whole student, its BatchNorm statistics."""
+"""Networks made of candidates: the supernet of one block, a whole student, and its BatchNorm statistics."""
 
 from helixnas.student.adapter import has_tail, new_tail
 from helixnas.student.custom import is_custom, operation, register_custom

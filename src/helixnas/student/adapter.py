@@ -1,4 +1,4 @@
-"""What joins cells of widths of their own to the teacher's features, while they are distilled and rated only.
+"""Join cells of custom widths to the teacher's features, while the cells are distilled and rated only.
 
 See ``docs/decisions/0002-adapters.md``.
 """
@@ -15,7 +15,14 @@ from helixnas.search_space import BlockSpace, Cell, TargetShape, target_shape
 
 
 class Adapter(nn.Module):
-    """A linear map of channels without a bias; maps may be brought to another size first."""
+    """A linear map of channels without a bias, for cells whose width or map size differs from the teacher's.
+
+    Args:
+        in_width: Channels that come in.
+        out_width: Channels that go out.
+        layout: Order of the axes of the features, such as "NCHW".
+        size: Height and width to which maps are pooled before the linear map; None keeps their size.
+    """
 
     def __init__(self, in_width: int, out_width: int, layout: str, size: tuple[int, ...] | None) -> None:
         super().__init__()
@@ -23,7 +30,7 @@ class Adapter(nn.Module):
         self._layout, self._size = layout, size
 
     def forward(self, x: Tensor) -> Tensor:
-        """The channels of a feature in its layout, mixed."""
+        """Pool the feature to the adapter's size and mix its channels; the layout stays."""
         return _mixed(_resized(x, self._size), self.weight, self._layout)
 
 
@@ -36,9 +43,9 @@ def _mixed(x: Tensor, weight: Tensor, layout: str) -> Tensor:
 
 
 class Adapters(nn.Module):
-    """The adapters of a block's cells: none where a cell has the teacher's interface.
+    """The adapters of all cells of a block; a cell with the teacher's widths and sizes has none.
 
-    Each cell has its own, but in a block that shares layers: there cells that take or give alike share these, too.
+    Each cell has its own adapters, except in a block that shares layers: there, cells of equal widths share adapters.
     """
 
     def __init__(self, block: BlockSpace) -> None:
@@ -68,27 +75,36 @@ class Adapters(nn.Module):
         return str(width) if self._block.shares_layers else f"{index}_{width}"
 
     def entry(self, index: int) -> Adapter | None:
-        """The adapter before a cell."""
+        """Return the adapter before a cell, or None where the cell takes the teacher's feature as it is."""
         name = self._name(index, self._block.cells[index].in_width or self._block.spec.in_width)
         return cast("Adapter", self.entries[name]) if name in self.entries else None
 
     def exit(self, index: int, width: int) -> Adapter | None:
-        """The adapter behind a cell, where it gives ``width``."""
+        """Return the adapter behind a cell whose output has ``width`` channels, or None where it needs no adapter."""
         name = self._name(index, width)
         return cast("Adapter", self.exits[name]) if name in self.exits else None
 
     def scale_exits(self, std: Tensor) -> None:
-        """Give each component of the target its deviation, where what the cells give has deviation 1."""
+        """Scale the adapters so that cell outputs of deviation 1 give each component its deviation ``std`` [r]."""
         for adapter in self.exits.values():
             weight = cast("Adapter", adapter).weight
             weight.copy_(std[:, None] * weight / weight.norm(dim=1, keepdim=True))
 
 
 class Target(nn.Module):
-    """What a block's cells imitate: the teacher's output less its mean, on its leading principal components.
+    """The target that a block's cells imitate: the teacher's output less its mean, on its leading principal components.
 
-    As many components as the narrowest cell has channels: so each cell can reach the target, however narrow it is, and
-    no rating is decided by the rank of an adapter. ``variance`` [r] is what the components hold, and the loss's unit.
+    There are as many components as the narrowest cell has channels. So each cell can reach the target, however narrow
+    it is, and no rating is decided by the rank of an adapter.
+
+    Attributes:
+        basis: The leading principal components of the teacher's output, [r, C].
+        mean: The mean of the teacher's output by channel, [C].
+        variance: The variance of the output on each component, float64 [r]; also the unit of the loss.
+
+    Args:
+        shape: Number of components and map size of the target.
+        spec: The block's interface in the teacher.
     """
 
     basis: Tensor
@@ -105,7 +121,10 @@ class Target(nn.Module):
 
     @torch.no_grad()
     def fit(self, features: Iterable[Tensor]) -> None:
-        """Take mean and components from the teacher's outputs, in float64; a component's largest part is positive."""
+        """Compute mean, components and variances from the teacher's outputs, in float64.
+
+        The sign of a component is chosen so that its largest entry is positive.
+        """
         width = len(self.mean)
         count, total = 0, torch.zeros(width, dtype=torch.float64)
         squares = torch.zeros(width, width, dtype=torch.float64)
@@ -121,19 +140,27 @@ class Target(nn.Module):
         self.variance.copy_(variance.flip(0)[: len(self.variance)].clamp_min(0))
 
     def forward(self, y: Tensor) -> Tensor:
-        """The teacher's output as the target, [.., r] in its layout."""
+        """Turn the teacher's output into the target, with r channels in the layout of the block."""
         rows = _mixed(_resized(y, self._size), self.basis, self._layout)
         shift = self.basis @ self.mean
         return rows - (shift[:, None, None] if self._layout == "NCHW" else shift)
 
 
 def has_tail(block: BlockSpace) -> bool:
-    """Whether a student keeps an adapter behind this block: the last one, where it has an interface of its own."""
+    """Return whether a student keeps an adapter behind this block: only the last block, where it has custom widths."""
     return block.is_last and target_shape(block) is not None
 
 
 def new_tail(spec: BlockSpec, width: int) -> nn.Conv2d | nn.Linear:
-    """The one adapter that a student keeps: from its last width to what the teacher's head takes, with a bias."""
+    """Make the one adapter that a student keeps, with a bias: from the student's last width to the head's width.
+
+    Args:
+        spec: The interface of the last block in the teacher.
+        width: Channels of the student's last output.
+
+    Returns:
+        A 1x1 convolution for maps "NCHW", else a linear layer.
+    """
     if spec.layout == "NCHW":
         return nn.Conv2d(width, spec.out_width, 1)
     return nn.Linear(width, spec.out_width)

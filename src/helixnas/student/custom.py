@@ -1,4 +1,4 @@
-"""Operations of the user's own: one decorated function each, checked before anything is trained with it."""
+"""Custom operations: one decorated function for each, checked before anything is trained with the operation."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,10 +12,12 @@ from helixnas.search_space import Candidate, LayerSpec, custom_candidate
 Operation = Callable[[LayerSpec], nn.Module]
 
 CUSTOM: dict[str, Custom] = {}
-"""The user's operations, by the kind of their candidate."""
+"""The custom operations, by the kind of their candidate."""
 _IS_OPERATION = "is_helixnas_operation"
 SIDE = 8
+"""Height and width in pixels of the maps on which a custom operation is checked."""
 NUM_TOKENS = 9
+"""Number of tokens on which a custom operation is checked."""
 
 
 def operation(function: Operation) -> Operation:
@@ -25,7 +27,11 @@ def operation(function: Operation) -> Operation:
 
 
 def register_custom(operations: Sequence[str], token_operations: Sequence[str]) -> None:
-    """Load the operations that params.yaml names; ConfigError where one is not there, or not decorated."""
+    """Load the custom operations that params.yaml names.
+
+    Raises:
+        ConfigError: An operation does not exist, or is not decorated with ``@operation``.
+    """
     for key, names in (("operations", operations), ("token_operations", token_operations)):
         for name in names:
             custom = load_custom(name, f"search_space.{key}", "take a LayerSpec and return")
@@ -35,16 +41,21 @@ def register_custom(operations: Sequence[str], token_operations: Sequence[str]) 
 
 
 def is_custom(candidate: Candidate) -> bool:
-    """Whether the candidate is an operation of the user's own."""
+    """Return whether the candidate is a custom operation."""
     return candidate.kind in CUSTOM
 
 
 def build_custom(custom: Custom, layer: LayerSpec) -> nn.Module:
-    """A module of the user's for a layer; ConfigError unless it gives the layer's shape and passes gradients on."""
+    """Build the module of a custom operation for a layer, and check it on random inputs.
+
+    Raises:
+        ConfigError: The operation gives no module, an output of another shape, or no finite gradient to its input and
+            weights.
+    """
     module = custom(layer)
     if not isinstance(module, nn.Module):
         raise ConfigError(f"{custom.name} must return a torch.nn.Module, but returns {type(module).__name__}.")
-    with torch.inference_mode(mode=False), torch.enable_grad():  # wherever the module is built
+    with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may be in inference mode
         _check(custom, module, layer)
     return module
 
@@ -67,13 +78,13 @@ def _check(custom: Custom, module: nn.Module, layer: LayerSpec) -> None:
     if inputs.grad is None or not inputs.grad.isfinite().all() or any(p.grad is None for p in learning):
         raise ConfigError(f"{name} must pass a finite gradient to its input and to every weight, but does not.")
     module.zero_grad(set_to_none=True)
-    for child in module.modules():  # what the check showed BatchNorm is none of its business
+    for child in module.modules():  # BatchNorm must not remember the random inputs of this check
         if callable(forget := getattr(child, "reset_running_stats", None)):
             forget()
 
 
 def _example(layer: LayerSpec) -> tuple[torch.Tensor, tuple[int, ...]]:
-    """Random inputs for a layer, and the shape of what it must give. Tokens where it is a layer of tokens."""
+    """Random inputs for a layer (tokens for a token layer), and the shape of the output that the layer must give."""
     generator = torch.Generator().manual_seed(0)
     in_side, out_side = SIDE * layer.stride, SIDE
     if layer.is_map:

@@ -1,8 +1,9 @@
 """Depthwise convolutions whose weights learn fast on a CPU.
 
-oneDNN has a fast kernel for the weights' gradient up to 3x3; above, it takes 10 to 200 times as long as the forward
-pass. Here that gradient is a forward convolution with the roles changed, which is fast at every size: the map is the
-input, the output's gradient the kernel (the correlation that defines it, so equal but for the order of sums).
+oneDNN has a fast kernel for the gradient of the weights up to 3x3 pixels; above that size, its kernel takes 10 to 200
+times as long as the forward pass. Here, this gradient is computed as a forward convolution with the roles changed,
+which is fast at every size: the map is the input, and the gradient of the output is the kernel. This is the correlation
+that defines the gradient, so results are equal except for the order of sums.
 """
 
 import itertools
@@ -14,18 +15,18 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
 
 FAST_KERNEL = 3
-"""The largest kernel that oneDNN is fast at."""
+"""The largest kernel size in pixels for which oneDNN is fast."""
 CACHED_VALUES = 2**18
-"""About what a core's second cache holds, in float32: so many values are correlated at once."""
+"""Number of values that are correlated at once: about as many float32 values as fit a core's second-level cache."""
 FEW_PIXELS = 4
-"""Up to so many output pixels are gone through one by one: oneDNN is slow where a map is as small as a kernel's tap."""
+"""Maps with at most so many output pixels are done pixel by pixel, since oneDNN is slow on such small maps."""
 
 
 class DepthwiseConv2d(nn.Conv2d):
     """A depthwise ``nn.Conv2d``, square in kernel, stride and padding, equal to it but for its speed in training."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C, H', W']."""
+        """Convolve each channel: [N, C, H, W] to [N, C, H', W']."""
         is_slow = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32
         if is_slow and self.weight.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_compiling():
             return cast("Tensor", _Depthwise.apply(x, self.weight, self.bias, self.stride[0], self.padding[0]))
@@ -33,7 +34,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 def quicken(network: nn.Module) -> None:
-    """Let every depthwise convolution of a network that oneDNN is slow at train as a DepthwiseConv2d."""
+    """Turn every depthwise convolution of a network that oneDNN trains slowly into a DepthwiseConv2d, in place."""
     for module in network.modules():
         if type(module) is nn.Conv2d and _is_slow(module):
             module.__class__ = DepthwiseConv2d
@@ -41,7 +42,7 @@ def quicken(network: nn.Module) -> None:
 
 def _is_slow(conv: nn.Conv2d) -> bool:
     is_depthwise = conv.groups == conv.in_channels == conv.out_channels
-    is_square = all(pair[0] == pair[-1] for pair in (conv.kernel_size, conv.stride, conv.padding))  # a name is not
+    is_square = all(pair[0] == pair[-1] for pair in (conv.kernel_size, conv.stride, conv.padding))  # "same" is not
     is_plain = conv.dilation == (1, 1) and conv.padding_mode == "zeros"
     return is_depthwise and is_square and is_plain and conv.kernel_size[0] > FAST_KERNEL
 
@@ -66,13 +67,21 @@ class _Depthwise(torch.autograd.Function):
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
-    """The gradient of a depthwise kernel, [C, 1, kernel, kernel], from its input and its output's gradient."""
+    """Compute the gradient of a depthwise kernel, [C, 1, kernel, kernel].
+
+    Args:
+        x: The input of the convolution, [N, C, H, W].
+        gradient: The gradient of its output, [N, C, H', W'].
+        kernel: Height and width of the kernel in pixels.
+        stride: Stride of the convolution in pixels.
+        padding: Padding of the convolution in pixels.
+    """
     correlate = _pixel_by_pixel if gradient[0, 0].numel() <= FEW_PIXELS else _by_convolution
     return correlate(x, gradient, kernel, stride, padding)[:, None]
 
 
 def _pixel_by_pixel(x: Tensor, gradient: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
-    """The sum over images and output pixels of the input's window there, as far as it lies on the map."""
+    """Sum over images and output pixels the window of the input at each pixel, as far as the window lies on the map."""
     total = x.new_zeros(x.shape[1], kernel, kernel)
     for row, column in itertools.product(*map(range, gradient.shape[2:])):
         rows, columns = (position * stride - padding for position in (row, column))
@@ -84,7 +93,7 @@ def _pixel_by_pixel(x: Tensor, gradient: Tensor, kernel: int, stride: int, paddi
 
 
 def _by_convolution(x: Tensor, gradient: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
-    """The sum over images of each channel's map with its gradient, at every offset.
+    """Correlate each channel's map with its gradient at every offset, summed over images.
 
     A stride keeps the gradient's rows and columns apart.
     """
@@ -99,5 +108,5 @@ def _by_convolution(x: Tensor, gradient: Tensor, kernel: int, stride: int, paddi
 
 
 def _as_channels(maps: Tensor) -> Tensor:
-    """[N, C, H, W] to [1, N * C, H, W] with channels last."""
+    """Turn [N, C, H, W] into [1, N * C, H, W] with channels last."""
     return maps.permute(2, 3, 0, 1).flatten(2)[None].permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""HyTra's layers: bottlenecks with a convolution or with attention inside (BossNAS, arXiv 2103.12424)."""
+"""The layers of HyTra: bottlenecks with a convolution or with attention inside (BossNAS, arXiv 2103.12424)."""
 
 from typing import cast
 
@@ -9,14 +9,21 @@ from helixnas.search_space import LayerSpec
 from helixnas.student.residual import start_at_zero
 
 EXPANSION = 4
+"""The inner width of a layer is its output width divided by this number."""
 HEAD_WIDTH = 64
+"""Channels of one attention head."""
 
 
 class HybridLayer(nn.Module):
-    """Narrow to a quarter, look around, mix, widen, with a shortcut; ends in a ReLU.
+    """A bottleneck: narrow to a quarter, look around, mix, widen, with a shortcut; it ends in a ReLU.
 
-    The depthwise convolution that looks around takes the stride, and tells attention where it is (Chu et al. 2021,
-    arXiv 2102.10882). Where maps shrink by more than two at once, a convolution of patches shrinks them first.
+    The depthwise convolution that looks around takes the stride, and gives attention the positions of pixels (Chu et
+    al. 2021, arXiv 2102.10882). Where maps shrink by more than two at once, a convolution of patches shrinks them
+    first.
+
+    Args:
+        layer: The widths and the stride of the layer.
+        has_attention: Whether attention mixes positions; otherwise a 3x3 convolution does.
     """
 
     def __init__(self, layer: LayerSpec, *, has_attention: bool) -> None:
@@ -36,20 +43,20 @@ class HybridLayer(nn.Module):
         start_at_zero(self.widen[1])  # the layer starts as its shortcut alone
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
+        """Run the layer: [N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
         x = self.shrink(x)
         y: Tensor = (self.shortcut(x) + self.widen(self.mix(self.narrow(x)))).relu()
         return y
 
     def entrances(self) -> list[nn.Conv2d]:
-        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        """Return the layers that read the input; empty unless only dense linear layers read it."""
         if self.has_shortcut or isinstance(self.shrink, _Shrink):
             return []
         return [cast("nn.Conv2d", self.narrow[0]), cast("nn.Conv2d", self.shortcut[1])]
 
 
 class _Shrink(nn.Module):
-    """A depthwise convolution of patches, then the width."""
+    """A depthwise convolution of patches, then a 1x1 convolution that changes the width."""
 
     def __init__(self, in_width: int, out_width: int, stride: int) -> None:
         super().__init__()
@@ -58,7 +65,7 @@ class _Shrink(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, in_width, H, W] to [N, out_width, H / stride, W / stride], sides rounded up."""
+        """Shrink maps: [N, in_width, H, W] to [N, out_width, H / stride, W / stride], sides rounded up."""
         height, width = x.shape[2:]
         y: Tensor = self.steps(pad(x, (0, -width % self.stride, 0, -height % self.stride)))
         return y
@@ -78,7 +85,7 @@ class _Attention(nn.Module):
         self.qkv = nn.Conv2d(width, 3 * width, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to the same shape."""
+        """Mix all positions; the shape [N, C, H, W] stays."""
         q, k, v = self.qkv(x).flatten(2).unflatten(1, (3, self.num_heads, -1)).transpose(-1, -2).unbind(1)
         y: Tensor = scaled_dot_product_attention(q, k, v).transpose(-1, -2).reshape(x.shape)
         return y

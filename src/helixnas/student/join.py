@@ -1,4 +1,4 @@
-"""Blocks next to each other in one student: adapters fold into weights, and what they cannot fold into starts fresh."""
+"""Join the blocks of one student: adapters fold into weights; operations that cannot take them in start fresh."""
 
 import copy
 from collections.abc import Sequence
@@ -16,11 +16,19 @@ from helixnas.student.supernet import BlockSupernet, bare, wrapped
 
 
 def joined(supernets: Sequence[BlockSupernet], architecture: Architecture) -> list[list[nn.Module]]:
-    """The operations of each block of a student, at the widths that the blocks hand on to each other.
+    """Return the operations of each block of a student, at the widths that blocks hand on to each other.
 
-    They are the supernets' own, but for the first of a block where adapters stood before it. There a copy has what lies
-    between the blocks in its weights; or, where the width is not the rated one, or the operation does not start with
-    linear layers alone, a fresh one stands, from torch's global generator. Behind the last block one adapter may stay.
+    The operations are those of the supernets, except the first operation of a block with adapters before it. There, a
+    copy takes the linear map between the two blocks into its weights. A fresh operation, drawn from torch's global
+    generator, stands there instead where its width is not the rated width, or where it does not start with linear
+    layers alone. Behind the last block one adapter may stay.
+
+    Args:
+        supernets: The supernet of every block, in order.
+        architecture: One path for each block.
+
+    Returns:
+        A list of modules for each block.
     """
     blocks: list[list[nn.Module]] = []
     width, given = supernets[0].block.spec.in_width, None
@@ -34,7 +42,7 @@ def joined(supernets: Sequence[BlockSupernet], architecture: Architecture) -> li
 
 
 def _given(supernet: BlockSupernet, path: Path) -> Tensor | None:
-    """[C, width]: how the teacher's output, less its mean, follows from what a path gives; None if it is just that."""
+    """Map [C, width] from a path's output to the teacher's output less its mean; None if the output is already that."""
     adapter = supernet.adapters.exit(path.cell, supernet.block.out_width(path))
     if supernet.target is None or adapter is None:
         return None
@@ -68,7 +76,7 @@ def _product(first: Tensor | None, second: Tensor | None) -> Tensor | None:
 def _alone(
     operation: nn.Module, block: BlockSpace, layer: LayerSpec, candidate: Candidate, *, is_last: bool
 ) -> nn.Module:
-    """The operation itself, or, where it is one width of a slimmable layer, a copy of that width alone."""
+    """Return the operation itself, or, for one width of a slimmable layer, a copy of that width alone."""
     slimmable = bare(operation)
     if not isinstance(slimmable, Slimmable):
         return operation
@@ -78,9 +86,14 @@ def _alone(
 
 @torch.no_grad()
 def folded(operation: nn.Module, matrix: Tensor) -> nn.Module | None:
-    """A copy of the operation that does what it did behind a linear map of its input's channels, ``matrix`` [C, C].
+    """Copy an operation so that the copy does the work of a linear map of its input's channels as well.
 
-    None where the operation does not say that it starts with linear layers alone (its ``entrances``).
+    Args:
+        operation: An operation whose ``entrances`` method lists the layers that read its input.
+        matrix: The linear map before the operation, [C, C']: from C' new input channels to the C that it takes now.
+
+    Returns:
+        The copy, or None where the operation has no entrances, because it does not start with linear layers alone.
     """
     copied = copy.deepcopy(operation)
     entrances = find() if callable(find := getattr(copied, "entrances", None)) else []

@@ -12,14 +12,20 @@ from helixnas.student.supernet import BlockSupernet
 
 
 class StudentNetwork(nn.Module):
-    """The teacher's stem and head around the chosen blocks. Takes and gives what the teacher does."""
+    """The teacher's stem and head around the chosen blocks; inputs and outputs are those of the teacher.
+
+    Args:
+        stem: Turns normalised images [N, C, H, W] into the first feature.
+        blocks: The chosen blocks, in order.
+        head: Turns the last feature into logits.
+    """
 
     def __init__(self, stem: nn.Module, blocks: Sequence[nn.Module], head: nn.Module) -> None:
         super().__init__()
         self.stem, self.blocks, self.head = stem, nn.ModuleList(blocks), head
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [N, classes] of normalised images [N, C, H, W]."""
+        """Compute logits [N, classes] of normalised images [N, C, H, W]."""
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
@@ -27,7 +33,10 @@ class StudentNetwork(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """What each block puts out for normalised images [N, C, H, W], in order; the head takes the last."""
+        """Compute the output of each block for normalised images [N, C, H, W], in order.
+
+        The last output is the input of the head.
+        """
         features = []
         x = self.stem(x)
         for block in self.blocks:
@@ -39,17 +48,29 @@ class StudentNetwork(nn.Module):
 def assemble(
     stem: nn.Module, supernets: Sequence[BlockSupernet], head: nn.Module, architecture: Architecture
 ) -> StudentNetwork:
-    """The student of an architecture, with copies of the supernets' weights: training it changes nothing else.
+    """Make the student of an architecture from copies of the supernets' weights; training it changes no supernet.
 
-    Where blocks have widths of their own, ``joined`` says what becomes of the adapters between them. BatchNorm still
-    holds statistics of mixed paths; ``recalibrate`` it before use.
+    Where cells have custom widths, ``joined`` says what becomes of the adapters between blocks. BatchNorm still holds
+    statistics of mixed paths; ``recalibrate`` the student before use.
+
+    Args:
+        stem: The teacher's stem.
+        supernets: The supernet of every block, in order.
+        head: The teacher's head.
+        architecture: One path for each block.
     """
     chosen = [nn.Sequential(*operations) for operations in joined(supernets, architecture)]
     return copy.deepcopy(StudentNetwork(stem, chosen, head))
 
 
 class Deployed(nn.Module):
-    """A network with its normalisation inside, so that who deploys it needs no constants of ours."""
+    """A network with its normalisation inside, so that whoever deploys it needs no constants of ours.
+
+    Args:
+        network: Takes normalised images.
+        mean: Of each channel, with pixels in 0 to 1.
+        std: Deviation of each channel, with pixels in 0 to 1.
+    """
 
     mean: Tensor
     std: Tensor
@@ -61,6 +82,6 @@ class Deployed(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [N, classes] of images float32 [N, C, H, W] with pixels in 0 to 1."""
+        """Compute logits [N, classes] of images float32 [N, C, H, W] with pixels in 0 to 1."""
         logits: Tensor = self.network((images - self.mean) / self.std)
         return logits

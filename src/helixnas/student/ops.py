@@ -1,4 +1,4 @@
-"""The operations that a candidate's name stands for. Each is built for one layer: widths and stride in, module out."""
+"""Build the operations that candidates name, each for one layer: widths and stride go in, a module comes out."""
 
 from collections.abc import Callable
 from typing import cast
@@ -16,16 +16,21 @@ from helixnas.student.tokens import TransformerLayer
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by a gate computed from the map's mean (Hu et al. 2018, arXiv 1709.01507)."""
+    """Scale each channel by a gate computed from the map's mean (Hu et al. 2018, arXiv 1709.01507).
+
+    Args:
+        width: Channels of the map.
+        reduced: Inner width of the gate.
+    """
 
     def __init__(self, width: int, reduced: int) -> None:
         super().__init__()
-        # linear, not 1x1 convolutions: on maps of one pixel torch runs those by a slow path
+        # linear layers, not 1x1 convolutions, for which torch is slow on maps of one pixel
         self.gate = nn.Sequential(nn.Linear(width, reduced), nn.SiLU(), nn.Linear(reduced, width), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to the same shape."""
-        # the sum, divided, not the mean, whose gradient would divide every pixel
+        """Scale the channels; the shape [N, C, H, W] stays."""
+        # the sum, then one division per channel: the gradient of the mean would divide every pixel
         gated: Tensor = x * self.gate(x.sum((2, 3)) / (x.shape[2] * x.shape[3]))[:, :, None, None]
         return gated
 
@@ -33,9 +38,15 @@ class SqueezeExcite(nn.Module):
 class MBConv(nn.Module):
     """Inverted residual: expand, depthwise, squeeze-excite, project (Sandler et al. 2018; Tan & Le 2019).
 
-    The shortcut is there where it can be: stride 1 and equal widths. There the layer starts as the identity, since the
-    last BatchNorm of the branch starts at zero (Goyal et al. 2017, arXiv 1706.02677). Squeeze-excite is sized by the
-    input width, as in EfficientNet and DNA.
+    A shortcut exists where it is possible: with stride 1 and equal widths. There the layer starts as the identity,
+    since the last BatchNorm of the branch starts at zero (Goyal et al. 2017, arXiv 1706.02677). Squeeze-excite is sized
+    by the input width, as in EfficientNet and DNA.
+
+    Args:
+        layer: The widths and the stride of the layer.
+        kernel: Height and width of the depthwise kernel in pixels.
+        expansion: The hidden width is this many times the input width.
+        se_ratio: Inner width of squeeze-excite as a share of the input width; 0 for none.
     """
 
     def __init__(self, layer: LayerSpec, kernel: int, expansion: float, se_ratio: float) -> None:
@@ -51,12 +62,12 @@ class MBConv(nn.Module):
             start_at_zero(self.project[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
+        """Run the layer: [N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
         y: Tensor = self.project(self.excite(self.depthwise(self.expand(x))))
         return x + y if self.has_shortcut else y
 
     def entrances(self) -> list[nn.Conv2d]:
-        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        """Return the layers that read the input; empty unless only dense linear layers read it."""
         if self.has_shortcut or not isinstance(self.expand, nn.Sequential):
             return []
         return [cast("nn.Conv2d", self.expand[0])]
@@ -75,7 +86,12 @@ def _mbconv(layer: LayerSpec, candidate: Candidate) -> nn.Module:
 class Bottleneck(nn.Module):
     """Narrow, convolve with the stride, widen, with a shortcut (He et al. 2016).
 
-    The end is linear, as MBConv's. A layer with a shortcut starts as the identity, as MBConv does.
+    The last layer is linear, as in MBConv. A layer with a shortcut starts as the identity, as MBConv does.
+
+    Args:
+        layer: The widths and the stride of the layer.
+        kernel: Height and width of the middle kernel in pixels.
+        ratio: Inner width as a share of the output width.
     """
 
     def __init__(self, layer: LayerSpec, kernel: int, ratio: float) -> None:
@@ -89,12 +105,12 @@ class Bottleneck(nn.Module):
             start_at_zero(self.widen[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
+        """Run the layer: [N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
         y: Tensor = self.widen(self.convolve(self.narrow(x)))
         return x + y if self.has_shortcut else y
 
     def entrances(self) -> list[nn.Conv2d]:
-        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        """Return the layers that read the input; empty unless only dense linear layers read it."""
         return [] if self.has_shortcut else [cast("nn.Conv2d", self.narrow[0])]
 
 
@@ -131,10 +147,15 @@ OPERATIONS: dict[str, Callable[[LayerSpec, Candidate], nn.Module]] = {
     "resconv": _residual_conv,
     "resatt": _residual_attention,
 }
+"""Functions that build the built-in operations, by the kind of their candidate."""
 
 
 def build_operation(layer: LayerSpec, candidate: Candidate) -> nn.Module:
-    """A fresh module for a candidate at a layer; ConfigError for a kind that nobody registered."""
+    """Build a fresh module for a candidate at a layer.
+
+    Raises:
+        ConfigError: The candidate's kind is neither built in nor registered as a custom operation.
+    """
     if candidate.kind in OPERATIONS:
         return OPERATIONS[candidate.kind](layer, candidate)
     if candidate.kind in CUSTOM:
@@ -144,7 +165,7 @@ def build_operation(layer: LayerSpec, candidate: Candidate) -> nn.Module:
 
 
 def build_layer(layer: LayerSpec) -> list[nn.Module]:
-    """Fresh modules for all candidates of a layer; those of a slimmable layer share their kernels."""
+    """Build fresh modules for all candidates of a layer; the candidates of a slimmable layer share their kernels."""
     if layer.candidates[0].kind == "size":
         return [*slimmable_layer(layer, layer.candidates)]
     return [build_operation(layer, candidate) for candidate in layer.candidates]

@@ -1,4 +1,4 @@
-"""BatchNorm statistics belong to a path, not to a candidate: measure them anew for the path at hand."""
+"""Recalibrate BatchNorm: its statistics belong to a path, not to a candidate, so measure them for the path in use."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -12,15 +12,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from helixnas.blocks import BlockSpec
 
 MIN_VALUES = 2**13
-"""Of each channel, for its mean and variance: a variance of so many values is wrong by about 1.6 %."""
+"""Values of each channel for its mean and variance: a variance of so many values is wrong by about 1.6 %."""
 MIN_IMAGES = 256
+"""The least number of calibration images that "auto" takes, as far as the train part has so many."""
 
 
 def num_calibration_images(asked: int | Literal["auto"], num_train: int, specs: Iterable[BlockSpec]) -> int:
-    """How many train images BatchNorm statistics are measured on.
+    """Return the number of train images on which BatchNorm statistics are measured.
 
-    "auto" takes as many as give each channel 2^13 values on the smallest map that a block ends with, and 256 at least;
-    or the whole train part, where that is less. On maps of one pixel that is an image for each value.
+    Args:
+        asked: A number, or "auto": as many images as give each channel 2^13 values on the smallest map with which a
+            block ends, but at least 256, and at most the whole train part. On maps of one pixel, each image gives one
+            value.
+        num_train: Images in the train part.
+        specs: The interfaces of all blocks.
     """
     if asked != "auto":
         return asked
@@ -30,9 +35,9 @@ def num_calibration_images(asked: int | Literal["auto"], num_train: int, specs: 
 
 @contextmanager
 def measuring(network: nn.Module) -> Iterator[None]:
-    """In the body, BatchNorm uses each batch's statistics and remembers their plain mean over batches.
+    """Let BatchNorm use each batch's statistics in the body, and remember their plain mean over batches.
 
-    What was remembered before is forgotten first. Afterwards the network is in eval mode, its momenta as they were.
+    Statistics from before are forgotten first. Afterwards the network is in eval mode, and its momenta are as before.
     """
     network.eval()
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
@@ -51,7 +56,7 @@ def measuring(network: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Measure the BatchNorm statistics of a whole network on batches of its inputs, each of two images or more."""
+    """Measure the BatchNorm statistics of a whole network on batches of its inputs, each of at least two images."""
     with measuring(network):
         for batch in batches:
             network(batch)

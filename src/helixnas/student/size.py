@@ -12,9 +12,14 @@ _EDGES = ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3))
 
 
 class SizeCell(nn.Module):
-    """Four nodes: 1 = conv(0), 2 = conv(0) + conv(1), 3 = skip(0) + conv(1) + conv(2); each conv behind a ReLU.
+    """Four nodes: 1 = conv(0), 2 = conv(0) + conv(1), 3 = skip(0) + conv(1) + conv(2); each conv follows a ReLU.
 
     The skip is a 1x1 convolution where widths differ.
+
+    Args:
+        in_width: Channels that come in.
+        out_width: Channels that go out.
+        has_skip: Whether there is a 1x1 convolution for the skip; otherwise the widths must be equal.
     """
 
     def __init__(self, in_width: int, out_width: int, *, has_skip: bool) -> None:
@@ -26,7 +31,7 @@ class SizeCell(nn.Module):
         self.out_width = out_width
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, in_width, H, W] to [N, out_width, H, W]."""
+        """Run the layer: [N, in_width, H, W] to [N, out_width, H, W]."""
         first = self.edges["01"](x)
         second = self.edges["02"](x) + self.edges["12"](first)
         kept = x if x.shape[1] == self.out_width else self.skip(x)
@@ -35,7 +40,13 @@ class SizeCell(nn.Module):
 
 
 class SizeReduction(nn.Module):
-    """ResNet's basic block, each convolution behind a ReLU, that halves maps."""
+    """ResNet's basic block, each convolution after a ReLU, which shrinks maps by its stride.
+
+    Args:
+        in_width: Channels that come in.
+        out_width: Channels that go out.
+        stride: Factor by which height and width shrink.
+    """
 
     def __init__(self, in_width: int, out_width: int, stride: int) -> None:
         super().__init__()
@@ -44,7 +55,7 @@ class SizeReduction(nn.Module):
         self.skip = nn.Sequential(pool, nn.Conv2d(in_width, out_width, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
+        """Run the layer: [N, in_width, H, W] to [N, out_width, H / stride, W / stride]."""
         y: Tensor = self.skip(x) + self.second(self.first(x))
         return y
 
@@ -59,7 +70,12 @@ def _conv_bn(in_width: int, out_width: int, kernel: int, stride: int) -> tuple[n
 
 
 def size_layer(layer: LayerSpec, *, has_skip: bool | None = None) -> nn.Module:
-    """A layer of the size space alone, at its widths."""
+    """Build a layer of the size space alone, at its widths.
+
+    Args:
+        layer: The widths and the stride of the layer.
+        has_skip: Whether a layer of stride 1 has a convolution for its skip; None decides by whether the widths differ.
+    """
     if layer.stride > 1:
         return SizeReduction(layer.in_width, layer.out_width, layer.stride)
     has_skip = layer.in_width != layer.out_width if has_skip is None else has_skip
@@ -67,11 +83,11 @@ def size_layer(layer: LayerSpec, *, has_skip: bool | None = None) -> nn.Module:
 
 
 class _Slice(nn.Module):
-    """The first channels of a kernel that all widths share: as many out as this width has, as many in as come."""
+    """The first channels of a kernel that all widths share: outputs as many as this width, inputs as many as come."""
 
     def __init__(self, whole: nn.Conv2d, out_width: int) -> None:
         super().__init__()
-        self._whole = (whole,)  # in a tuple, so that it is registered where it belongs alone
+        self._whole = (whole,)  # in a tuple, so that only the owner of the kernel registers it
         self._out_width = out_width
 
     def kernel(self, in_width: int) -> Tensor:
@@ -85,7 +101,11 @@ class _Slice(nn.Module):
 class Slimmable(nn.Module):
     """A layer of the size space at one of its widths, for inputs of any width (Yu et al. 2019, arXiv 1812.08928).
 
-    The widest of a layer owns the kernels. BatchNorm is each width's own.
+    The widest operation of a layer owns the kernels. Each width has its own BatchNorm.
+
+    Args:
+        operation: The layer, with slices of the shared kernels in the place of its convolutions.
+        kernels: The shared kernels for the widest operation, else None.
     """
 
     def __init__(self, operation: nn.Module, kernels: nn.ModuleDict | None) -> None:
@@ -93,13 +113,13 @@ class Slimmable(nn.Module):
         self.operation, self.kernels = operation, kernels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the layer at its width, on maps [N, C, H, W]."""
+        """Run the layer: [N, C, H, W] to this width's channels, for any C up to the layer's in_width."""
         y: Tensor = self.operation(x)
         return y
 
     @torch.no_grad()
     def copied(self, alone: nn.Module) -> nn.Module:
-        """``alone``, a layer of this width and any input width, with this one's weights and statistics."""
+        """Fill ``alone``, a layer of this width and any input width, with the weights and statistics of this layer."""
         for name, module in alone.named_modules():
             if isinstance(module, nn.Conv2d):
                 module.weight.copy_(cast("_Slice", self.operation.get_submodule(name)).kernel(module.in_channels))
@@ -109,7 +129,7 @@ class Slimmable(nn.Module):
 
 
 def slimmable_layer(layer: LayerSpec, candidates: tuple[Candidate, ...]) -> list[Slimmable]:
-    """All widths of a layer, the widest as wide as the layer."""
+    """Build all widths of a layer, with kernels that are shared; the widest is as wide as the layer."""
     whole = size_layer(layer, has_skip=True)
     kernels = {name: module for name, module in whole.named_modules() if isinstance(module, nn.Conv2d)}
     operations = []

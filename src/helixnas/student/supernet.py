@@ -15,10 +15,15 @@ from helixnas.student.ops import build_layer, build_operation
 
 
 class BlockSupernet(nn.Module):
-    """Every cell of a block, every candidate of each layer. Cells share nothing, unless the space says they do.
+    """Every cell of a block, with every candidate of each layer; cells share nothing unless the space says so.
 
-    The teacher's block stands in as it is, weights and statistics, where the space keeps it. Where the space has widths
-    of its own, adapters join each cell to the teacher's features, and ``target`` says what the cells imitate.
+    Where the space keeps the teacher's block, a copy of it with its weights and statistics is one of the cells. Where
+    the space has custom widths, adapters join each cell to the teacher's features, and ``target`` says what cells
+    imitate.
+
+    Args:
+        block: The space of the block.
+        teacher_block: The teacher's block, of which copies are taken.
     """
 
     def __init__(self, block: BlockSpace, teacher_block: nn.Module) -> None:
@@ -30,45 +35,51 @@ class BlockSupernet(nn.Module):
         self.target = None if shape is None else Target(shape, block.spec)
 
     def forward(self, x: Tensor, path: Path) -> Tensor:
-        """What the path makes of the teacher's feature ``x``, to be compared with ``aim`` of the teacher's output."""
+        """Run a path on the teacher's feature ``x``; the output is comparable with ``aim`` of the teacher's output."""
         x = self.enter(path.cell, x)
         for operation in self.operations(path):
             x = operation(x)
         return self.leave(path.cell, x)
 
     def enter(self, cell: int, x: Tensor) -> Tensor:
-        """From the teacher's feature to what the cell takes."""
+        """Adapt the teacher's feature [N, C, H, W] to the width and the map size of the cell's input.
+
+        Example: for a cell of 24 channels, an adapter maps 40 channels of the teacher to 24.
+        """
         adapter = self.adapters.entry(cell)
         return x if adapter is None else cast("Tensor", adapter(x))
 
     def leave(self, cell: int, x: Tensor) -> Tensor:
-        """From what the cell gives to what it is compared as."""
+        """Map the cell's output [N, C, H, W] to the target's r channels, to compare cells of all widths alike."""
         adapter = self.adapters.exit(cell, x.shape[1 + self.block.spec.channel_axis])
         return x if adapter is None else cast("Tensor", adapter(x))
 
     def aim(self, y: Tensor) -> Tensor:
-        """From the teacher's output to what the cells imitate."""
+        """Project the teacher's output [N, C, H, W] onto the r principal components that cells imitate.
+
+        Without custom widths there is no projection: cells imitate the teacher's output itself.
+        """
         return y if self.target is None else cast("Tensor", self.target(y))
 
     def operations(self, path: Path) -> list[nn.Module]:
-        """The modules along a path, shared with the supernet, without adapters."""
+        """Return the modules along a path, shared with the supernet, without adapters."""
         return [layer[choice] for layer, choice in zip(self.layers(path.cell), path.choices, strict=True)]
 
     def layers(self, cell: int) -> Sequence[nn.ModuleList]:
-        """The candidates of each layer of a cell."""
+        """Return the candidates of each layer of a cell."""
         return cast("Sequence[nn.ModuleList]", self.cells[cell])
 
     @torch.no_grad()
     def match_outputs(self, mean: Tensor, std: Tensor) -> None:
         """Start every path near the teacher, before distilling.
 
-        A layer with a shortcut starts as the identity. So in each cell the last layer without one is given the
-        teacher's moments, by its last BatchNorm, and the layers behind it change nothing yet. Where the target is
-        another than the teacher's output, the adapters are scaled to the target's deviation instead.
+        A layer with a shortcut starts as the identity. So in each cell, the last layer with candidates without a
+        shortcut gets the teacher's moments by their last BatchNorm, and the layers behind it change nothing yet. Where
+        cells imitate principal components instead, the adapters are scaled to the deviation of each component.
 
         Args:
-            mean: Of the teacher's output by channel, [C].
-            std: Its deviation by channel, [C].
+            mean: Mean of the teacher's output by channel, [C].
+            std: Deviation of the teacher's output by channel, [C].
         """
         if self.target is not None:
             self.adapters.scale_exits(self.target.variance.sqrt())
@@ -85,7 +96,7 @@ class BlockSupernet(nn.Module):
 
 
 def _match(operation: nn.Module, mean: Tensor, std: Tensor) -> None:
-    """Let an operation's last BatchNorm give these moments; one that ends otherwise has to learn them."""
+    """Let an operation's last BatchNorm give these moments; an operation without such an end must learn them."""
     norms = [module for module in operation.modules() if isinstance(module, _NormBase) and module.affine]
     if norms and norms[-1].weight.shape == std.shape:
         norms[-1].weight.copy_(std)
@@ -93,7 +104,7 @@ def _match(operation: nn.Module, mean: Tensor, std: Tensor) -> None:
 
 
 class _Last(nn.Module):
-    """The operation that a cell ends with, and the activation that the teacher's block ends with."""
+    """The last operation of a cell, followed by the activation with which the teacher's block ends."""
 
     def __init__(self, operation: nn.Module, *, is_nonnegative: bool) -> None:
         super().__init__()
@@ -106,20 +117,20 @@ class _Last(nn.Module):
 
 
 class _ChannelsFirst(nn.Module):
-    """An operation on maps [N, C, H, W] where the teacher's have channels last."""
+    """An operation on maps [N, C, H, W] inside a teacher whose features are [N, H, W, C]."""
 
     def __init__(self, operation: nn.Module) -> None:
         super().__init__()
         self.operation = operation
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, H, W, C] to the same order."""
+        """Run the operation; the order [N, H, W, C] stays."""
         y: Tensor = self.operation(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return y
 
 
 class _Borrowed(nn.Module):
-    """A layer that another cell has too, and that is registered there."""
+    """A layer shared with another cell, where it is registered."""
 
     def __init__(self, layer: nn.ModuleList) -> None:
         super().__init__()
@@ -133,7 +144,7 @@ class _Borrowed(nn.Module):
 
 
 class _Cells:
-    """Makes a block's cells, in order; where they share layers, the first to need a layer has it."""
+    """Makes the cells of a block, in order; a layer that cells share is registered in the first cell that needs it."""
 
     def __init__(self, block: BlockSpace, teacher_block: nn.Module) -> None:
         self._block, self._teacher_block = block, teacher_block
@@ -160,7 +171,14 @@ class _Cells:
 
 
 def wrapped(operation: nn.Module, block: BlockSpace, *, is_last: bool) -> nn.Module:
-    """The operation as it stands in a block: in the block's layout, and as the last one with the teacher's end."""
+    """Put an operation into the form that it has in a block.
+
+    Args:
+        operation: Works on maps [N, C, H, W] or on tokens.
+        block: Decides the layout, and whether the block's output is nonnegative.
+        is_last: Whether the operation ends its cell; then a ReLU follows where the teacher's block gives no negative
+            values.
+    """
     spec = block.spec
     operation = _ChannelsFirst(operation) if spec.layout == "NHWC" else operation
     if not is_last:
@@ -169,10 +187,10 @@ def wrapped(operation: nn.Module, block: BlockSpace, *, is_last: bool) -> nn.Mod
 
 
 def borrowed(teacher_block: nn.Module, block: BlockSpace, candidate: Candidate) -> nn.Module:
-    """A copy of the teacher's block, without as many of its last droppable layers as the candidate says."""
+    """Copy the teacher's block, without as many of its last droppable layers as the candidate says."""
     made = copy.deepcopy(teacher_block)
     num_dropped = int(dict(candidate.numbers).get("d", 0))
-    if num_dropped:  # what is left has to learn, where the whole block is the teacher's and fixed
+    if num_dropped:  # the remaining layers must learn, unlike the whole block, which stays fixed
         made.requires_grad_(True)
         quicken(made)
     for name in block.spec.droppable[len(block.spec.droppable) - num_dropped :]:
@@ -181,12 +199,12 @@ def borrowed(teacher_block: nn.Module, block: BlockSpace, candidate: Candidate) 
 
 
 def new_operation(block: BlockSpace, layer: LayerSpec, candidate: Candidate, *, is_last: bool) -> nn.Module:
-    """A fresh operation as it stands in a student's block."""
+    """Build a fresh operation in the form that it has in a student's block."""
     return wrapped(build_operation(layer, candidate), block, is_last=is_last)
 
 
 def bare(operation: nn.Module) -> nn.Module:
-    """The inverse of ``wrapped``."""
+    """Return the operation inside a ``wrapped`` operation."""
     while isinstance(operation, _Last | _ChannelsFirst):
         operation = operation.operation
     return operation

@@ -7,14 +7,19 @@ from helixnas.search_space import LayerSpec
 from helixnas.student.residual import start_at_zero
 
 HEAD_WIDTH = 32
+"""Channels of one attention head, about."""
 
 
 class TransformerLayer(nn.Module):
     """Attention and MLP, each behind a LayerNorm and with a shortcut (ViT, arXiv 2010.11929).
 
-    ``attention`` is the inner width of attention as a share of the tokens' width, in heads of about 32. Where the layer
-    changes the width, a linear map of each token comes first. Both branches start at zero, so that a layer that keeps
-    the width starts as the identity.
+    Where the layer changes the width, a linear map of each token comes first. Both branches start at zero, so that a
+    layer that keeps the width starts as the identity.
+
+    Args:
+        layer: The widths of the layer.
+        attention: Inner width of attention as a share of the tokens' width; heads have about 32 channels.
+        mlp_ratio: Hidden width of the MLP as a multiple of the tokens' width.
     """
 
     def __init__(self, layer: LayerSpec, attention: float, mlp_ratio: float) -> None:
@@ -31,14 +36,14 @@ class TransformerLayer(nn.Module):
             start_at_zero(last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, L, in_width] to [N, L, out_width]."""
+        """Run the layer: [N, L, in_width] to [N, L, out_width]."""
         x = self.embed(x)
         x = x + self._attend(self.norm1(x))
         y: Tensor = x + self.mlp(self.norm2(x))
         return y
 
     def entrances(self) -> list[nn.Linear]:
-        """The layers that read the input, if they are linear and dense, and nothing else reads it."""
+        """Return the layers that read the input; empty unless only a dense linear layer reads it."""
         return [self.embed] if isinstance(self.embed, nn.Linear) else []
 
     def _attend(self, x: Tensor) -> Tensor:

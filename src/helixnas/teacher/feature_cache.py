@@ -1,6 +1,7 @@
-"""The teacher's features at every cut, written once and memory-mapped by every process that trains a block.
+"""Keep the teacher's features at every cut on disk, memory-mapped by every process that trains a block.
 
-Pure speed, outside DVC: the files hold what the teacher would give, to the bit, and may be deleted at any time.
+The cache is pure speed, outside DVC: the files hold the features of the teacher to the bit, and may be deleted at any
+time.
 """
 
 import hashlib
@@ -22,17 +23,22 @@ from helixnas.teacher.features import BlockBatch
 
 INDEX, KIND = "index.json", "feature-cache"
 Passes = Callable[[], Iterator[Sequence[Tensor]]]
-"""To the features at each cut of one batch of images after another, in the order in which they are to lie."""
+"""Function to the features at each cut, for one batch of images after another, in the order of the rows to write."""
 
 
 def feature_bytes(specs: Sequence[BlockSpec], num_images: int) -> int:
-    """What the features of so many images take, in float32."""
+    """Return the size in bytes of the features of so many images at every cut, in float32."""
     shapes = [specs[0].in_shape, *(spec.out_shape for spec in specs)]
     return 4 * num_images * sum(map(math.prod, shapes))
 
 
 class FeatureCache:
-    """Rows of features, one file a cut, as ``open`` finds or makes them."""
+    """Rows of features, with one file for each cut; ``open`` finds the files or makes them.
+
+    Args:
+        folder: The folder of the files.
+        is_channels_last: For each cut, whether its file holds maps as [N, H, W, C].
+    """
 
     def __init__(self, folder: Path, is_channels_last: Sequence[bool]) -> None:
         self._cuts = [np.load(_file(folder, cut), mmap_mode="r") for cut in range(len(is_channels_last))]
@@ -40,10 +46,19 @@ class FeatureCache:
 
     @classmethod
     def open(cls, root: Path, key: str, num_rows: int, passes: Passes) -> "FeatureCache":
-        """The cache ``key`` in ``root``, checked; where it is missing or damaged, made of ``passes``.
+        """Open the cache ``key`` in ``root`` after a check of its checksums; write it where it is missing or damaged.
 
-        Processes that ask at once wait for the one that writes. Caches under other keys are deleted before, so that
-        ``root`` never holds more than one.
+        Processes that ask at once wait for the process that writes. Caches under other keys are deleted first, so that
+        ``root`` never holds more than one cache.
+
+        Args:
+            root: Folder of caches.
+            key: Name of the cache.
+            num_rows: Number of rows that the passes give together.
+            passes: Makes the features, where they must be written.
+
+        Raises:
+            EnvironmentFault: The disk has no room for the features.
         """
         with exclusive(root / "lock"):
             formats = _checked(root / key)
@@ -55,13 +70,13 @@ class FeatureCache:
             return cls(root / key, formats)
 
     def batches(self, block_ids: Sequence[int], rows: Tensor, device: torch.device) -> list[BlockBatch]:
-        """The features around blocks for some of the rows, int64 [B]."""
+        """Read the inputs and targets of some blocks for some rows, int64 [B], and put them on ``device``."""
         cuts = sorted({cut for block_id in block_ids for cut in (block_id, block_id + 1)})
         features = {cut: self._read(cut, rows).to(device) for cut in cuts}
         return [BlockBatch(features[block_id], features[block_id + 1]) for block_id in block_ids]
 
     def outputs(self, rows: Tensor, device: torch.device) -> list[Tensor]:
-        """What every block puts out, Y_1 to the last, for some of the rows, int64 [B]."""
+        """Read the output of every block, Y_1 to the last, for some rows, int64 [B], and put it on ``device``."""
         return [self._read(cut, rows).to(device) for cut in range(1, len(self._cuts))]
 
     def _read(self, cut: int, rows: Tensor) -> Tensor:
@@ -74,7 +89,7 @@ def _file(folder: Path, cut: int) -> Path:
 
 
 def _checked(folder: Path) -> list[bool] | None:
-    """Which cuts lie with channels last; None if the cache is not there and whole."""
+    """Return which cuts lie with channels last; None if the cache is missing or damaged."""
     try:
         index = artifacts.load_json(folder / INDEX, KIND)
     except ArtifactError:
@@ -90,7 +105,7 @@ def _checked(folder: Path) -> list[bool] | None:
 
 
 def _write(folder: Path, num_rows: int, passes: Iterator[Sequence[Tensor]]) -> list[bool]:
-    """Write every cut, then the index, without which the rest is nothing."""
+    """Write every cut, then the index; a cache without an index does not count."""
     folder.mkdir(parents=True)
     files: list[_File] = []
     try:
@@ -114,7 +129,7 @@ def _write(folder: Path, num_rows: int, passes: Iterator[Sequence[Tensor]]) -> l
 
 
 class _File:
-    """One cut's .npy file, written front to back: a full disk is then an error, where a mapped page would be a kill."""
+    """The .npy file of one cut, written front to back: a full disk then raises, where a mapped page would kill."""
 
     def __init__(self, path: Path, num_rows: int, first: Tensor) -> None:
         self.is_channels_last = first.is_contiguous(memory_format=torch.channels_last) if first.dim() == 4 else False
@@ -134,7 +149,7 @@ class _File:
         self._file.close()
 
     def finish(self) -> str:
-        """Close the file; its SHA-256."""
+        """Close the file and return its SHA-256."""
         self.close()
         with self._path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Which of the teacher's layers matter: what its blocks lose where one layer is left out and nothing is trained."""
+"""Find which of the teacher's layers matter: the loss of a block where one layer is left out and nothing is trained."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -14,15 +14,16 @@ from helixnas.teacher.loss import DistillLoss
 HARDLY = 0.1
 """Below this distill_loss a layer hardly matters: a tenth of the variance of its block's output."""
 NUM_NAMED = 5
+"""The most layers that a warning names."""
 
 
 @torch.no_grad()
 def layer_losses(teacher: CutTeacher, variances: Sequence[Tensor], batches: Iterable[Tensor]) -> tuple[LayerLoss, ...]:
-    """For each layer that could be left out, the distill_loss of its block without that layer alone.
+    """Compute, for each layer that could be left out, the distill_loss of its block without that layer alone.
 
     Args:
         teacher: Cut, in eval mode, on the CPU.
-        variances: Of each block's output, [C].
+        variances: Of each block's output by channel, [C] each.
         batches: Normalised images [N, C, H, W].
     """
     pieces = [copy.deepcopy(block) for block in teacher.blocks]
@@ -43,7 +44,7 @@ def layer_losses(teacher: CutTeacher, variances: Sequence[Tensor], batches: Iter
 
 
 def idle_layers_warning(losses: Sequence[LayerLoss]) -> str | None:
-    """What to do where layers hardly matter, in one line; None where each of them does."""
+    """Return one line of advice where layers hardly matter; None where each layer matters."""
     idle = [layer.module for layer in losses if layer.distill_loss < HARDLY]
     if not idle:
         return None

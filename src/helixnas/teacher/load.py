@@ -1,4 +1,4 @@
-"""The trained network: from timm, from torchvision, or from a function of the user's own."""
+"""Load the trained network: from timm, from torchvision, or from a custom function."""
 
 import difflib
 from collections.abc import Callable
@@ -19,11 +19,17 @@ Shape = tuple[int, int, int]
 
 
 def create(settings: Teacher, in_shape: Shape, num_classes: int | None) -> nn.Module:
-    """The teacher that ``params.yaml`` names, on the CPU, with its own weights (``pretrained``), a file's, or fresh.
+    """Make the teacher that ``params.yaml`` names, on the CPU, with pretrained, loaded or fresh weights.
 
-    ``num_classes`` is None where the images have no labels: then the network tells as many classes as it was made for.
-    ConfigError for a name or an argument that its source does not know, and where the network does not take such
-    images or does not tell so many classes; ArtifactError for weights that do not fit.
+    Args:
+        settings: The section ``teacher`` of params.yaml.
+        in_shape: Of one image: channels, height, width.
+        num_classes: None where the images have no labels; then the network keeps its default number of classes.
+
+    Raises:
+        ConfigError: The source does not know the name or an argument, or the network does not take such images, or
+            gives another number of classes.
+        ArtifactError: The weights do not fit.
     """
     kind, _, name = settings.source.partition(":")
     network = SOURCES[kind](name, settings, in_shape, num_classes)
@@ -35,14 +41,23 @@ def create(settings: Teacher, in_shape: Shape, num_classes: int | None) -> nn.Mo
 
 @torch.no_grad()
 def check(network: nn.Module, in_shape: Shape, num_classes: int | None) -> None:
-    """ConfigError unless the network turns images [N, *in_shape] into logits [N, num_classes], or [N, 2 or more]."""
+    """Check that the network turns images [N, *in_shape] into logits [N, num_classes], and leave it in eval mode.
+
+    Args:
+        network: Any network.
+        in_shape: Of one image: channels, height, width.
+        num_classes: None accepts any number of classes from 2 on.
+
+    Raises:
+        ConfigError: The network fails on such images, or its output has another shape.
+    """
     network.eval()
     size = "x".join(map(str, in_shape))
     try:
         logits = network(torch.zeros(2, *in_shape))
     except HelixError:
         raise
-    except Exception as error:  # the network is anybody's
+    except Exception as error:  # a custom network may raise anything
         raise ConfigError(
             f"The teacher must take images of {size}, but: {reason(error)}. "
             f"Change data.channels, data.image_size or teacher.model_args. {blame(error)}".rstrip()
@@ -94,6 +109,7 @@ SOURCES: dict[str, Callable[[str, Teacher, Shape, int | None], nn.Module]] = {
     "torchvision": _torchvision,
     "factory": _factory,
 }
+"""Functions that make a teacher, by the part of ``teacher.source`` before the colon."""
 
 
 def _called(who: str, settings: Teacher, make: Callable[[], nn.Module]) -> nn.Module:
@@ -101,7 +117,7 @@ def _called(who: str, settings: Teacher, make: Callable[[], nn.Module]) -> nn.Mo
         return make()
     except HelixError:
         raise
-    except Exception as error:  # whatever somebody else's code raises at arguments that it did not expect
+    except Exception as error:  # another library may raise anything at unexpected arguments
         if settings.pretrained and isinstance(error, OSError | RuntimeError | SafetensorError):
             raise ConfigError(
                 f"teacher.pretrained asks for the weights of {who}, but they cannot be had: {reason(error)}. "

@@ -1,4 +1,4 @@
-"""A network that torch exported (``.pt2``), such as a student of the registry, as an ordinary module again."""
+"""Load a network that torch exported (``.pt2``), such as a student of the registry, as an ordinary module."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +11,10 @@ from helixnas import archive, artifacts
 
 
 def load_program(path: Path) -> nn.Module:
-    """The exported network of one input and one output, with weights that train.
+    """Load the exported network of one input and one output, with weights that can be trained.
 
-    ArtifactError if its seal is missing or differs, if it is no such network, or if something in it would be run.
+    Raises:
+        ArtifactError: The seal is missing or differs, the file holds no such network, or loading it would run code.
     """
     module: Any = archive.load_exported(artifacts.load_bytes(path, "program"), path)
     graph = fx.Graph()
@@ -22,13 +23,19 @@ def load_program(path: Path) -> nn.Module:
         if node.op == "output":
             (value,) = node.args[0] if isinstance(node.args[0], tuple | list) else (node.args[0],)
             graph.output(copies[value])
-        elif node.op != "call_module":  # export's own check of the input's shape is all that it calls so
+        elif node.op != "call_module":  # the only modules called are export's checks of the input's shape
             copies[node] = graph.node_copy(node, lambda old: copies[old])
     return fx.GraphModule(module, graph).requires_grad_(True)  # a student is exported with its weights frozen
 
 
 class FromPixels(nn.Module):
-    """A network that normalises its images itself, made to take normalised ones as every teacher does."""
+    """A network that normalises its images itself, made to take normalised images as every teacher does.
+
+    Args:
+        network: Takes images with pixels in 0 to 1.
+        mean: Of each channel, by which images were normalised.
+        std: Deviation of each channel, by which images were normalised.
+    """
 
     mean: Tensor
     std: Tensor
@@ -40,6 +47,6 @@ class FromPixels(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [N, classes] of normalised images [N, C, H, W]."""
+        """Compute logits [N, classes] of normalised images [N, C, H, W]."""
         logits: Tensor = self.network(x * self.std + self.mean)
         return logits

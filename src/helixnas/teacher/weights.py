@@ -1,4 +1,4 @@
-"""A network's weights, from a file of safetensors or of torch. Nothing in a file is ever run."""
+"""Read the weights of a network from a file of safetensors or of torch. Nothing in a file is ever run."""
 
 import os
 import pickle
@@ -13,16 +13,18 @@ from torch import Tensor, nn
 from helixnas.errors import ArtifactError
 
 WRAPPINGS = ("state_dict", "model", "model_state_dict", "net")
-"""Where a checkpoint keeps the weights, if not at its top."""
+"""Keys under which a checkpoint may keep the weights, if they are not at its top."""
 PREFIX = "module."
-"""What DataParallel puts before every name."""
+"""The text that DataParallel puts before every name."""
 NUM_NAMED = 3
+"""The most names of tensors that an error lists for each fault."""
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Load a ``.safetensors`` file, or a state dict that torch saved, into ``network``, whose names they must be.
+    """Load a ``.safetensors`` file, or a state dict that torch saved, into ``network``; names and shapes must fit.
 
-    ArtifactError if it is missing, would need to run code, or does not fit.
+    Raises:
+        ArtifactError: The file is missing, would need to run code, or does not fit.
     """
     if not os.path.isfile(path):  # noqa: PTH113  # unlike Path's, False too where the system refuses to look
         raise ArtifactError(f"teacher.weights must be a file, but {path} is not. Correct the path, or set it to null.")
@@ -41,9 +43,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # its text tells how to run what is in the file
+    except pickle.UnpicklingError as error:  # its text would tell users how to run code in the file
         raise _unreadable(path, "it is damaged, or would need to run code") from error
-    except Exception as error:  # torch takes whatever is no archive for a pickle, and meets there whatever there is
+    except Exception as error:  # torch reads any other file as a pickle, and may then raise anything
         raise _unreadable(path, " ".join(f"{type(error).__name__}: {error}".split())[:200]) from error
     weights = _unwrapped(found)
     if not weights or not all(map(_is_plain, weights.values())):
@@ -62,7 +64,7 @@ def _unreadable(path: Path, reason: str) -> ArtifactError:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is a tensor of real numbers that are all there."""
+    """Whether the value is a tensor of real numbers that are all in memory."""
     return (
         isinstance(value, Tensor)
         and value.layout == torch.strided
@@ -81,7 +83,7 @@ def _unwrapped(found: Any) -> dict[str, Tensor]:
 
 
 def _misfit(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> str:
-    """What does not fit, in a few words; nothing if all does."""
+    """Say in a few words which names or shapes do not fit; empty if all fit."""
     shapes = [name for name in wanted if name in got and wanted[name].shape != got[name].shape]
     misshapen = [f"{name} is {list(got[name].shape)} for {list(wanted[name].shape)}" for name in shapes]
     faults = {
