@@ -50,34 +50,36 @@ class Member:
     log: Log
 
 
-def train_group(own: Member, others: Sequence[Member], batches: Batches, progress: Progress) -> None:
-    """Train ``own`` to its end and, beside it, ``others``, each from its last checkpoint on.
+def train_group(required: Member, others: Sequence[Member], batches: Batches, progress: Progress) -> None:
+    """Train ``required`` to its end and, beside it, ``others``, each from its last checkpoint on.
 
     A block trains to the same bits alone and in any group. A block of ``others`` whose loss is not finite is left at
-    its last checkpoint: the process that trains that block as ``own`` will come to the same step and raise.
+    its last checkpoint: the process that trains that block as ``required`` will come to the same step and raise.
 
     Args:
-        own: The block that this process must finish.
+        required: The block that this process must finish.
         others: Blocks that train along, as the teacher's features are there anyway.
         batches: Gives the batches of an epoch for the blocks at work.
-        progress: Told of the steps of ``own``.
+        progress: Told of the steps of ``required``.
 
     Raises:
-        DivergenceError: The loss of ``own`` is not finite.
+        DivergenceError: The loss of ``required`` is not finite.
     """
-    group = sorted([own, *others], key=lambda member: member.training.block_id)
+    group = sorted([required, *others], key=lambda member: member.training.block_id)
     for member in group:
         member.training.restore(member.checkpoint)
-    while not own.training.is_done:
+    while not required.training.is_done:
         waiting = [member for member in group if not member.training.is_done]
         epoch = min(member.training.epoch for member in waiting)
         at_work = [member for member in waiting if member.training.epoch == epoch]
-        lost = _train_epoch(own, at_work, batches(epoch, [member.training.block_id for member in at_work]), progress)
+        lost = _train_epoch(
+            required, at_work, batches(epoch, [member.training.block_id for member in at_work]), progress
+        )
         group = [member for member in group if member not in lost]
 
 
 def _train_epoch(
-    own: Member, at_work: Sequence[Member], batches: Iterable[Sequence[BlockBatch]], progress: Progress
+    required: Member, at_work: Sequence[Member], batches: Iterable[Sequence[BlockBatch]], progress: Progress
 ) -> list[Member]:
     """Train one epoch of all ``at_work``, which are at the same epoch, and return those whose loss was not finite.
 
@@ -90,21 +92,24 @@ def _train_epoch(
     for offset, each in zip(range(num_steps), batches, strict=False):
         for member, batch in zip(at_work, each, strict=True):
             is_needed = member not in lost and offset < member.training.num_steps_in_epoch
-            if is_needed and not _step(member, offset, batch, is_custom=member is own):
+            if is_needed and not _step(member, offset, batch, is_required=member is required):
                 lost.append(member)
-        progress(min(at_work[0].training.num_steps_before + offset + 1, own.training.num_steps), own.training.num_steps)
+        progress(
+            min(at_work[0].training.num_steps_before + offset + 1, required.training.num_steps),
+            required.training.num_steps,
+        )
     for member in at_work:
         if member not in lost:
             member.training.end_epoch(member.checkpoint, member.log)
     return lost
 
 
-def _step(member: Member, offset: int, batch: BlockBatch, *, is_custom: bool) -> bool:
+def _step(member: Member, offset: int, batch: BlockBatch, *, is_required: bool) -> bool:
     """Take a step and return whether its loss was finite; the process's main member raises instead."""
     try:
         member.training.step(offset, batch)
     except DivergenceError:
-        if is_custom:
+        if is_required:
             raise
         return False
     return True

@@ -77,10 +77,10 @@ def _p(each: Comparison) -> str:
 def beside_sentence(figures: Figures) -> str:
     """Whether the chosen student can be told apart from the best of the obvious ways."""
     own = next((each for each in figures.comparisons if each.kind == "obvious" and each.is_chosen), None)
-    is_custom = f"The chosen student is itself an obvious way, {own.figure.name}." if own else ""
+    is_obvious = f"The chosen student is itself an obvious way, {own.figure.name}." if own else ""
     best = figures.best_obvious
     if best is None:
-        return is_custom or (
+        return is_obvious or (
             "No obvious way was trained: compare.enabled is false, compare.num_retrained is 0, or this search space "
             "has no cells of the teacher's own layers."
         )
@@ -94,7 +94,7 @@ def beside_sentence(figures: Figures) -> str:
         f"The two are {verdict}: of {figures.num_test_images:,} test images it alone is right on "
         f"{best.num_student_only}, the other alone on {best.num_other_only} (McNemar's exact test, p = {_p(best)})."
     )
-    return f"{sentence} {is_custom}".strip()
+    return f"{sentence} {is_obvious}".strip()
 
 
 def below_warning(figures: Figures) -> str | None:

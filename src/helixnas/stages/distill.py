@@ -31,17 +31,17 @@ def run(config: RunConfig, block_id: int) -> None:
         locks.enter_context(exclusive(_lock(setting)))  # a process of its group may be training this block
         work = _Work(setting)
         curve = Curve()
-        own = work.member(block_id, curve)
+        required = work.member(block_id, curve)
         if work.is_trainable(block_id):
             batches = work.batches()  # from a cache there is no teacher's pass to share
             others = () if batches.cache is not None else work.others(block_id, locks)
-            train_group(own, [work.member(other, Curve()) for other in others], batches, setting.progress)
-        _save(setting, own, curve, work.space.digest)
+            train_group(required, [work.member(other, Curve()) for other in others], batches, setting.progress)
+        _save(setting, required, curve, work.space.digest)
 
 
-def _save(setting: Setting, own: Member, curve: Curve, space: str) -> None:
+def _save(setting: Setting, required: Member, curve: Curve, space: str) -> None:
     resume = _resume(setting)
-    artifacts.save_tensors(_supernet(setting), "supernet", own.training.supernet.state_dict(), {"space": space})
+    artifacts.save_tensors(_supernet(setting), "supernet", required.training.supernet.state_dict(), {"space": space})
     curve.save(setting.out / "curve.csv")
     artifacts.save_text(_done(setting), resume.name)
     clear(resume)
