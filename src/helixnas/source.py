@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent
-SPACES = PACKAGE / "search_space" / "spaces"
+SPACES = Path("search_space") / "spaces"
 """Imported by name when a run asks for one of them, so that a new space changes no file."""
 HARMLESS = {
     "archive": "hands a network over as it is, or refuses it",
@@ -73,7 +73,7 @@ def files_of(stage: str) -> list[Path]:
             found.add(path)
             left |= {origin for each in imports(path) for origin in _origins(each)}
             if path == PACKAGE / "search_space" / "build.py":
-                left |= set(SPACES.glob("*.py")) - {SPACES / "__init__.py"}
+                left |= set((PACKAGE / SPACES).glob("*.py")) - {PACKAGE / SPACES / "__init__.py"}
     return sorted(path for path in found if _is_counted(path, stage))
 
 
@@ -87,7 +87,7 @@ def dependencies(stage: str) -> list[str]:
 
 def _is_whole(room: Path, files: Collection[Path]) -> bool:
     return all(path in files for path in room.rglob("*.py") if path.name != "__init__.py") and not (
-        SPACES.is_relative_to(room)  # a new space must not make every stage stale
+        (PACKAGE / SPACES).is_relative_to(room)  # a new space must not make every stage stale
     )
 
 

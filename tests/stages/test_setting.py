@@ -1,12 +1,13 @@
 """What a stage starts with: device, threads and seed; a curve that survives kills; a place to resume from."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from helixnas import artifacts
+from helixnas import artifacts, source
 from helixnas.config import RunConfig, load
 from helixnas.errors import ConfigError
 from helixnas.progress import Reporter
@@ -123,7 +124,12 @@ def test_other_inputs_or_other_code_resume_elsewhere(
     (tmp_path / "own").mkdir()
     (tmp_path / "own/net.py").write_text("# of the user's")
     folders.append(setting(tmp_path).resume_folder(SECTIONS, inputs))
-    monkeypatch.setattr("helixnas.source.PACKAGE", tmp_path / "own")
+    package = shutil.copytree(source.PACKAGE, tmp_path / "helixnas", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr("helixnas.source.PACKAGE", package)
+    (package / "report/page.py").write_text("# code that distilling does not run")
+    assert setting(tmp_path).resume_folder(SECTIONS, inputs) == folders[-1]
+    with (package / "distill/train.py").open("a") as file:
+        file.write("# code that distilling runs")
     folders.append(setting(tmp_path).resume_folder(SECTIONS, inputs))
     assert len(set(folders)) == 5
 
