@@ -20,7 +20,7 @@ UNKNOWN = ("view", "reshape", "squeeze", "movedim", "rearrange")
 """Steps that may do anything with the axes."""
 
 
-def layout_of(shape: Sequence[int], image_shape: Sequence[int], channel_axis: int | None = None) -> Layout | None:
+def layout_of(shape: Sequence[int], image_shape: Sequence[int], channel_axis: int | None) -> Layout | None:
     """Return the layout of a feature; None if it is neither a map nor tokens.
 
     Args:
