@@ -27,4 +27,13 @@ def test_a_stage_is_followed_to_the_files_that_define_what_it_imports() -> None:
 
 def test_of_another_stages_file_only_what_is_used_is_followed() -> None:
     names = {str(path.relative_to(source.PACKAGE)) for path in source.files_of("distill")}
+    assert "stages/loading.py" in names  # where `load_calibration` decides which images are measured on
     assert "results/tables.py" not in names  # `load_ratings` stands in the same file as `load_supernet`
+
+
+def test_how_results_look_counts_for_the_report_alone() -> None:
+    for stage in ("teacher", "rating", "search"):
+        assert source.PACKAGE / "telling.py" not in source.files_of(stage)
+    names = {str(path.relative_to(source.PACKAGE)) for path in source.files_of("report")}
+    assert {"telling.py", "report/page.py"} <= names
+    assert not names & {"__main__.py", "forkserver.py", "distill/train.py", "rating/rate.py", "search/exact.py"}

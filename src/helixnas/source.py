@@ -6,6 +6,7 @@ that it can change, and no other. ``python -m helixnas.source`` writes the list 
 
 import ast
 import hashlib
+import io
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
@@ -26,11 +27,12 @@ HARMLESS = {
     "report": "shows results",
     "scratch": "says where temporary files lie",
     "source": "names half-done work",
-    "stages": "loads, calls a room, saves; each stage names its own file",
     "telling": "puts results into words",
     "tracking": "hands over a teacher from the registry byte for byte; params.yaml says which",
 }
 """What stages import without depending on it, and why an edit there cannot change what a stage computes."""
+SHOWN = {"report", "telling"}
+"""What decides how results look: the stage ``report`` depends on it, and no other."""
 
 
 class Import(NamedTuple):
@@ -51,30 +53,32 @@ def digest(stage: str | None, *folders: Path) -> str:
     Returns:
         Hexadecimal digits that change with the name or the text of any of the files.
     """
-    own = sorted(PACKAGE.rglob("*.py")) if stage is None else files_of(stage)
+    code = sorted(PACKAGE.rglob("*.py")) if stage is None else files_of(stage)
     total = hashlib.sha256()
-    for folder, paths in ((PACKAGE, own), *((folder, sorted(folder.rglob("*.py"))) for folder in folders)):
+    for folder, paths in ((PACKAGE, code), *((folder, sorted(folder.rglob("*.py"))) for folder in folders)):
         for path in paths:
             total.update(f"{path.relative_to(folder)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 
 
 def files_of(stage: str) -> list[Path]:
-    """The files that decide what a stage computes, in alphabetical order.
+    """List the files that decide what a stage computes, in alphabetical order.
 
     Imports are followed by name: ``from helixnas.student import assemble`` leads to ``student/network.py`` alone,
-    whatever else the room offers. Of another file in ``stages/`` only the definitions that the stage uses are followed.
+    whatever else the room offers. Another file of ``stages/`` counts as a whole, but only the imports of those
+    definitions that the stage uses are followed.
     """
-    found = {PACKAGE / "stages" / f"{stage}.py"}
-    left = set(_taken_by_stage(stage, None))
+    taken = set(_taken_by_stage(stage, None))
+    found = {path for path in taken if path.parent == PACKAGE / "stages"}
+    left = taken - found
     while left:
         path = left.pop()
-        if path not in found:
+        if path not in found and _is_counted(path, stage):
             found.add(path)
             left |= {origin for each in imports(path) for origin in _origins(each)}
             if path == PACKAGE / "search_space" / "build.py":
                 left |= set((PACKAGE / SPACES).glob("*.py")) - {PACKAGE / SPACES / "__init__.py"}
-    return sorted(path for path in found if _is_counted(path, stage))
+    return sorted(found)
 
 
 def dependencies(stage: str) -> list[str]:
@@ -86,19 +90,20 @@ def dependencies(stage: str) -> list[str]:
 
 
 def _is_whole(room: Path, files: Collection[Path]) -> bool:
-    return all(path in files for path in room.rglob("*.py") if path.name != "__init__.py") and not (
-        (PACKAGE / SPACES).is_relative_to(room)  # a new space must not make every stage stale
-    )
+    if (PACKAGE / SPACES).is_relative_to(room):  # a new space must not make every stage stale
+        return False
+    return all(path in files for path in room.rglob("*.py") if path.name != "__init__.py")
 
 
 def _is_counted(path: Path, stage: str) -> bool:
     room, *_ = path.relative_to(PACKAGE).with_suffix("").parts
-    return room not in HARMLESS or room == stage or path == PACKAGE / "stages" / f"{stage}.py"
+    return room not in HARMLESS or (stage == "report" and room in SHOWN)
 
 
 def _taken_by_stage(stage: str, name: str | None) -> Iterator[Path]:
-    """The files that ``stages/STAGE.py`` imports: all of them, or those that its definition ``name`` needs."""
+    """``stages/STAGE.py`` and the files that it imports: all of them, or those that its definition ``name`` needs."""
     path = PACKAGE / "stages" / f"{stage}.py"
+    yield path
     used = None if name is None else _names_used(path, name)
     for each in imports(path):
         if used is None or each.alias in used:
@@ -115,7 +120,9 @@ def _origins(found: Import) -> Iterator[Path]:
     if package != "helixnas":
         return
     place = PACKAGE.joinpath(*parts)
-    if (place / f"{found.name}.py").is_file():
+    if not found.name:  # import helixnas.search.exact
+        yield place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    elif (place / f"{found.name}.py").is_file():
         yield place / f"{found.name}.py"
     elif place.with_suffix(".py").is_file():
         yield place.with_suffix(".py")
@@ -183,8 +190,9 @@ def write(root: Path) -> None:
             if deps[index].startswith("src/"):
                 del deps[index]
         deps.extend(dependencies(stage))
-    with path.open("w", encoding="utf-8") as file:
-        yaml.dump(pipeline, file)
+    text = io.StringIO()  # whole before the file is touched
+    yaml.dump(pipeline, text)
+    path.write_text(text.getvalue(), encoding="utf-8")
 
 
 if __name__ == "__main__":

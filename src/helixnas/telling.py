@@ -1,4 +1,4 @@
-"""Costs and results in words, for people. No stage depends on this file: an edit here repeats no work."""
+"""Costs and results in words, for people. An edit here repeats the report alone."""
 
 
 def quantity(name: str, value: float) -> str:

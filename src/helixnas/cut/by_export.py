@@ -6,7 +6,7 @@ is in later; the weights are the teacher's.
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import torch
@@ -27,20 +27,10 @@ def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
     return Boundaries("export", tuple(node.name for node in ends))
 
 
-def split(
-    network: nn.Module, at: Boundaries, example: Tensor
-) -> tuple[Sequence[fx.GraphModule], Sequence[tuple[str, ...]]]:
-    """Split the network into stem, blocks and head.
-
-    Returns:
-        The pieces, and for each piece the network's modules that it covers.
-
-    Raises:
-        CutError: The network lacks the steps that ``at`` names.
-    """
+def flow(network: nn.Module, _at: Boundaries, example: Tensor) -> graph.Flow:
+    """Export the network again; the names of its boundaries are steps of this graph."""
     module = _exported(network, example)
-    pieces = graph.Flow(module, graph.steps(module.graph), example).split(at.names)
-    return pieces, graph.covered(pieces)
+    return graph.Flow(module, graph.steps(module.graph), example)
 
 
 def _exported(network: nn.Module, example: Tensor) -> fx.GraphModule:

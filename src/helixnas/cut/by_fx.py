@@ -29,20 +29,9 @@ def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
         opened |= takers
 
 
-def split(
-    network: nn.Module, at: Boundaries, example: Tensor
-) -> tuple[Sequence[fx.GraphModule], Sequence[tuple[str, ...]]]:
-    """Split the network into stem, blocks and head.
-
-    Returns:
-        The pieces, and for each piece the network's modules that it covers.
-
-    Raises:
-        CutError: The network lacks the steps that ``at`` names.
-    """
-    nodes = graph.trace(network, at.modules)
-    pieces = graph.Flow(network, nodes, example).split(at.names)
-    return pieces, graph.covered(pieces)
+def flow(network: nn.Module, at: Boundaries, example: Tensor) -> graph.Flow:
+    """Record the network again as it was when ``at`` was found, whose names are steps of this recording."""
+    return graph.Flow(network, graph.trace(network, at.modules), example)
 
 
 def _traced(network: nn.Module, record: Callable[[nn.Module], Tracer]) -> Tracer:

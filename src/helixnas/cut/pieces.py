@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.blocks import BlockSpec, Layout
-from helixnas.cut import by_export, by_fx
+from helixnas.cut import by_export, by_fx, graph
 from helixnas.cut.boundaries import Boundaries
 from helixnas.cut.inside import Inside, look_inside
 from helixnas.cut.layout import MAP, layout_of
@@ -42,9 +42,13 @@ def split(
 
     Returns:
         The pieces, and for each piece the teacher's modules that it covers.
+
+    Raises:
+        CutError: The network lacks the steps that ``boundaries`` names.
     """
-    split_by = by_fx.split if boundaries.method == "fx" else by_export.split
-    return split_by(network, boundaries, example)
+    record = by_fx.flow if boundaries.method == "fx" else by_export.flow
+    pieces = record(network, boundaries, example).split(boundaries.names)
+    return pieces, graph.covered(pieces)
 
 
 def assemble(network: nn.Module, boundaries: Boundaries, example: Tensor) -> CutTeacher:

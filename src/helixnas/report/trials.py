@@ -3,7 +3,6 @@
 import math
 
 import pandas as pd
-from scipy.stats import kendalltau
 
 from helixnas.report.charts import STUDENT, TEACHER, blank, embed
 from helixnas.report.wording import agreement_sentence
@@ -25,6 +24,8 @@ def trials_chart(trials: pd.DataFrame) -> str:
             marker={"size": size, "color": color},
             hovertemplate="<b>%{customdata}</b><br>predicted_loss %{x:.4f}<br>val_loss %{y:.4f}<extra></extra>",
         )
+    from scipy.stats import kendalltau  # takes a second to load, and the terminal's tables do not need it
+
     tau = float(kendalltau(trials["predicted_loss"], trials["val_loss"]).statistic) if len(trials) > 1 else math.nan
     agreement = agreement_sentence(None if math.isnan(tau) else tau, len(trials))  # no number where nothing differs
     return embed(figure, "trials", f"{len(trials)} trials.", agreement)
