@@ -208,7 +208,7 @@ def versions() -> None:
         print("No student is registered yet. `make run` registers one.", file=sys.stderr)
     for version in registered:
         aliases = " ".join(f"@{alias}" for alias in version.aliases)
-        madds = quantity("madds", version.cost.madds)
+        madds = quantity("madds", version.cost["madds"])
         print(f"{version.version}\t{version.top1_acc:.2%}\t{madds} madds\t{version.arch_id}\t{aliases}")
 
 

@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent
-SPACES = Path("search_space") / "spaces"
-"""Imported by name when a run asks for one of them, so that a new space changes no file."""
+LOADED_BY_NAME = {
+    "search_space/build.py": "search_space/spaces",
+    "cost/count.py": "cost_kinds",
+    "cost/measure.py": "cost_kinds",
+    "search/options.py": "cost_kinds",
+}
+"""Files that load others by name when a run asks for them, and the folder of those: a new way changes no other file."""
 HARMLESS = {
     "archive": "hands a network over as it is, or refuses it",
     "artifacts": "moves values without changing them; VERSION marks a new format on disk",
@@ -76,8 +81,8 @@ def files_of(stage: str) -> list[Path]:
         if path not in found and _is_counted(path, stage):
             found.add(path)
             left |= {origin for each in imports(path) for origin in _origins(each)}
-            if path == PACKAGE / "search_space" / "build.py":
-                left |= set((PACKAGE / SPACES).glob("*.py")) - {PACKAGE / SPACES / "__init__.py"}
+            folder = LOADED_BY_NAME.get(path.relative_to(PACKAGE).as_posix())
+            left |= set() if folder is None else set((PACKAGE / folder).glob("[!_]*.py"))
     return sorted(found)
 
 
@@ -90,7 +95,7 @@ def dependencies(stage: str) -> list[str]:
 
 
 def _is_whole(room: Path, files: Collection[Path]) -> bool:
-    if (PACKAGE / SPACES).is_relative_to(room):  # a new space must not make every stage stale
+    if any((PACKAGE / folder).is_relative_to(room) for folder in LOADED_BY_NAME.values()):  # a new way is not used yet
         return False
     return all(path in files for path in room.rglob("*.py") if path.name != "__init__.py")
 

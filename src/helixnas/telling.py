@@ -1,14 +1,30 @@
 """Costs and results in words, for people. An edit here repeats the report alone."""
 
+from helixnas.cost_kinds import kind
+
+_SIZES = {
+    "": (("G", 1e9), ("M", 1e6), ("K", 1e3)),
+    "bytes": ((" GB", 1e9), (" MB", 1e6), (" kB", 1e3)),
+    "ms": ((" ms", 0.0),),
+}
+"""For each unit, the signs behind a number and the sizes from which they are used."""
+
 
 def quantity(name: str, value: float) -> str:
-    """A cost for people, in three digits or more: ``5.90M``, ``385.8M``, ``1.94 ms``."""
-    if name == "latency_ms":
-        return f"{_digits(value)} ms"
-    for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e3)):
+    """Write a cost for people, in three digits or more.
+
+    Args:
+        name: The kind of cost, such as ``madds``.
+        value: The cost.
+
+    Returns:
+        For example ``5.90M``, ``385.8M``, ``1.94 ms`` or ``812.4 kB``.
+    """
+    unit = kind(name).unit
+    for sign, size in _SIZES[unit]:
         if value >= size:
-            return f"{_digits(value / size)}{unit}"
-    return f"{value:g}"
+            return f"{_digits(value / (size or 1))}{sign}"
+    return f"{value:g} {unit}".strip()
 
 
 def _digits(value: float) -> str:

@@ -9,6 +9,7 @@ from helixnas.blocks import BlockSpec
 from helixnas.results import Cost, CostTable
 from helixnas.search_space import SKIP, TEACHER, Architecture, BlockSpace, Cell, Path, SearchSpace, mbconv
 from helixnas.search_space.candidate import fewer_layers
+from tests.costs import three
 
 OTHERS = (mbconv(3, 6, 0.25), mbconv(5, 3, 0.25))
 
@@ -62,11 +63,11 @@ def make_tables(seed: int, num_blocks: int, *, is_monotone: bool) -> Tables:
         values = [_cost(rng, num_kept(block, path) if is_monotone else None) for path in block.paths()]
         costs.append(CostTable(block_id, (8,) * len(keys), keys, tuple(values)).check(block))
         blocks.append(block)
-    return Tables(SearchSpace(tuple(blocks)), tuple(costs), Cost(3, 2, 0.5))
+    return Tables(SearchSpace(tuple(blocks)), tuple(costs), three(3, 2, 0.5) | {"peak_memory_bytes": 1})
 
 
 def _cost(rng: np.random.Generator, num_layers: int | None) -> Cost:
     if num_layers is None:
         madds, num_params, eighths = (int(value) for value in rng.integers(0, 12, 3))
-        return Cost(madds, num_params, eighths / 8)
-    return Cost(4 * num_layers, 3 * num_layers**2, num_layers / 4)
+        return three(madds, num_params, eighths / 8) | {"peak_memory_bytes": 1 + (7 * madds + num_params) % 5}
+    return three(4 * num_layers, 3 * num_layers**2, num_layers / 4) | {"peak_memory_bytes": 1 + num_layers}

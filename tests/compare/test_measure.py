@@ -6,8 +6,9 @@ from torch.nn.functional import cross_entropy
 
 from helixnas.compare import Reached, Rival, reach, rival_from_json
 from helixnas.data import ImageSet
-from helixnas.results import Cost, mcnemar
+from helixnas.results import mcnemar
 from tests.conftest import SmallNet
+from tests.costs import three
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,15 @@ def test_loss_and_accuracy_are_of_the_whole_part(small_net: SmallNet, parts: dic
 
 @pytest.mark.parametrize("after", [None, Reached(0.25, 0.75)])
 def test_a_rival_comes_back_equal_from_plain_values(after: Reached | None) -> None:
-    rival = Rival("obvious_1", "teacher without 1+0 layers", "0:0-1:0", Cost(5, 4, 0.5), 3, False, Reached(1, 0), after)
+    rival = Rival(
+        "obvious_1",
+        "teacher without 1+0 layers",
+        "0:0-1:0",
+        three(5, 4, 0.5),
+        3,
+        False,
+        Reached(1, 0),
+        after,
+    )
     assert rival_from_json(asdict(rival)) == rival
     assert rival.has_weights == (after is not None)

@@ -4,9 +4,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from helixnas.compare import excess, obvious, obvious_ways
+from helixnas.compare import obvious, obvious_ways
 from helixnas.results import Budget, Cost
 from helixnas.search_space import SearchSpace
+from tests.costs import three
 
 from .conftest import Tables, make_tables, num_kept
 
@@ -16,11 +17,14 @@ def budgets(tables: Tables, seed: int) -> list[Budget]:
     rng = np.random.default_rng(seed)
     every = [tables.cost(architecture) for architecture, _ in tables.made_of_teacher()]
     madds, num_params, latency_ms = (every[rng.integers(len(every))] for _ in range(3))
+    peak = every[rng.integers(len(every))].only(["peak_memory_bytes"])
     return [
-        Budget(madds=madds.madds),
-        Budget(num_params=num_params.num_params),
-        Budget(latency_ms=latency_ms.latency_ms),
-        Budget(madds.madds, num_params.num_params, latency_ms.latency_ms),
+        Budget(madds=madds["madds"]),
+        Budget(num_params=num_params["num_params"]),
+        Budget(latency_ms=latency_ms["latency_ms"]),
+        Budget(madds=madds["madds"], num_params=num_params["num_params"], latency_ms=latency_ms["latency_ms"]),
+        Budget(peak),
+        Budget(peak, madds=madds["madds"]),
     ]
 
 
@@ -32,7 +36,7 @@ def by_brute_force(tables: Tables, budget: Budget) -> dict[str, Cost]:
         for architecture, kept, cost in fitting
         if not any(
             all(more >= less for more, less in zip(other_kept, kept, strict=True))
-            and (other.madds > cost.madds or (other.madds == cost.madds and other_kept != kept))
+            and (other["madds"] > cost["madds"] or (other["madds"] == cost["madds"] and other_kept != kept))
             for _, other_kept, other in fitting
         )
     }
@@ -49,7 +53,7 @@ def test_the_ways_are_those_of_brute_force(seed: int, is_monotone: bool) -> None
             continue
         found = obvious_ways(tables.space, tables.costs, tables.fixed, budget)
         assert {way.arch_id: way.cost for way in found} == wanted
-        assert [way.cost.madds for way in found] == sorted((way.cost.madds for way in found), reverse=True)
+        assert [way.cost["madds"] for way in found] == sorted((way.cost["madds"] for way in found), reverse=True)
         assert [way.key for way in found] == [f"obvious_{index}" for index in range(len(found))]
         num_told += 1
     assert num_told
@@ -61,7 +65,7 @@ def test_no_layer_can_be_given_back(seed: int) -> None:
     for budget in budgets(tables, seed):
         for way in obvious_ways(tables.space, tables.costs, tables.fixed, budget):
             architecture = tables.space.parse(way.arch_id)
-            assert excess(way.cost, budget) == 0
+            assert budget.excess(way.cost) == 0
             for block, path in zip(tables.space.blocks, architecture.paths, strict=True):
                 for fuller in block.paths():
                     if (num_kept(block, fuller) or 0) > (num_kept(block, path) or 0):
@@ -79,7 +83,7 @@ def test_without_a_limit_the_whole_teacher_is_the_only_way() -> None:
 def test_a_way_is_named_by_what_it_leaves_out() -> None:
     tables = make_tables(1, num_blocks=3, is_monotone=True)
     whole = tables.cost(tables.space.parse("0:0-0:0-0:0"))
-    for way in obvious_ways(tables.space, tables.costs, tables.fixed, Budget(madds=whole.madds - 1)):
+    for way in obvious_ways(tables.space, tables.costs, tables.fixed, Budget(madds=whole["madds"] - 1)):
         pairs = zip(tables.space.blocks, tables.space.parse(way.arch_id).paths, strict=True)
         left_out = [max(1, len(block.spec.droppable)) - (num_kept(block, path) or 0) for block, path in pairs]
         assert way.name == f"teacher without {left_out[0]}+{left_out[1]}+{left_out[2]} layers"
@@ -88,21 +92,21 @@ def test_a_way_is_named_by_what_it_leaves_out() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("name", ["madds", "num_params", "latency_ms"])
+@pytest.mark.parametrize("name", ["madds", "num_params", "latency_ms", "peak_memory_bytes"])
 def test_where_nothing_fits_the_cheapest_is_taken_and_its_excess_told(seed: int, name: str) -> None:
     tables = make_tables(seed, num_blocks=3, is_monotone=False)
-    least = min(getattr(tables.cost(architecture), name) for architecture, _ in tables.made_of_teacher())
+    least = min(tables.cost(architecture)[name] for architecture, _ in tables.made_of_teacher())
     budget = Budget(**{name: least * 0.8})
     (way,) = obvious_ways(tables.space, tables.costs, tables.fixed, budget)
-    assert getattr(way.cost, name) == least
+    assert way.cost[name] == least
     assert way.cost == tables.cost(tables.space.parse(way.arch_id))
-    assert excess(way.cost, budget) == pytest.approx(0.25)
+    assert budget.excess(way.cost) == pytest.approx(0.25)
 
 
 def test_an_excess_is_of_the_limit_that_is_missed_most() -> None:
-    cost = Cost(130, 110, None)
-    assert excess(cost, Budget(madds=100, num_params=100)) == pytest.approx(0.3)
-    assert excess(cost, Budget(madds=130, num_params=110)) == 0
+    cost = three(130, 110, None)
+    assert Budget(madds=100, num_params=100).excess(cost) == pytest.approx(0.3)
+    assert Budget(madds=130, num_params=110).excess(cost) == 0
 
 
 def test_a_space_without_the_teachers_own_layers_has_no_obvious_way() -> None:
@@ -127,10 +131,10 @@ def test_of_very_many_ways_the_dearest_are_taken(monkeypatch: pytest.MonkeyPatch
 def test_many_blocks_are_listed_at_once() -> None:
     tables = make_tables(0, num_blocks=9, is_monotone=True)
     whole = tables.cost(tables.space.parse("-".join(["0:0"] * 9)))
-    budget = Budget(madds=whole.madds * 0.6)
+    budget = Budget(madds=whole["madds"] * 0.6)
     found = obvious_ways(tables.space, tables.costs, tables.fixed, budget)
     assert len({way.arch_id for way in found}) == len(found) <= obvious.MAX_WAYS
-    room = budget.madds or 0
+    room = budget["madds"] or 0
     for way in found:  # the least layer costs 4
-        assert room - 4 < way.cost.madds <= room or way.cost.madds == max(w.cost.madds for w in found)
-    assert all(first.cost.madds >= then.cost.madds for first, then in product(found[:1], found))
+        assert room - 4 < way.cost["madds"] <= room or way.cost["madds"] == max(w.cost["madds"] for w in found)
+    assert all(first.cost["madds"] >= then.cost["madds"] for first, then in product(found[:1], found))

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 
 def test_the_repositorys_own_parameters_load_and_are_frozen() -> None:
     config = load(ROOT)
-    assert config.search.budget.madds == "18%"
+    assert config.search.budget["madds"] == "18%"
     with pytest.raises(ValueError, match="frozen"):
         config.seed = 1  # type: ignore[misc]
 
@@ -64,8 +64,29 @@ def test_a_value_that_cannot_work_is_named_with_its_key(override: str, message: 
 
 
 def test_a_latency_budget_needs_measuring() -> None:
-    with pytest.raises(ConfigError, match=r"cost\.latency\.num_rounds must be at least 1"):
-        load(ROOT, ["search.budget.latency_ms=1.0", "cost.latency.num_rounds=0"])
+    with pytest.raises(
+        ConfigError, match=r"budget\.latency_ms is set, so cost\.kinds must hold latency_ms, but is \['madds'\]"
+    ):
+        load(ROOT, ["search.budget.latency_ms=1.0", "cost.kinds=[madds]"])
+    assert load(ROOT, []).searched_kinds == ["madds", "num_params"]
+    assert load(ROOT, ["search.budget.latency_ms=1.0"]).searched_kinds == ["madds", "num_params", "latency_ms"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "cost.kinds=[madds,joules]",
+            r"cost\.kinds.*must be a kind of cost: latency_ms, madds, num_params, peak",
+        ),
+        ("cost.kinds=[madds,madds]", r"cost\.kinds.*each value once"),
+        ("cost.kinds=[num_params]", r"cost\.kinds.*must hold madds"),
+        ("+search.budget.joules=3", r"search\.budget.*must be a kind of cost"),
+    ],
+)
+def test_kinds_of_cost_are_those_that_there_are(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(ROOT, [override])
 
 
 def test_a_teacher_from_the_registry_cannot_be_retrained_from_scratch() -> None:

@@ -17,6 +17,7 @@ from helixnas.search_space.candidate import slimmable
 from helixnas.student import operation
 from helixnas.student.custom import CUSTOM
 from tests.conftest import ROOT
+from tests.costs import COUNTED
 
 SETTINGS = load(ROOT).search_space
 KEPT = Cell((8,), (1,), ((TEACHER,),))
@@ -36,15 +37,15 @@ def space_of(*cells: Cell, madds: int | None, num_params: int | None) -> SearchS
 def price(option: Candidate) -> tuple[int, int]:
     """The madds and weights of a layer of 8 channels on maps of 4x4."""
     block = space_of(Cell((8,), (1,), ((option,),)), madds=None, num_params=None).blocks[0]
-    (cost,) = count_paths(block, [8], nn.Identity()).costs
-    return cost.madds, cost.num_params
+    (cost,) = count_paths(block, [8], nn.Identity(), COUNTED).costs
+    return cost["madds"], cost["num_params"]
 
 
 def test_a_block_knows_what_it_costs() -> None:
     teacher = cut_of("resnet10t", [["layer1"], ["layer2"], ["layer3", "layer4"]])
     for spec, piece in zip(teacher.specs, teacher.blocks, strict=True):
-        cost = count(piece, spec.in_shape)
-        assert (spec.madds, spec.num_params) == (cost.madds, cost.num_params)
+        cost = count(piece, spec.in_shape, COUNTED)
+        assert (spec.madds, spec.num_params) == (cost["madds"], cost["num_params"])
 
 
 def test_a_separable_convolution_loses_its_mbconvs() -> None:
@@ -70,11 +71,14 @@ def test_what_goes_is_what_is_on_no_path_that_takes_less_than_the_block(teacher:
     cut_teacher: CutTeacher = teacher()  # type: ignore[operator]
     whole = build(cut_teacher.specs, SETTINGS)
     for block, less, piece in zip(whole.blocks, without_dearer(whole).blocks, cut_teacher.blocks, strict=True):
-        costs, most = count_paths(block, [block.spec.in_width], piece).costs, count(piece, block.spec.in_shape)
+        costs, most = (
+            count_paths(block, [block.spec.in_width], piece, COUNTED).costs,
+            count(piece, block.spec.in_shape, COUNTED),
+        )
         used = set()
         for path, cost in zip(block.paths(), costs, strict=True):
             cell = block.cells[path.cell]
-            if not cell.is_trainable or cost.madds <= most.madds or cost.num_params <= most.num_params:
+            if not cell.is_trainable or cost["madds"] <= most["madds"] or cost["num_params"] <= most["num_params"]:
                 used |= {(path.cell, layer, choice) for layer, choice in enumerate(path.choices)}
         left = []
         for index, cell in enumerate(block.cells):

@@ -16,8 +16,9 @@ from flows.promote import promote
 from flows.run_stage import FAULT
 from flows.servers import API_URL
 from helixnas import artifacts
-from helixnas.results import Budget, Cost, Figure, Figures, Retraining, figures_to_json
+from helixnas.results import Budget, Figure, Figures, Retraining, figures_to_json
 from tests.conftest import ROOT
+from tests.costs import three
 from tests.flows.conftest import run_counts, run_dvc
 
 pytestmark = pytest.mark.flow
@@ -35,7 +36,7 @@ def run(project: Path, *arguments: str, **variables: str) -> subprocess.Complete
 
 
 def save_figures(project: Path) -> None:
-    figure = Figure("teacher", 0.9, Cost(1000, 100, 1.0))
+    figure = Figure("teacher", 0.9, three(1000, 100, 1.0))
     figures = Figures(
         "0:0", figure, figure, figure, Budget(madds=1000), 10, {"cpu": "any"}, Retraining("retrained", 0.5, 0.75)
     )

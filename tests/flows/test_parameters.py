@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 def test_an_override_is_written_and_the_comments_stay(project: Path) -> None:
     change(project, None, ["distill.lr=0.003", "search.budget.madds=20%"])
     assert load(project).distill.lr == 0.003
-    assert load(project).search.budget.madds == "20%"
+    assert load(project).search.budget["madds"] == "20%"
     assert "# 10^9 bytes of disk" in (project / "params.yaml").read_text()
 
 

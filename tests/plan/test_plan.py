@@ -113,7 +113,7 @@ def brought(root: Path, *overrides: str) -> RunConfig:
     train = load_part(root, "train")
     given = [f"data.mean={list(train.mean)}", f"data.std={list(train.std)}", "teacher.recipe.epochs=0"]
     weights = f"teacher.weights={root / 'artifacts/teacher/teacher.safetensors'}"
-    return load(root, [*given, weights, "cost.latency.num_rounds=0", "search.budget.latency_ms=null", *overrides])
+    return load(root, [*given, weights, "cost.kinds=[madds,num_params]", "search.budget.latency_ms=null", *overrides])
 
 
 def test_a_teacher_that_comes_trained_is_judged_as_the_teacher_stage_will(
@@ -148,7 +148,7 @@ def test_a_teacher_that_is_trained_first_cannot_be_judged(made: Plan) -> None:
 
 def test_the_paths_dearer_than_their_block_are_told(root: Path, without_workloads: None) -> None:
     lite0 = ["teacher.source=timm:tf_efficientnet_lite0", "~teacher.model_args.channels", "data.image_size=32"]
-    cut = ["teacher.blocks=[[blocks.0],[blocks.1],[blocks.2]]", "cost.latency.num_rounds=0"]
+    cut = ["teacher.blocks=[[blocks.0],[blocks.1],[blocks.2]]", "cost.kinds=[madds,num_params]"]
     made = plan(load(root, [*lite0, *cut, "search_space.drop_dearer=true"]))
     first = made.blocks[0]
     assert (first.num_paths, first.num_dearer) == (1, 2 + 2**2)  # the tiny preset's cells
@@ -185,7 +185,7 @@ def test_a_plan_is_printed_whole(made: Plan) -> None:
 
 def test_the_command_writes_json_and_exits_with_2_where_the_budget_is_out_of_reach(root: Path, tmp_path: Path) -> None:
     shutil.copy(root / "params.yaml", tmp_path)
-    change(tmp_path, None, ["search.budget.madds=10%", "cost.latency.num_rounds=0"])
+    change(tmp_path, None, ["search.budget.madds=10%", "cost.kinds=[madds,num_params]"])
     command = [sys.executable, "-m", "helixnas", "plan", "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2

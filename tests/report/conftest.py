@@ -9,7 +9,6 @@ from helixnas.report import ReportData
 from helixnas.results import (
     Budget,
     Choice,
-    Cost,
     CostTable,
     Figure,
     Figures,
@@ -21,6 +20,7 @@ from helixnas.results import (
 )
 from helixnas.search import trials_table
 from helixnas.search_space import TEACHER, BlockSpace, Cell, SearchSpace, mbconv
+from tests.costs import three
 
 OPTIONS = (mbconv(3, 6, 0.25), mbconv(5, 3, 0.25))
 NASTY = "<img src=x onerror=alert(1)> & 'co' </script>"
@@ -48,12 +48,12 @@ def make_rating(block: BlockSpace) -> RatingTable:
 def make_costs(block: BlockSpace, in_widths: tuple[int, ...], *, is_measured: bool) -> CostTable:
     keys = tuple(path.key for path in block.paths())
     rows = [(width, key, rank) for width in in_widths for rank, key in enumerate(keys)]
-    costs = tuple(Cost(100_000 * width - 20_000 * rank, 500, 0.5 if is_measured else None) for width, _, rank in rows)
+    costs = tuple(three(100_000 * width - 20_000 * rank, 500, 0.5 if is_measured else None) for width, _, rank in rows)
     return CostTable(block.block_id, tuple(row[0] for row in rows), tuple(row[1] for row in rows), costs)
 
 
 def make_choice(space: SearchSpace, arch_id: str, madds: int, loss: float, *, is_measured: bool = True) -> Choice:
-    return Choice(space.parse(arch_id), loss, Cost(madds, 900, 1.25 if is_measured else None))
+    return Choice(space.parse(arch_id), loss, three(madds, 900, 1.25 if is_measured else None))
 
 
 def make_data(*, is_measured: bool = True, num_trials: int = 6) -> ReportData:
@@ -68,7 +68,7 @@ def make_data(*, is_measured: bool = True, num_trials: int = 6) -> ReportData:
     trials = [replace(exact, predicted_loss=0.25 + i / 100, val_loss=0.2 + math.sin(i) / 9) for i in range(num_trials)]
     latencies = (4.0, 1.6, 1.6) if is_measured else (None, None, None)
     rows = [
-        Figure(name, acc, Cost(madds, 5000, latency_ms))
+        Figure(name, acc, three(madds, 5000, latency_ms))
         for name, acc, madds, latency_ms in zip(
             (f"teacher {NASTY}", "student before retraining", "student"),
             (0.99, 0.75, 0.98),

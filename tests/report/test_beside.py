@@ -5,7 +5,8 @@ import pytest
 
 from helixnas.report import ReportData
 from helixnas.report.beside import below_warning, beside_sentence
-from helixnas.results import Comparison, Cost, Figure, Figures, mcnemar
+from helixnas.results import Comparison, Figure, Figures, mcnemar
+from tests.costs import three
 
 from .conftest import NASTY
 from .test_page import page_of
@@ -17,7 +18,7 @@ MINUS = "\N{MINUS SIGN}"
 def comparison(
     only: tuple[int, int], acc: float, kind: str = "obvious", name: str = "teacher without 1+0 layers"
 ) -> Comparison:
-    figure = Figure(name, acc, Cost(1_100_000, 5000, 1.5))
+    figure = Figure(name, acc, three(1_100_000, 5000, 1.5))
     return Comparison(kind, "0:0-0:0", figure, 0.5, False, 0.0, *only, mcnemar(*only))
 
 

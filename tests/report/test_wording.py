@@ -15,8 +15,9 @@ from helixnas.report.wording import (
     rating_warnings,
     space_sentence,
 )
-from helixnas.results import Budget, Cost, Figures, RatingTable
+from helixnas.results import Budget, Figures, RatingTable
 from helixnas.search_space import SKIP, BlockSpace, Cell, SearchSpace
+from tests.costs import three
 
 from .conftest import OPTIONS, make_data, make_space
 
@@ -41,7 +42,7 @@ def test_the_headline_says_accuracy_cost_and_speed(data: ReportData) -> None:
     ],
 )
 def test_the_headline_is_as_plain_about_slowness(data: ReportData, latency_ms: float | None, ending: str) -> None:
-    cost = Cost(900_000, 5000, latency_ms)
+    cost = three(900_000, 5000, latency_ms)
     assert headline(with_student(data.figures, cost=cost)).endswith(ending)
 
 

@@ -23,6 +23,7 @@ from helixnas.results import (
 )
 from helixnas.search_space import Candidate
 from helixnas.search_space.block import BlockSpace, Cell, SearchSpace
+from tests.costs import three
 
 OPTIONS = (Candidate("a"), Candidate("b"))
 
@@ -34,16 +35,20 @@ def space(num_blocks: int = 2) -> SearchSpace:
 
 
 def figures(latency_ms: float | None = 1.5) -> Figures:
-    rows = [Figure(name, acc, Cost(9, 5, latency_ms)) for name, acc in (("r", 0.99), ("s0", 0.4), ("s", 0.98))]
+    rows = [Figure(name, acc, three(9, 5, latency_ms)) for name, acc in (("r", 0.99), ("s0", 0.4), ("s", 0.98))]
     return Figures(
         "0:1-1:0.1", *rows, Budget(madds=10.0), 450, {"cpu": "x", "threads": "1"}, Retraining("initial", 0.4, 0.3)
     )
 
 
 def result() -> SearchResult:
-    exact = Choice(space().parse("0:1-1:0.1"), 0.25, Cost(9, 5))
+    exact = Choice(space().parse("0:1-1:0.1"), 0.25, three(9, 5))
     chosen = replace(
-        exact, architecture=space().parse("0:0-0:1"), val_loss=0.1, measured_latency_ms=2.0, lead=Lead(0.2, 0.1, 270)
+        exact,
+        architecture=space().parse("0:0-0:1"),
+        val_loss=0.1,
+        measured=Cost(latency_ms=2.0),
+        lead=Lead(0.2, 0.1, 270),
     )
     return SearchResult(
         chosen, "refine", "it measured better", exact, "proven", Budget(latency_ms=2.5), (exact, chosen), (exact,), 24

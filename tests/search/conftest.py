@@ -1,6 +1,6 @@
 """Small random search spaces with tables: integers as costs and coarse losses, so that ties are common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -13,6 +13,7 @@ from helixnas.results import Budget, Choice, Cost, CostTable, RatingTable
 from helixnas.search import ExactResult, Pricer, pricer, solve
 from helixnas.search_space import Architecture, BlockSpace, Candidate, Cell, SearchSpace
 from helixnas.search_space.candidate import slimmable
+from tests.costs import three
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,15 @@ def make_instance(
         ratings.append(RatingTable(block_id, keys, tuple(map(float, losses)), 10, 0))
         ins = widths[:1] if block_id == 0 else widths
         rows = [(width, path.key) for width in ins for path in block.paths_after(width)]
-        costs.append(CostTable(block_id, *map(tuple, zip(*rows, strict=True)), _costs(rng, len(rows), is_coarse)))
+        priced = _with_peaks(_costs(rng, len(rows), is_coarse), seed, block_id)
+        costs.append(CostTable(block_id, *map(tuple, zip(*rows, strict=True)), priced))
         blocks.append(block)
-    return Instance(SearchSpace(tuple(blocks)), tuple(ratings), tuple(costs), Cost(3, 2, 0.5 if is_coarse else 0.1))
+    return Instance(
+        SearchSpace(tuple(blocks)),
+        tuple(ratings),
+        tuple(costs),
+        three(3, 2, 0.5 if is_coarse else 0.1) | {"peak_memory_bytes": 2},
+    )
 
 
 def _cells(widths: tuple[int, ...], candidates: tuple[Candidate, ...]) -> tuple[Cell, ...]:
@@ -83,7 +90,12 @@ def slimmable_cells(widths: tuple[int, ...], candidates: tuple[Candidate, ...]) 
 def _costs(rng: np.random.Generator, num_rows: int, is_coarse: bool) -> tuple[Cost, ...]:
     counts = rng.integers(1, 20, (num_rows, 2))
     latencies = rng.integers(1, 20, num_rows) / 8 if is_coarse else rng.random(num_rows)
-    return tuple(Cost(int(m), int(n), float(ms)) for (m, n), ms in zip(counts, latencies, strict=True))
+    return tuple(three(int(m), int(n), float(ms)) for (m, n), ms in zip(counts, latencies, strict=True))
+
+
+def _with_peaks(costs: Sequence[Cost], seed: int, block_id: int) -> tuple[Cost, ...]:
+    peaks = np.random.default_rng([seed, block_id]).integers(1, 9, len(costs))
+    return tuple(cost | {"peak_memory_bytes": int(peak)} for cost, peak in zip(costs, peaks, strict=True))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from helixnas.results import Budget, Choice, Lead
+from helixnas.results import Budget, Choice, Cost, Lead
 from helixnas.search import ExactResult, decide
 
 from .conftest import Instance
@@ -22,7 +22,7 @@ def measured(
     choice: Choice, val_loss: float, latency_ms: float | None = None, *, lead: tuple[float, float] = (0.0, 0.0)
 ) -> Choice:
     """As ``refine`` tells it. ``lead``: the mean of the paired differences to the optimum, and their standard error."""
-    return replace(choice, val_loss=val_loss, measured_latency_ms=latency_ms, lead=Lead(*lead, 270))
+    return replace(choice, val_loss=val_loss, measured=Cost(latency_ms=latency_ms), lead=Lead(*lead, 270))
 
 
 def test_without_trials_the_tables_alone_decide(exact: ExactResult) -> None:
@@ -87,7 +87,7 @@ def test_the_optimum_stands_when_nobody_meets_the_latency_limit(exact: ExactResu
     trials = (measured(exact.best[0], 0.5, 3.1), measured(exact.best[1], 0.25, 3.1))
     result = decide(exact, trials, TIMED)
     assert (result.chosen, result.chosen_by) == (trials[0], "exact")
-    assert result.reason.startswith("None of the 2 measured architectures met latency_ms <= 3 ")
+    assert result.reason.startswith("None of the 2 measured architectures met latency_ms <= 3")
 
 
 def test_an_optimum_that_was_not_measured_cannot_be_overturned(exact: ExactResult) -> None:

@@ -45,11 +45,11 @@ def test_the_number_of_architectures_is_that_of_those_that_join(new_instance: Ca
 def test_the_least_and_the_most_join(new_instance: Callable[[int], Instance]) -> None:
     for seed in range(20):
         instance = new_instance(seed)
-        values = [choice.cost.madds for choice in instance.everything]
+        values = [choice.cost["madds"] for choice in instance.everything]
         for is_largest, wanted in ((False, min(values)), (True, max(values))):
             found = extreme(instance.space, instance.costs, "madds", largest=is_largest)
             assert instance.space.joins(found)
-            assert instance.price(found).cost.madds == wanted
+            assert instance.price(found).cost["madds"] == wanted
 
 
 def test_refine_measures_only_what_joins_and_records_the_rest_as_infeasible(

@@ -24,7 +24,8 @@ TWO = ("madds", "num_params")
 def blocks(num_blocks: int, num_paths: int, num_costs: int = 2, seed: int = 0) -> list[BlockOptions]:
     rng = np.random.default_rng(seed)
     width, values = np.ones(num_paths, dtype=np.int64), rng.random((num_blocks, num_paths, 1 + num_costs))
-    return [BlockOptions(width, width, np.arange(num_paths), block) for block in values]
+    is_max = np.zeros(1 + num_costs, dtype=bool)
+    return [BlockOptions(width, width, np.arange(num_paths), block, is_max) for block in values]
 
 
 def knife_edge(num_blocks: int = 30, num_paths: int = 20) -> list[BlockOptions]:
@@ -55,7 +56,7 @@ def test_fronts_of_two_costs_explode_and_those_of_one_do_not() -> None:
     made = blocks(20, 200)
     with pytest.raises(FrontsExplodeError):
         merge(made, np.zeros(3))
-    one = [BlockOptions(b.in_width, b.out_width, b.path, b.values[:, :2]) for b in made]
+    one = [b.part(np.arange(len(b.path)), [0, 1]) for b in made]
     assert len(merge(one, np.zeros(2))[0][1].sums) > 100
 
 
@@ -90,6 +91,24 @@ def test_a_beam_of_one_leaves_the_proof_to_highs(exploding: None, narrow: None) 
             result = made.solve(budget, 3)
             assert result.best[0] == min(fitting, key=lambda choice: choice.predicted_loss)
             assert result.optimality.startswith("proven")
+
+
+def test_a_limit_on_a_maximum_leaves_rows_out_and_the_rest_is_proven(exploding: None) -> None:
+    names = (*TWO, "peak_memory_bytes")
+    num_solved = 0
+    for seed in range(30):
+        made = make_instance(seed, 3, 4, (8, 16), is_coarse=False)
+        budget = budget_at(made.everything, names, 0.25)
+        fitting = sorted(c.predicted_loss for c in made.everything if budget.admits(c.cost))
+        if not fitting:
+            with pytest.raises(InfeasibleBudgetError):
+                made.solve(budget, 3)
+            continue
+        result = made.solve(budget, 3)
+        assert [choice.predicted_loss for choice in result.best] == fitting[:3]
+        assert result.optimality == "proven"
+        num_solved += 1
+    assert 10 < num_solved < 30
 
 
 def test_out_of_time_gives_the_best_that_was_found_and_its_gap(exploding: None, narrow: None) -> None:
@@ -139,7 +158,7 @@ def test_a_sum_that_highs_takes_for_within_but_is_over_is_not_given() -> None:
 
 def test_limits_apart_are_mended_by_what_the_message_asks_for(exploding: None) -> None:
     made = make_instance(3, 3, 5)
-    least = {name: min(getattr(choice.cost, name) for choice in made.everything) for name in TWO}
+    least = {name: min(choice.cost[name] for choice in made.everything) for name in TWO}
     with pytest.raises(InfeasibleBudgetError, match="not all together") as caught:
         made.solve(Budget(**least))
     asked = re.search(r"Raise search\.budget\.(\w+) to at least (\d+) ", str(caught.value))
@@ -152,5 +171,5 @@ def test_without_fronts_the_frontier_holds_each_costs_own(exploding: None) -> No
     budget = budget_at(made.everything, TWO, 0.8)
     result = made.solve(budget)
     for name in TWO:
-        own = [choice.predicted_loss for choice in made.solve(Budget(**{name: getattr(budget, name)})).frontier]
+        own = [choice.predicted_loss for choice in made.solve(Budget(**{name: budget[name]})).frontier]
         assert set(own) <= {choice.predicted_loss for choice in result.frontier}

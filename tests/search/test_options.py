@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helixnas.results import COST_NAMES, Budget, Cost, CostTable
+from helixnas.results import Budget, Cost, CostTable
 from helixnas.search.merge import merge
 from helixnas.search.options import block_options, ceilings, within
 from helixnas.search_space import Architecture
+from tests.costs import KINDS
 
 from .conftest import Instance, make_instance
 from .test_frontier import beaters
@@ -18,11 +19,11 @@ LIMITS = st.one_of(st.none(), st.floats(1e-3, 1e12))
 
 @given(limits=st.tuples(LIMITS, LIMITS, LIMITS), shares=st.tuples(*[st.floats(0, 2)] * 3))
 def test_within_the_ceilings_is_what_the_budget_admits(limits, shares) -> None:
-    budget = Budget(*limits)
-    top = ceilings(budget, COST_NAMES)
+    budget = Budget(dict(zip(KINDS, limits, strict=True)))
+    top = ceilings(budget, KINDS)
     finite = np.where(np.isfinite(top), top, 1.0)
     edges = np.array([finite, np.nextafter(finite, 0), np.nextafter(finite, np.inf), finite * shares])
-    wanted = [budget.admits(Cost(*map(float, row))) for row in edges]  # type: ignore[arg-type]
+    wanted = [budget.admits(Cost(dict(zip(KINDS, map(float, row), strict=True)))) for row in edges]  # type: ignore[arg-type]
     assert within(edges, top).tolist() == wanted
 
 
@@ -31,20 +32,20 @@ def test_merged_sums_and_looked_up_sums_agree_to_the_last_bit(seed: int) -> None
     instance = make_instance(seed, 4, 6, (8, 16), is_coarse=False)
     names = ("madds", "latency_ms")
     options = block_options(instance.space, instance.ratings, instance.costs, names)
-    fixed = np.array([0.0, instance.fixed.madds, instance.fixed.latency_ms])
+    fixed = np.array([0.0, instance.fixed["madds"], instance.fixed["latency_ms"]])
     front = merge(options, fixed)[0][8]
     price = instance.price
     for sums, rows in zip(front.sums, front.rows, strict=True):
         columns = zip(instance.space.blocks, options, rows, strict=True)
         choice = price(Architecture(tuple(block.path_at(int(option.path[row])) for block, option, row in columns)))
-        assert (choice.predicted_loss, choice.cost.madds, choice.cost.latency_ms) == tuple(sums)
+        assert (choice.predicted_loss, choice.cost["madds"], choice.cost["latency_ms"]) == tuple(sums)
 
 
 def test_contenders_are_the_paths_that_no_other_beats() -> None:
     instance = make_instance(1, 2, 12)
     for block_id, keys in enumerate(instance.price.contenders(Budget(madds=1))):
         table = instance.costs[block_id]
-        values = np.column_stack([instance.ratings[block_id].distill_loss, [cost.madds for cost in table.costs]])
+        values = np.column_stack([instance.ratings[block_id].distill_loss, [cost["madds"] for cost in table.costs]])
         assert keys == tuple(table.paths[row] for row in np.flatnonzero(beaters(values) == 0))
 
 

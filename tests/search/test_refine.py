@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from helixnas.progress import silent
-from helixnas.results import Budget, Choice
+from helixnas.results import Budget, Choice, Cost
 from helixnas.search import Measurement, decide, refine
 from helixnas.search_space import Architecture
 
@@ -44,8 +44,8 @@ class Bench:
         self.asked.append(architecture)
         noise = np.random.default_rng(list(architecture.arch_id.encode())).uniform(0.8, 1.2)
         choice = self._price(architecture)
-        latency_ms = float(choice.cost.latency_ms * noise) if self._is_timed else None
-        return Measurement((choice.predicted_loss + 0.1) * noise * IMAGES, latency_ms)
+        latency_ms = choice.cost["latency_ms"] * noise if self._is_timed else None
+        return Measurement((choice.predicted_loss + 0.1) * noise * IMAGES, Cost(latency_ms=latency_ms))
 
 
 def search(
@@ -107,17 +107,17 @@ def test_an_architecture_over_budget_is_recorded_infeasible_and_not_measured(
     for trial in skipped:
         cost = instance.price(instance.space.parse("-".join(trial.params.values()))).cost
         assert trial.value is None
-        assert trial.constraints["madds"] == pytest.approx((cost.madds - 25) / 25)
+        assert trial.constraints["madds"] == pytest.approx((cost["madds"] - 25) / 25)
         assert trial.constraints["madds"] > 0
 
 
 def test_measured_latency_is_the_constraint_and_the_tables_estimate_is_not(instance: Instance, tmp_path: Path) -> None:
-    budget = Budget(latency_ms=float(np.quantile([c.cost.latency_ms for c in instance.everything], 0.05)))
+    budget = Budget(latency_ms=float(np.quantile([c.cost["latency_ms"] for c in instance.everything], 0.05)))
     trials = search(instance, tmp_path / "journal", Bench(instance, is_timed=True), budget)
     by_architecture = {trial.architecture: trial for trial in trials}
     for record in study_in(tmp_path / "journal").trials:
         trial = by_architecture[instance.space.parse("-".join(record.params.values()))]
-        assert (record.constraints["latency_ms"] <= 0) == (trial.measured_latency_ms <= budget.ceiling("latency_ms"))
+        assert (record.constraints["latency_ms"] <= 0) == (trial.measured["latency_ms"] <= budget.ceiling("latency_ms"))
     assert any(not budget.admits(trial.cost) for trial in trials)  # the estimate was over, measured all the same
 
 
@@ -144,7 +144,7 @@ def test_a_loss_that_is_no_number_is_recorded_and_never_wins(instance: Instance,
 
     def broken(architecture: Architecture) -> Measurement:
         is_second = architecture == exact.best[1].architecture
-        return Measurement(IMAGES * float("nan"), None) if is_second else bench(architecture)
+        return Measurement(IMAGES * float("nan")) if is_second else bench(architecture)
 
     trials = search(instance, tmp_path / "journal", broken)
     second = [trial for trial in trials if trial.architecture == exact.best[1].architecture]
@@ -158,7 +158,7 @@ def test_a_loss_of_the_optimum_that_is_no_number_gives_way_to_any_number(instanc
 
     def broken(architecture: Architecture) -> Measurement:
         is_first = architecture == exact.best[0].architecture
-        return Measurement(IMAGES * float("inf"), None) if is_first else bench(architecture)
+        return Measurement(IMAGES * float("inf")) if is_first else bench(architecture)
 
     result = decide(exact, search(instance, tmp_path / "journal", broken), BUDGET)
     assert result.chosen_by == "refine"
@@ -185,7 +185,7 @@ def test_a_lower_loss_that_images_disagree_about_overturns_nothing(
 
     def objective(architecture: Architecture) -> Measurement:
         lead = 0.02 + spread * np.resize([1.0, -1.0], 20)
-        return Measurement(IMAGES - lead * (architecture != exact.best[0].architecture), None)
+        return Measurement(IMAGES - lead * (architecture != exact.best[0].architecture))
 
     trials = search(instance, tmp_path / "journal", objective)
     assert min(trials, key=lambda trial: trial.val_loss).architecture != exact.best[0].architecture
@@ -195,9 +195,9 @@ def test_a_lower_loss_that_images_disagree_about_overturns_nothing(
 def test_the_trials_can_confirm_the_exact_choice_or_overturn_it(instance: Instance, tmp_path: Path) -> None:
     exact = instance.solve(BUDGET, num_best=4)
     price = instance.price
-    confirmed = search(instance, tmp_path / "a", lambda a: Measurement(price(a).predicted_loss * IMAGES, None))
+    confirmed = search(instance, tmp_path / "a", lambda a: Measurement(price(a).predicted_loss * IMAGES))
     assert decide(exact, confirmed, BUDGET).chosen_by == "exact"
-    overturned = search(instance, tmp_path / "b", lambda a: Measurement(-price(a).predicted_loss * IMAGES, None))
+    overturned = search(instance, tmp_path / "b", lambda a: Measurement(-price(a).predicted_loss * IMAGES))
     assert decide(exact, overturned, BUDGET).chosen_by == "refine"
 
 

@@ -14,10 +14,10 @@ from helixnas import artifacts
 from helixnas.compare import Rival
 from helixnas.config import load
 from helixnas.fit import Checkpoint
-from helixnas.results import Cost
 from helixnas.stages import compare, report
 from helixnas.stages.loading import load_part, load_space, load_supernet, load_teacher
 from helixnas.student import BlockSupernet
+from tests.costs import three
 
 OUT = Path("artifacts/compare")
 RESUME = ".cache/resume/compare-*/checkpoint.pt"
@@ -74,7 +74,7 @@ def test_what_is_retrained_is_retrained_exactly_as_the_chosen_student(
 ) -> None:
     """The chosen architecture with its distilled weights, as if it were a random one, ends with the same bytes."""
     arch_id = artifacts.load_json(project / "artifacts/retrain/arch.json", "arch")["arch_id"]
-    same = Rival("random_0", "random 1", arch_id, Cost(1, 1))
+    same = Rival("random_0", "random 1", arch_id, three(1, 1))
     monkeypatch.setattr(compare, "random_rivals", lambda *_: (same,))
     choose(project, "0:0-0:0")
     rivals = run(project, "compare.random=1", "compare.num_retrained=0")
@@ -166,5 +166,5 @@ def test_the_figures_are_counted_image_by_image_on_the_test_part(finished: Path)
     assert compared["figure"]["top1_acc"] == pytest.approx(sum(after) / len(test))
     assert compared["num_student_only"] == sum(s and not a for s, a in zip(student, after, strict=True))
     assert compared["num_other_only"] == sum(a and not s for s, a in zip(student, after, strict=True))
-    assert compared["figure"]["cost"]["madds"] == rival.cost.madds  # as the tables sum it
+    assert compared["figure"]["cost"]["madds"] == rival.cost["madds"]  # as the tables sum it
     assert (compared["excess"], compared["is_chosen"]) == (0, False)

@@ -17,6 +17,8 @@ from helixnas.cut import CutTeacher
 from helixnas.errors import ArtifactError, SpaceMismatchError
 from helixnas.search_space import SearchSpace
 from helixnas.stages import loading
+from tests.costs import COUNTED as COUNTED_KINDS
+from tests.costs import KINDS
 
 CPU = torch.device("cpu")
 RATING = Path("artifacts/rating/block_1/rating.parquet")
@@ -43,10 +45,10 @@ LOADERS: dict[str, Load] = {
     "artifacts/teacher/features.safetensors": lambda root, _: loading.load_feature_moments(root, 1),
     "artifacts/distill/block_1/supernet.safetensors": supernet,
     str(RATING): lambda root, config: loading.load_ratings(root, space_of(root, config)),
-    str(COUNTED): lambda root, config: loading.load_costs(root, space_of(root, config), is_measured=False),
-    str(MEASURED): lambda root, config: loading.load_costs(root, space_of(root, config), is_measured=True),
-    "artifacts/cost/counted/fixed.json": lambda root, _: loading.load_outer_costs(root, is_measured=False),
-    "artifacts/cost/measured/fixed.json": lambda root, _: loading.load_outer_costs(root, is_measured=True),
+    str(COUNTED): lambda root, config: loading.load_costs(root, space_of(root, config), COUNTED_KINDS),
+    str(MEASURED): lambda root, config: loading.load_costs(root, space_of(root, config), KINDS),
+    "artifacts/cost/counted/fixed.json": lambda root, _: loading.load_outer_costs(root, COUNTED_KINDS),
+    "artifacts/cost/measured/fixed.json": lambda root, _: loading.load_outer_costs(root, KINDS),
     "artifacts/search/result.json": lambda root, config: loading.load_search_result(root, space_of(root, config)),
     "artifacts/search/chosen.json": lambda root, config: loading.load_chosen(root, space_of(root, config)),
 }
@@ -161,7 +163,7 @@ def test_a_cost_table_of_other_rows_is_named(
 ) -> None:
     changed(project, COUNTED, "counted", change)
     with pytest.raises(ArtifactError, match=rf"{COUNTED} cannot be used\. .*{message}"):
-        loading.load_costs(project, space, is_measured=False)
+        loading.load_costs(project, space, COUNTED_KINDS)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
@@ -175,14 +177,14 @@ def test_a_rating_that_is_no_number_is_named(project: Path, space: SearchSpace, 
 def test_times_of_other_rows_than_were_counted_are_named(project: Path, space: SearchSpace, column: str) -> None:
     changed(project, MEASURED, "measured", lambda frame: frame.assign(**{column: frame[column].iloc[0] * 2}))
     with pytest.raises(ArtifactError, match=rf"{MEASURED} must hold the paths of \S*{COUNTED}, but does not"):
-        loading.load_costs(project, space, is_measured=True)
+        loading.load_costs(project, space, KINDS)
 
 
 def test_tables_come_back_as_they_were_saved(project: Path, space: SearchSpace) -> None:
     for block, rating, cost in zip(
         space.blocks,
         loading.load_ratings(project, space),
-        loading.load_costs(project, space, is_measured=True),
+        loading.load_costs(project, space, KINDS),
         strict=True,
     ):
         frame, facts = artifacts.load_table(
@@ -191,15 +193,15 @@ def test_tables_come_back_as_they_were_saved(project: Path, space: SearchSpace) 
         assert rating.distill_loss == tuple(frame["distill_loss"])
         assert (rating.block_id, rating.num_images) == (block.block_id, facts["num_images"])
         assert rating.paths == cost.paths == tuple(path.key for path in block.paths())
-        assert all(price.latency_ms is not None and price.latency_ms > 0 for price in cost.costs)
+        assert all(price["latency_ms"] > 0 for price in cost.costs)
 
 
 def test_without_a_latency_budget_no_time_is_read(project: Path, space: SearchSpace) -> None:
     for path in (project / "artifacts/cost/measured").iterdir():
         path.unlink()
-    tables = loading.load_costs(project, space, is_measured=False)
-    assert all(cost.latency_ms is None for table in tables for cost in table.costs)
-    assert all(cost.latency_ms is None for cost in loading.load_outer_costs(project, is_measured=False))
+    tables = loading.load_costs(project, space, COUNTED_KINDS)
+    assert all("latency_ms" not in cost for table in tables for cost in table.costs)
+    assert all("latency_ms" not in cost for cost in loading.load_outer_costs(project, COUNTED_KINDS))
 
 
 def test_a_teacher_comes_back_in_pieces_that_nothing_trains(project: Path, run_config: RunConfig) -> None:

@@ -9,6 +9,7 @@ from helixnas.cost import count, count_paths
 from helixnas.cut import CutTeacher, cut
 from helixnas.search_space import BlockSpace, build
 from helixnas.student import BlockSupernet
+from tests.costs import COUNTED
 
 
 def residual(config: RunConfig) -> tuple[CutTeacher, BlockSpace]:
@@ -37,10 +38,13 @@ def test_what_is_left_is_the_teachers_own(config: RunConfig) -> None:
 
 def test_the_teacher_itself_keeps_all_its_layers_and_prices_are_counts(config: RunConfig) -> None:
     teacher, block = residual(config)
-    whole = count(teacher.blocks[1], block.spec.in_shape)
+    whole = count(teacher.blocks[1], block.spec.in_shape, COUNTED)
     supernet = BlockSupernet(block, teacher.blocks[1])
-    costs = count_paths(block, [block.spec.in_width], teacher.blocks[1]).check(block).costs
+    costs = count_paths(block, [block.spec.in_width], teacher.blocks[1], COUNTED).check(block).costs
     for path, cost in zip(block.paths(), costs, strict=True):
-        assert cost.num_params == count(nn.Sequential(*supernet.operations(path)), block.spec.in_shape).num_params
-    assert costs[0].madds == whole.madds == count(teacher.blocks[1], block.spec.in_shape).madds
-    assert costs[2].madds < costs[1].madds < costs[0].madds
+        assert (
+            cost["num_params"]
+            == count(nn.Sequential(*supernet.operations(path)), block.spec.in_shape, COUNTED).num_params
+        )
+    assert costs[0]["madds"] == whole["madds"] == count(teacher.blocks[1], block.spec.in_shape, COUNTED).madds
+    assert costs[2]["madds"] < costs[1]["madds"] < costs[0]["madds"]

@@ -20,6 +20,7 @@ from helixnas.search_space.candidate import (
 )
 from helixnas.student import BlockSupernet, StudentNetwork, assemble, build_operation
 from helixnas.student.join import folded
+from tests.costs import COUNTED
 
 WIDTHS = (6, 10, 14)
 """The teacher's, from the stem on."""
@@ -94,14 +95,16 @@ def test_a_student_without_adapters_computes_what_the_blocks_did_between_them(la
 @pytest.mark.parametrize("arch_id", ["0:0.0-0:0.0", "1:0-1:0", "1:0-0:0.0"])
 def test_a_student_costs_what_its_paths_were_priced(layout: str, arch_id: str) -> None:
     two = space(layout)
-    tables = [count_paths(block, in_widths(two, block.block_id), nn.Identity()).check(block) for block in two.blocks]
+    tables = [
+        count_paths(block, in_widths(two, block.block_id), nn.Identity(), COUNTED).check(block) for block in two.blocks
+    ]
     width, madds, num_params = WIDTHS[0], 0, 0
     for block, path, table in zip(two.blocks, two.parse(arch_id).paths, tables, strict=True):
         rows = zip(table.in_widths, table.paths, table.costs, strict=True)
         (cost,) = (cost for in_width, key, cost in rows if (in_width, key) == (width, path.key))
-        madds, num_params, width = madds + cost.madds, num_params + cost.num_params, block.out_width(path)
-    whole = count(student(two, supernets(two), arch_id), two.blocks[0].spec.in_shape)
-    assert (whole.madds, whole.num_params) == (madds, num_params)
+        madds, num_params, width = madds + cost["madds"], num_params + cost["num_params"], block.out_width(path)
+    whole = count(student(two, supernets(two), arch_id), two.blocks[0].spec.in_shape, COUNTED)
+    assert (whole["madds"], whole["num_params"]) == (madds, num_params)
 
 
 def test_the_only_adapter_that_stays_leads_to_the_head() -> None:

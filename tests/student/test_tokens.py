@@ -10,6 +10,7 @@ from helixnas.cost import count_paths
 from helixnas.search_space import LayerSpec, build
 from helixnas.search_space.candidate import bottleneck, transformer
 from helixnas.student import BlockSupernet, build_operation
+from tests.costs import COUNTED
 
 
 @pytest.mark.parametrize(("attention", "num_heads"), [(1.0, 3), (0.5, 2), (0.01, 1)])
@@ -55,7 +56,7 @@ def test_every_path_takes_and_gives_what_the_teachers_block_does(
     supernet = BlockSupernet(block, nn.Identity())
     x = torch.rand(2, *in_shape)
     assert {tuple(supernet(x, path).shape) for path in block.paths()} == {(2, *out_shape)}
-    costs = count_paths(block, [spec.in_width], nn.Identity()).check(block).costs
+    costs = count_paths(block, [spec.in_width], nn.Identity(), COUNTED).check(block).costs
     for path, cost in zip(block.paths(), costs, strict=True):
         parameters = nn.Sequential(*supernet.operations(path)).parameters()
-        assert cost.num_params == sum(parameter.numel() for parameter in parameters)
+        assert cost["num_params"] == sum(parameter.numel() for parameter in parameters)

@@ -12,9 +12,10 @@ from torch import nn
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig, load
-from helixnas.results import Budget, Cost, Figure, Figures, Retraining, figures_to_json
+from helixnas.results import Budget, Figure, Figures, Retraining, figures_to_json
 from helixnas.tracking import Store, Student, Version, begin, open_store, register
 from helixnas.tracking.store import ENV, prepare
+from tests.costs import three
 
 with warnings.catch_warnings():  # MLflow warns of its own type hints while it is imported
     warnings.simplefilter("ignore")
@@ -72,7 +73,7 @@ def save_seen(path: Path, digests: Sequence[int], split: str = "feed") -> Path:
 
 
 def figures(madds: int = 100, latency_ms: float | None = 1.5) -> Figures:
-    rows = [Figure(name, 0.9, Cost(madds, 10, latency_ms)) for name in ("teacher", "before", "student")]
+    rows = [Figure(name, 0.9, three(madds, 10, latency_ms)) for name in ("teacher", "before", "student")]
     kept = Retraining("retrained", 0.5, 0.75)
     return Figures("0:0", *rows, Budget(madds=200.0), 10, {"cpu": "here"}, kept, split="feed")
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from helixnas.errors import ArtifactError, PromotionError
-from helixnas.results import Cost
 from helixnas.teacher import load_program
 from helixnas.tracking import Store, Student, begin, fetch_program, load_model, register, versions
 from helixnas.tracking.versions import get, tags
+from tests.costs import three
 from tests.test_archive import changed, pickled_example
 from tests.tracking.conftest import FACTS, NAME, Add, Brightness, evaluate, example, figures, images
 
@@ -19,7 +19,11 @@ from tests.tracking.conftest import FACTS, NAME, Add, Brightness, evaluate, exam
 def test_a_new_version_carries_what_a_judge_needs(add: Add, store: Store) -> None:
     version = add("a")
     assert (version.version, version.is_new, version.aliases) == (1, True, ("challenger",))
-    assert (version.arch_id, version.top1_acc, version.cost) == ("0:0", 0.9, Cost(100, 10, 1.5))
+    assert (version.arch_id, version.top1_acc, version.cost) == (
+        "0:0",
+        0.9,
+        three(100, 10, 1.5),
+    )
     entity = store.client.get_model_version(NAME, "1")
     assert entity.tags["git_commit"] == "c0ffee"
     assert entity.tags["budget"] == "madds <= 200"
@@ -43,7 +47,7 @@ def test_a_known_student_is_not_built_again(add: Add, store: Store) -> None:
 def test_a_known_student_under_new_figures_carries_these_and_its_first_commit(add: Add, store: Store) -> None:
     made = add("a")
     taken = {"figures": figures(madds=100, latency_ms=9.5), "dvc_md5": made.dvc_md5, "commit": "1a7e4"}
-    assert register(store, NAME, lambda: pytest.fail("built"), **taken, run_id="none").cost.latency_ms == 9.5
+    assert register(store, NAME, lambda: pytest.fail("built"), **taken, run_id="none").cost["latency_ms"] == 9.5
     assert store.client.get_model_version(NAME, "1").tags["git_commit"] == "c0ffee"
 
 
@@ -58,7 +62,7 @@ def test_an_unmeasured_latency_has_no_tag_and_reads_as_none(store: Store) -> Non
     assert "latency_ms" not in values
     store.client.create_registered_model(NAME)
     store.client.create_model_version(NAME, "file:///nowhere", tags=values)
-    assert get(store, NAME, 1).cost == Cost(100, 10, None)
+    assert get(store, NAME, 1).cost == three(100, 10, None)
 
 
 def test_a_model_that_does_not_exist_has_no_versions(store: Store) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixnas.compare.rival import Rival
-from helixnas.results import COST_NAMES, Budget, Cost, CostTable
+from helixnas.results import Budget, Cost, CostTable
 from helixnas.search_space import SKIP, Architecture, BlockSpace, Path, SearchSpace
 
 MAX_WAYS = 64
@@ -34,7 +34,13 @@ class _Options:
 
     def values(self, names: Sequence[str]) -> Floats:
         """The costs as an array [k, d]."""
-        return np.array([[getattr(cost, name) for name in names] for cost in self.costs], dtype=np.float64)
+        return np.array([[cost[name] for name in names] for cost in self.costs], dtype=np.float64)
+
+    def within(self, maxima: Budget) -> "_Options":
+        """The paths that keep the limits on maxima."""
+        kept = [index for index, cost in enumerate(self.costs) if maxima.admits(cost)]
+        paths, costs = tuple(self.paths[index] for index in kept), tuple(self.costs[index] for index in kept)
+        return _Options(paths, costs, self.left_out[kept], self.num_droppable)
 
 
 def obvious_ways(space: SearchSpace, costs: Sequence[CostTable], fixed: Cost, budget: Budget) -> tuple[Rival, ...]:
@@ -46,25 +52,28 @@ def obvious_ways(space: SearchSpace, costs: Sequence[CostTable], fixed: Cost, bu
 
     Args:
         space: The search space.
-        costs: The cost table of every block, with latency_ms where the budget limits it.
+        costs: The cost table of every block, with every kind that the budget limits.
         fixed: The cost of stem and head together.
         budget: The limits.
 
     Returns:
         MAX_WAYS ways at most; no way where a block has no cell made of the teacher's layers. Where nothing fits, the
-            one way with the least of the first limited cost; ``excess`` says by how much this way is over the budget.
+            one way with the least of the first limited cost.
     """
     options = [_options(block, table) for block, table in zip(space.blocks, costs, strict=True)]
     if not all(option.paths for option in options):
         return ()
-    names = list(dict.fromkeys((COST_NAMES[0], *budget.limits)))  # madds first, then what is limited
-    rows, madds = _fitting(options, names, fixed, budget)
-    if not len(rows):
-        name = next(iter(budget.limits))
-        rows = np.array([[option.values([name])[:, 0].argmin() for option in options]])
-        return (_rival(0, options, rows[0], fixed),)
-    best = rows[_maximal(_left_out(options, rows), madds)]
-    return tuple(_rival(index, options, row, fixed) for index, row in enumerate(best))
+    maxima = budget.maxima()  # kept if and only if each part keeps them alone
+    fitting = [option.within(maxima) for option in options]
+    if maxima.admits(fixed) and all(option.paths for option in fitting):
+        sums = list(dict.fromkeys(("madds", *(name for name in budget if name not in maxima))))
+        rows, madds = _fitting(fitting, sums, fixed, budget)
+        if len(rows):
+            best = rows[_maximal(_left_out(fitting, rows), madds)]
+            return tuple(_rival(index, fitting, row, fixed) for index, row in enumerate(best))
+    name = next(iter(budget))
+    cheapest = np.array([option.values([name])[:, 0].argmin() for option in options])
+    return (_rival(0, options, cheapest, fixed),)
 
 
 def _options(block: BlockSpace, table: CostTable) -> _Options:
@@ -84,7 +93,7 @@ def _options(block: BlockSpace, table: CostTable) -> _Options:
 
 
 def _fitting(options: Sequence[_Options], names: Sequence[str], fixed: Cost, budget: Budget) -> tuple[Ints, Floats]:
-    """The options [n, blocks] of every way that fits, and its madds [n].
+    """The options [n, blocks] of every way that fits, and its madds [n]; ``names`` are of costs that are summed.
 
     Sums start with stem and head and run from the last block to the first, as in the search, so that the last bit
     agrees. A way that cannot fit even with the cheapest options of the blocks before is dropped early.
@@ -93,7 +102,7 @@ def _fitting(options: Sequence[_Options], names: Sequence[str], fixed: Cost, bud
     values = [option.values(names) for option in options]
     rows, sums = (
         np.zeros((1, 0), dtype=np.int64),
-        np.array([[getattr(fixed, name) for name in names]], dtype=np.float64),
+        np.array([[fixed[name] for name in names]], dtype=np.float64),
     )
     for index in reversed(range(len(options))):
         num_options = len(values[index])
@@ -139,13 +148,3 @@ def _rival(index: int, options: Sequence[_Options], row: Ints, fixed: Cost) -> R
         cost=reduce(add, [option.costs[choice] for option, choice in reversed(chosen)], fixed),
         num_layers=sum(option.num_droppable for option in options) - sum(left_out),
     )
-
-
-def excess(cost: Cost, budget: Budget) -> float:
-    """Return how far a cost is over the limit that it misses most, as a share of that limit; 0 where the cost fits.
-
-    Example: 120 madds under a limit of 100 give 0.2.
-    """
-    if budget.admits(cost):
-        return 0.0
-    return max(float(getattr(cost, name)) / limit - 1 for name, limit in budget.limits.items())

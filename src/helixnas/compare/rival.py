@@ -1,7 +1,7 @@
 """An architecture with which the chosen student is compared: a plain value, from the compare stage to the report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from helixnas.results import Cost
@@ -55,7 +55,12 @@ class Rival:
         return self.after is not None or self.is_chosen
 
 
+def rival_to_json(rival: Rival) -> dict[str, Any]:
+    """Write a rival as plain JSON types."""
+    return asdict(replace(rival, cost=Cost())) | {"cost": dict(rival.cost)}
+
+
 def rival_from_json(value: Mapping[str, Any]) -> Rival:
-    """Make the rival again from the plain types into which ``dataclasses.asdict`` turned it."""
+    """Read the rival that ``rival_to_json`` wrote."""
     reached = {name: value[name] and Reached(**value[name]) for name in ("before", "after")}
-    return Rival(**{**value, **reached, "cost": Cost(**value["cost"])})
+    return Rival(**{**value, **reached, "cost": Cost(value["cost"])})

@@ -26,7 +26,7 @@ def random_rivals(
 
     Args:
         space: The search space.
-        costs: The cost table of every block, with latency_ms where the budget limits it.
+        costs: The cost table of every block, with every kind that the budget limits.
         fixed: The cost of stem and head together.
         budget: The limits.
         num_rivals: How many architectures to find.
@@ -46,7 +46,7 @@ def random_rivals(
         if len(found) == num_rivals:
             break
         architecture, cost = _draw(space, options, fixed, rng)
-        shares = [getattr(cost, name) / limit for name, limit in budget.limits.items()]
+        shares = [cost[name] / limit for name, limit in budget.items()]
         if budget.admits(cost) and max(shares, default=1.0) >= MIN_SHARE:
             found[architecture.arch_id] = cost
     return tuple(

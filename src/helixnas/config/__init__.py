@@ -2,6 +2,6 @@
 
 from helixnas.config.load import load
 from helixnas.config.plain import not_plain, read_plain
-from helixnas.config.schema import RunConfig
+from helixnas.config.run import RunConfig
 
 __all__ = ["RunConfig", "load", "not_plain", "read_plain"]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from helixnas.config.plain import not_plain, read_plain, require_plain
-from helixnas.config.schema import RunConfig
+from helixnas.config.run import RunConfig
 from helixnas.errors import ConfigError
 
 FILE_NAME = "params.yaml"

@@ -20,6 +20,8 @@ from helixnas.config.values import (
     Fraction,
     InnerShare,
     Kernel,
+    KindName,
+    Kinds,
     Limit,
     Operation,
     Policy,
@@ -183,23 +185,18 @@ class Rating(Section):
 
 class Latency(Section):
     batch_size: BatchSize
-    num_rounds: RepeatsOrNone
+    num_rounds: Repeats
     quantile: Share
 
 
 class CostSection(Section):
+    kinds: Kinds
     latency: Latency
     num_threads: Threads
 
 
-class BudgetSection(Section):
-    madds: Limit
-    num_params: Limit
-    latency_ms: Limit
-
-
 class Search(Section):
-    budget: BudgetSection
+    budget: dict[KindName, Limit]
     num_best: Repeats
     num_trials: RepeatsOrNone
     time_limit_s: Annotated[float, Field(gt=0, le=1_000_000)]
@@ -251,49 +248,3 @@ class Tracking(Section):
 
 class Flow(Section):
     num_workers: Annotated[int, Field(ge=1, le=16)]
-
-
-class RunConfig(Section):
-    """The whole of params.yaml."""
-
-    seed: Seed
-    device: Literal["auto", "cpu", "cuda"]
-    num_loaders: Annotated[Annotated[int, Field(ge=0, le=64), Tag("<number>")] | Auto, WORD_OR_NUMBER]
-    data: Data
-    teacher: Teacher
-    search_space: Space
-    distill: Distill
-    rating: Rating
-    cost: CostSection
-    search: Search
-    retrain: Retrain
-    compare: Compare
-    report: Report
-    tracking: Tracking
-    flow: Flow
-
-    @model_validator(mode="after")
-    def cached_features_are_of_fixed_views(self) -> "RunConfig":
-        if self.teacher.features == "cache":
-            for name, value in self.distill.augment.beyond_flips.items():
-                raise ValueError(
-                    f"teacher.features is cache, which knows an image and its mirror alone, so distill.augment.{name} "
-                    f"must be {'null' if value is None else value}, but is {getattr(self.distill.augment, name)!r}; "
-                    "or set teacher.features: stream"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def a_latency_budget_is_measured(self) -> "RunConfig":
-        if self.search.budget.latency_ms is not None and self.cost.latency.num_rounds == 0:
-            raise ValueError("search.budget.latency_ms is set, so cost.latency.num_rounds must be at least 1, but is 0")
-        return self
-
-    @model_validator(mode="after")
-    def a_registered_teacher_cannot_be_made_anew(self) -> "RunConfig":
-        if self.retrain.init == "scratch" and self.teacher.source.startswith("models:/"):
-            raise ValueError(
-                "retrain.init is scratch, so teacher.source must name a network that can be made without its weights, "
-                f"but {self.teacher.source} comes with them; set retrain.init: inherit"
-            )
-        return self

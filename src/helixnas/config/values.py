@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
+from helixnas.cost_kinds import known
+
 MAX_COST = 1e15
 MAX_PERCENT = 1000.0
 MAX_FILE_NAME = 255
@@ -89,6 +91,18 @@ def _odd(value: int) -> int:
     return value
 
 
+def _known_kind(value: str) -> str:
+    if value not in known():
+        raise ValueError(f"must be a kind of cost: {', '.join(known())}")
+    return value
+
+
+def _with_madds(values: list[str]) -> list[str]:
+    if "madds" not in values:
+        raise ValueError("must hold madds, over which networks are compared and drawn")
+    return values
+
+
 def _distinct(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
         raise ValueError("must hold each value once")
@@ -115,6 +129,8 @@ Ratio = Annotated[float, Field(ge=0.01, le=64), SHORT]
 """The inner width of a layer, as a multiple of the layer's width."""
 Kernel = Annotated[int, Field(ge=1, le=9), AfterValidator(_odd)]
 InnerShare = Annotated[float, Field(ge=0.01, le=1), SHORT]
+KindName = Annotated[str, AfterValidator(_known_kind)]
+Kinds = Annotated[list[KindName], DISTINCT, AfterValidator(_with_madds)]
 Argument = Annotated[bool | int | float | str | list[int] | None, BeforeValidator(_argument)]
 Limit = Annotated[float | str | None, BeforeValidator(_limit)]
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]

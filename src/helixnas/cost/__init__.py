@@ -2,7 +2,7 @@
 
 from helixnas.cost.count import count
 from helixnas.cost.dearer import without_dearer
-from helixnas.cost.latency import machine, measure, runner
-from helixnas.cost.table import count_paths, in_widths, path_runs
+from helixnas.cost.measure import Subject, machine, measure
+from helixnas.cost.table import count_paths, in_widths, path_subjects
 
-__all__ = ["count", "count_paths", "in_widths", "machine", "measure", "path_runs", "runner", "without_dearer"]
+__all__ = ["Subject", "count", "count_paths", "in_widths", "machine", "measure", "path_subjects", "without_dearer"]

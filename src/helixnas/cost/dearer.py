@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from helixnas.blocks import BlockSpec
-from helixnas.cut import counting
+from helixnas.counting import counting
 from helixnas.search_space import BlockSpace, Candidate, Cell, LayerSpec, SearchSpace, target_shape
 from helixnas.student import build_operation, is_custom
 

@@ -1,13 +1,14 @@
 """Count or measure the cost of every path of a block, and of the adapter behind the last block."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
 
 from helixnas.cost.count import count
-from helixnas.cost.latency import Run, runner
+from helixnas.cost.measure import Subject
+from helixnas.cost_kinds import counted
 from helixnas.results import Cost, CostTable
 from helixnas.search_space import TEACHER, BlockSpace, Candidate, LayerSpec, Path, SearchSpace
 from helixnas.student import borrowed, build_operation, has_tail, new_operation, new_tail
@@ -23,15 +24,16 @@ def in_widths(space: SearchSpace, block_id: int) -> tuple[int, ...]:
     return tuple(sorted({width for cell in space.blocks[block_id - 1].cells for width in cell.out_widths}))
 
 
-def count_paths(block: BlockSpace, widths: Sequence[int], teacher_block: nn.Module) -> CostTable:
-    """Count madds and num_params of every (in_width, path); each candidate is counted once and summed along paths.
+def count_paths(block: BlockSpace, widths: Sequence[int], teacher_block: nn.Module, kinds: Iterable[str]) -> CostTable:
+    """Count the costs of every (in_width, path); each candidate is counted once, and combined along paths.
 
     Args:
         block: The space of the block.
         widths: The widths that may come into the block.
         teacher_block: The teacher's block, for candidates made of it.
+        kinds: Names of kinds of cost; those that are measured are left out.
     """
-    counter = _LayerCounter(block, teacher_block)
+    counter = _LayerCounter(block, teacher_block, tuple(counted(kinds)))
     rows = [(width, path) for width in widths for path in block.paths_after(width)]
     return CostTable(
         block.block_id,
@@ -44,15 +46,16 @@ def count_paths(block: BlockSpace, widths: Sequence[int], teacher_block: nn.Modu
 class _LayerCounter:
     """Counts each (layer, candidate, input shape) once."""
 
-    def __init__(self, block: BlockSpace, teacher_block: nn.Module) -> None:
-        self._block, self._teacher_block = block, teacher_block
+    def __init__(self, block: BlockSpace, teacher_block: nn.Module, kinds: Sequence[str]) -> None:
+        self._block, self._teacher_block, self._kinds = block, teacher_block, kinds
+        self._nothing = Cost(dict.fromkeys(kinds, 0))
         self._known: dict[tuple[LayerSpec, Candidate, tuple[int, ...]], Cost] = {}
         self._tails: dict[tuple[int, tuple[int, ...]], Cost] = {}
 
     def path_cost(self, in_width: int, path: Path) -> Cost:
         """All costs that the path adds to a student, with the adapter to the head where the last block keeps one."""
         size = self._block.cells[path.cell].in_size or self._block.spec.in_size
-        total = Cost(0, 0)
+        total = self._nothing
         for layer, choice in zip(self._block.cells[path.cell].along(in_width, path.choices), path.choices, strict=True):
             candidate = layer.candidates[choice]
             if candidate.kind == TEACHER.kind:
@@ -65,17 +68,17 @@ class _LayerCounter:
 
     def _tail_cost(self, width: int, size: tuple[int, ...]) -> Cost:
         if not has_tail(self._block):
-            return Cost(0, 0)
+            return self._nothing
         if (width, size) not in self._tails:
             spec = self._block.spec
             in_shape = (width, *size) if spec.layout == "NCHW" else (*size, width)
-            self._tails[width, size] = count(new_tail(spec, width), in_shape)
+            self._tails[width, size] = count(new_tail(spec, width), in_shape, self._kinds)
         return self._tails[width, size]
 
     def _layer_cost(self, layer: LayerSpec, candidate: Candidate, in_shape: tuple[int, ...]) -> Cost:
         key = (layer, candidate, in_shape)
         if key not in self._known:
-            self._known[key] = count(self._module(layer, candidate), in_shape)
+            self._known[key] = count(self._module(layer, candidate), in_shape, self._kinds)
         return self._known[key]
 
     def _module(self, layer: LayerSpec, candidate: Candidate) -> nn.Module:
@@ -84,28 +87,28 @@ class _LayerCounter:
         return build_operation(layer, candidate)
 
 
-def path_runs(
+def path_subjects(
     block: BlockSpace, in_width: int, teacher_block: nn.Module, batch_size: int, device: torch.device
-) -> list[Run]:
-    """Make a run of every path after a width, in the order of ``paths_after``, with fresh weights, for ``measure``.
+) -> list[Subject]:
+    """Make the network of every path after a width with fresh weights, to be measured, in the order of ``paths_after``.
 
     Args:
         block: The space of the block.
         in_width: Channels that come into the block.
         teacher_block: The teacher's block, for candidates made of it.
-        batch_size: Images in the input of a run.
+        batch_size: Images in the input.
         device: Where to run.
     """
     make = _Modules(block, teacher_block, device)
     inputs: dict[tuple[int, ...], torch.Tensor] = {}
-    runs = []
+    subjects: list[Subject] = []
     for path in block.paths_after(in_width):
         in_size = block.cells[path.cell].in_size
         shape = block.spec.with_in_width(in_width).in_shape if in_size is None else (in_width, *in_size)
         if shape not in inputs:
             inputs[shape] = torch.rand(batch_size, *shape, device=device)
-        runs.append(runner(make(path, in_width), inputs[shape]))
-    return runs
+        subjects.append((make(path, in_width), inputs[shape]))
+    return subjects
 
 
 class _Modules:

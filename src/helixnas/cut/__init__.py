@@ -2,7 +2,6 @@
 
 from helixnas.cut.boundaries import Boundaries
 from helixnas.cut.cut import cut, recut
-from helixnas.cut.measure import counting
 from helixnas.cut.pieces import CutTeacher, prove
 
-__all__ = ["Boundaries", "CutTeacher", "counting", "cut", "prove", "recut"]
+__all__ = ["Boundaries", "CutTeacher", "cut", "prove", "recut"]

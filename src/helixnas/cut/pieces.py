@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.blocks import BlockSpec, Layout
+from helixnas.counting import counting
 from helixnas.cut import by_export, by_fx, graph
 from helixnas.cut.boundaries import Boundaries
 from helixnas.cut.inside import Inside, look_inside
 from helixnas.cut.layout import MAP, layout_of
-from helixnas.cut.measure import counting
 from helixnas.errors import CutError
 
 

@@ -9,14 +9,15 @@ from torch import nn
 
 from helixnas.compare import obvious_ways
 from helixnas.config import RunConfig
-from helixnas.cost import count, count_paths, in_widths, machine, measure, runner
+from helixnas.cost import count, count_paths, in_widths, machine, measure
+from helixnas.cost_kinds import counted, measured
 from helixnas.cut import CutTeacher, cut
 from helixnas.data import Peek, peek, peek_rating
 from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy, require_known
 from helixnas.plan.workload import Likely, Sizes, Workload, workloads
 from helixnas.progress import silent
-from helixnas.results import COST_NAMES, Budget, Cost, CostTable, RatingTable, TeacherAccuracy
+from helixnas.results import Budget, Cost, CostTable, RatingTable, TeacherAccuracy
 from helixnas.scratch import scratch
 from helixnas.search import extreme, solve
 from helixnas.search_space import SearchSpace
@@ -26,7 +27,6 @@ from helixnas.student import BlockSupernet, assemble
 from helixnas.telling import quantity
 
 NUM_EXAMPLES = 2
-COUNTED = COST_NAMES[:2]
 NUM_JUDGED, MIN_JUDGED = 500, 100
 """Images of the rating part that the teacher is judged by before a run: the most, and the least of a large teacher."""
 JUDGED_MADDS = 10**11
@@ -118,15 +118,15 @@ def plan(config: RunConfig) -> Plan:
     teacher = cut(_network(config, seen), asked_blocks(config.teacher), example)
     space = new_space(teacher.specs, config)
     tables = [
-        count_paths(block, in_widths(space, block.block_id), piece).check(block)
+        count_paths(block, in_widths(space, block.block_id), piece, config.cost.kinds).check(block)
         for block, piece in zip(space.blocks, teacher.blocks, strict=True)
     ]
     costs = _costs(config, teacher, space, tables, seen.in_shape)
-    budget = Budget.resolve(config.search.budget.model_dump(), costs["teacher"])
+    budget = Budget.resolve(config.search.budget, costs["teacher"])
     impossible = _impossible(space, tables, costs["fixed"], budget, config.search.time_limit_s)
     sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
     reach = _reach(costs, budget)
-    num_obvious = len(obvious_ways(space, tables, costs["fixed"], replace(budget, latency_ms=None)))
+    num_obvious = len(obvious_ways(space, tables, costs["fixed"], _counted(budget)))
     likely = Likely(extreme(space, tables, "madds", largest=True), _budget_share(reach), num_obvious)
     return Plan(
         blocks=_blocks(teacher, space, whole_space(teacher.specs, config), costs["teacher"]),
@@ -137,7 +137,7 @@ def plan(config: RunConfig) -> Plan:
         workloads=tuple(workloads(config, sizes, teacher, space, likely)),
         num_workers=config.flow.num_workers,
         machine=machine(torch.device("cpu")),
-        teacher=None if config.teacher.recipe.epochs else _judged(config, teacher.network, costs["teacher"].madds),
+        teacher=None if config.teacher.recipe.epochs else _judged(config, teacher.network, costs["teacher"]),
     )
 
 
@@ -153,9 +153,9 @@ def _network(config: RunConfig, seen: Peek) -> nn.Module:
         return new_network(program, settings, seen.in_shape, seen.num_classes, *whole)
 
 
-def _judged(config: RunConfig, network: nn.Module, madds: int) -> TeacherAccuracy | None:
+def _judged(config: RunConfig, network: nn.Module, cost: Cost) -> TeacherAccuracy | None:
     """The accuracy of a teacher that is not trained here, on the first rating images, if these have labels."""
-    num_images = min(NUM_JUDGED, max(MIN_JUDGED, JUDGED_MADDS // max(1, madds)))
+    num_images = min(NUM_JUDGED, max(MIN_JUDGED, JUDGED_MADDS // max(1, int(cost["madds"]))))
     part = peek_rating(config.data, num_images)
     if not part.is_labelled:
         return None
@@ -173,20 +173,20 @@ def _costs(
         f"{word} {name}": assemble(
             teacher.stem, supernets, teacher.head, extreme(space, tables, name, largest=word == "most")
         ).eval()
-        for name in COUNTED
+        for name in counted(config.cost.kinds)
         for word in ("least", "most")
     }
     networks = {"teacher": teacher.network, **found}
-    counted = {name: count(network, in_shape) for name, network in networks.items()}
-    latency = config.cost.latency
+    kinds, latency = config.cost.kinds, config.cost.latency
     inputs = torch.rand(latency.batch_size, *in_shape)
-    runs = [runner(network, inputs) for network in networks.values()]
-    rounds = latency.num_rounds
-    times = measure(runs, rounds, latency.quantile, silent) if rounds else [None] * len(runs)
+    subjects = [(network, inputs) for network in networks.values()]
+    times = measure(subjects, kinds, latency.num_rounds, latency.quantile, silent)
     costs = {
-        name: Cost(cost.madds, cost.num_params, time) for (name, cost), time in zip(counted.items(), times, strict=True)
+        name: (count(network, in_shape, kinds) | time).only(kinds)
+        for (name, network), time in zip(networks.items(), times, strict=True)
     }
-    costs["fixed"] = count(teacher.stem, in_shape) + count(teacher.head, space.blocks[-1].spec.out_shape)
+    outside = space.blocks[-1].spec.out_shape
+    costs["fixed"] = count(teacher.stem, in_shape, kinds) + count(teacher.head, outside, kinds)
     return costs
 
 
@@ -198,7 +198,7 @@ def _blocks(teacher: CutTeacher, space: SearchSpace, whole: SearchSpace, total: 
             modules=block.spec.teacher_modules,
             in_shape=block.spec.in_shape,
             out_shape=block.spec.out_shape,
-            madds_share=count(piece, block.spec.in_shape).madds / total.madds,
+            madds_share=count(piece, block.spec.in_shape, ["madds"])["madds"] / total["madds"],
             num_cells=len(block.cells),
             num_paths=block.num_paths,
             num_dearer=all_paths.num_paths - block.num_paths,
@@ -209,16 +209,20 @@ def _blocks(teacher: CutTeacher, space: SearchSpace, whole: SearchSpace, total: 
 
 def _reach(costs: dict[str, Cost], budget: Budget) -> dict[str, Reach]:
     whole = {name: cost for name, cost in costs.items() if name != "fixed"}
-    names = [name for name in COST_NAMES if getattr(costs["teacher"], name) is not None]
     return {
         name: Reach(
-            least=min(getattr(cost, name) for cost in whole.values()),
-            teacher=getattr(costs["teacher"], name),
-            most=max(getattr(cost, name) for cost in whole.values()),
-            limit=budget.limits.get(name),
+            least=min(cost[name] for cost in whole.values()),
+            teacher=teacher,
+            most=max(cost[name] for cost in whole.values()),
+            limit=budget.get(name),
         )
-        for name in names
+        for name, teacher in costs["teacher"].items()
     }
+
+
+def _counted(budget: Budget) -> Budget:
+    """The limits on costs that the tables know before anything is measured."""
+    return budget.only(counted(budget))
 
 
 def _budget_share(reach: dict[str, Reach]) -> float:
@@ -229,13 +233,13 @@ def _budget_share(reach: dict[str, Reach]) -> float:
 def _impossible(
     space: SearchSpace, tables: list[CostTable], fixed: Cost, budget: Budget, time_limit_s: float
 ) -> str | None:
-    """Why no architecture fits the madds and num_params; None where an architecture does, or none is found in time."""
+    """Why no architecture fits the counted costs; None where an architecture does, or none is found in time."""
     nothing = [
         RatingTable(table.block_id, tuple(path.key for path in block.paths()), (0.0,) * block.num_paths, 0, 0)
         for block, table in zip(space.blocks, tables, strict=True)
     ]
     try:
-        solve(space, nothing, tables, fixed, Budget(budget.madds, budget.num_params), 1, time_limit_s)
+        solve(space, nothing, tables, fixed, _counted(budget), 1, time_limit_s)
     except InfeasibleBudgetError as error:
         return str(error)
     except OutOfTimeError:
@@ -244,12 +248,12 @@ def _impossible(
 
 
 def _slow(costs: dict[str, Cost], budget: Budget) -> str | None:
-    """Why no architecture is known to fit the latency."""
-    times = [cost.latency_ms for cost in costs.values() if cost.latency_ms is not None]
-    if budget.latency_ms is None or not times or min(times) <= budget.ceiling("latency_ms"):
-        return None
-    asked = Budget(latency_ms=budget.latency_ms)
-    return (
-        f"No architecture is known to fit budget {asked}: the fastest that was tried took "
-        f"{quantity('latency_ms', min(times))} here. Raise search.budget.latency_ms to at least {min(times):.3f}."
-    )
+    """Why no architecture is known to fit a measured cost."""
+    for name in measured(budget):
+        least = min(cost[name] for cost in costs.values() if name in cost)
+        if least > budget.ceiling(name):
+            return (
+                f"No architecture is known to fit budget {budget.only([name])}: the best that was tried took "
+                f"{quantity(name, least)} here. Raise search.budget.{name} to at least {least:.3f}."
+            )
+    return None

@@ -35,7 +35,14 @@ def beside_html(figures: Figures) -> str:
 
 def _student_row(figures: Figures) -> str:
     student, before = figures.student, figures.student_before
-    cells = (percent(student.top1_acc, 2), percent(before.top1_acc, 2), "", "", "", _madds(figures, student.cost.madds))
+    cells = (
+        percent(student.top1_acc, 2),
+        percent(before.top1_acc, 2),
+        "",
+        "",
+        "",
+        _madds(figures, student.cost["madds"]),
+    )
     return _cells("chosen student", "untrained: distilled", cells)
 
 
@@ -45,7 +52,7 @@ def _row(each: Comparison, figures: Figures) -> str:
         notes.append("untrained: distilled")
     if each.excess:
         notes.append(f"over the budget by {percent(each.excess)}")
-    madds = _madds(figures, each.figure.cost.madds)
+    madds = _madds(figures, each.figure.cost["madds"])
     untrained = percent(each.untrained_acc, 2)
     if each.is_chosen:
         notes.append("the chosen architecture itself, not trained twice")
@@ -61,8 +68,8 @@ def _row(each: Comparison, figures: Figures) -> str:
     return _cells(each.figure.name, ", ".join(notes), cells)
 
 
-def _madds(figures: Figures, madds: int) -> str:
-    return f"{quantity('madds', madds)} ({percent(madds / figures.teacher.cost.madds)})"
+def _madds(figures: Figures, madds: float) -> str:
+    return f"{quantity('madds', madds)} ({percent(madds / figures.teacher.cost['madds'])})"
 
 
 def _cells(name: str, note: str, values: tuple[str, ...]) -> str:

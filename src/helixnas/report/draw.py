@@ -6,7 +6,6 @@ from itertools import pairwise
 
 from helixnas.report.blocks import ChosenBlock
 from helixnas.report.wording import TIMES, percent
-from helixnas.results import Cost
 from helixnas.search_space import TEACHER, LayerSpec
 from helixnas.telling import quantity
 
@@ -21,9 +20,9 @@ CHAR_WIDTH = 7.3
 HELIX_X, HELIX_REACH = 24, 16
 
 
-def draw(views: Sequence[ChosenBlock], fixed: Cost) -> str:
-    """An inline SVG of the student, stem first. ``fixed`` is the cost of stem and head together."""
-    largest = max(max(view.cost.madds, view.teacher_cost.madds if view.teacher_cost else 0) for view in views)
+def draw(views: Sequence[ChosenBlock], outer_madds: float) -> str:
+    """An inline SVG of the student, stem first; ``outer_madds`` are the multiply-adds of stem and head together."""
+    largest = max(max(view.cost["madds"], view.teacher_cost["madds"] if view.teacher_cost else 0) for view in views)
     per_line = min(max(view.cell.depth for view in views), MAX_PER_LINE)
     parts = [_end(0, "stem", "the teacher's, fixed"), _text(BARS, 21, "multiply-adds", "note")]
     y = float(END_HEIGHT + LANE_GAP)
@@ -32,7 +31,8 @@ def draw(views: Sequence[ChosenBlock], fixed: Cost) -> str:
         parts += [_label(view, y), _teacher(view, y), *_layers(view, y, per_line), *_bars(view, y, largest)]
         y += TEACHER_HEIGHT + -(-view.cell.depth // per_line) * (GAP + LAYER_HEIGHT) + LANE_GAP
         knots.append(y - LANE_GAP / 2)
-    parts.append(_end(y, "head", f"the teacher's, fixed; with the stem {quantity('madds', fixed.madds)} multiply-adds"))
+    outer = quantity("madds", outer_madds)
+    parts.append(_end(y, "head", f"the teacher's, fixed; with the stem {outer} multiply-adds"))
     height = y + END_HEIGHT
     return (
         f'<svg class="student" viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="The student, block by block">'
@@ -89,20 +89,20 @@ def _layer(layer: LayerSpec, choice: int, x: float, y: float, width: float) -> s
     )
 
 
-def _bars(view: ChosenBlock, y: float, largest: int) -> list[str]:
+def _bars(view: ChosenBlock, y: float, largest: float) -> list[str]:
     """The madds of the teacher's block, where known, and of the chosen path under it."""
-    madds, teacher = view.cost.madds, view.teacher_cost
+    madds, teacher = view.cost["madds"], view.teacher_cost
     below = y + TEACHER_HEIGHT + GAP + 16
     if teacher is None:
         return [_bar(below, madds, largest, "chosen", quantity("madds", madds))]
-    share = f"{quantity('madds', madds)} · {percent(madds / teacher.madds, 0)}"
+    share = f"{quantity('madds', madds)} · {percent(madds / teacher['madds'], 0)}"
     return [
-        _bar(y + 6, teacher.madds, largest, "teacher", quantity("madds", teacher.madds)),
+        _bar(y + 6, teacher["madds"], largest, "teacher", quantity("madds", teacher["madds"])),
         _bar(below, madds, largest, "chosen", share),
     ]
 
 
-def _bar(y: float, madds: int, largest: int, kind: str, text: str) -> str:
+def _bar(y: float, madds: float, largest: float, kind: str, text: str) -> str:
     width = max(2.0, BAR_WIDTH * madds / largest)
     bar = f'<rect class="bar {kind}" x="{BARS}" y="{y:g}" width="{width:.1f}" height="14" rx="2"/>'
     return bar + _text(BARS + width + 8, y + 11.5, text, "number")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from helixnas.cost_kinds import kind
 from helixnas.report.charts import EXACT, LIMIT, LOG_AXIS, STUDENT, TEACHER, blank, embed, is_wide, mark_x
 from helixnas.report.wording import percent
 from helixnas.results import Choice, Cost, SearchResult
@@ -17,7 +18,7 @@ CAPTION = (
 
 def frontier_chart(result: SearchResult, teacher: Cost) -> str:
     """predicted_loss against the budgeted cost (madds where none or several are), as HTML."""
-    limits = result.budget.limits
+    limits = result.budget
     name = next(iter(limits)) if len(limits) == 1 else "madds"
     figure = blank(name, "predicted_loss", height=460)
     size = f"frontier ({len(result.frontier):,})"
@@ -26,13 +27,13 @@ def frontier_chart(result: SearchResult, teacher: Cost) -> str:
     figure.add_trace(_points(result.best, name, f"{len(result.best)} best", STUDENT, symbol="circle-open", size=10))
     figure.add_trace(_points((result.exact,), name, "exact optimum", EXACT, symbol="diamond-open", size=17))
     figure.add_trace(_points((result.chosen,), name, "chosen", STUDENT, symbol="circle", size=11))
-    whole = getattr(teacher, name)
-    costs = [getattr(choice.cost, name) for choice in result.frontier]
+    whole = teacher[name]
+    costs = [choice.cost[name] for choice in result.frontier]
     if is_wide([*costs, whole] if whole else costs, ratio=4):
         figure.update_xaxes(LOG_AXIS)
     if is_wide([choice.predicted_loss for choice in result.frontier], ratio=20):
         figure.update_yaxes(LOG_AXIS)
-    figure.update_xaxes(tickformat="~s", ticksuffix=" ms" if name == "latency_ms" else "")
+    figure.update_xaxes(tickformat="~s", ticksuffix=f" {kind(name).unit}".rstrip())
     if whole:
         mark_x(figure, whole, f"teacher {quantity(name, whole)}", TEACHER)
     if name in limits:
@@ -43,7 +44,7 @@ def frontier_chart(result: SearchResult, teacher: Cost) -> str:
 
 def _points(choices: Sequence[Choice], name: str, label: str, color: str, *, symbol: str, size: int) -> go.Scatter:
     return go.Scatter(
-        x=[getattr(choice.cost, name) for choice in choices],
+        x=[choice.cost[name] for choice in choices],
         y=[choice.predicted_loss for choice in choices],
         customdata=[[choice.architecture.arch_id, _cost(choice.cost)] for choice in choices],
         name=label,
@@ -55,5 +56,4 @@ def _points(choices: Sequence[Choice], name: str, label: str, color: str, *, sym
 
 
 def _cost(cost: Cost) -> str:
-    latency = "" if cost.latency_ms is None else f", {quantity('latency_ms', cost.latency_ms)}"
-    return f"{quantity('madds', cost.madds)} madds, {quantity('num_params', cost.num_params)} weights{latency}"
+    return ", ".join(f"{kind(name).title} {quantity(name, value)}" for name, value in cost.items())

@@ -76,19 +76,15 @@ def _sections(data: ReportData) -> dict[str, str]:
         "trials": trials_chart(data.trials),
         "ratings": rating_charts(blocks, data.ratings),
         "teacher": teacher_html(data.teacher, data.layers),
-        "student": draw(blocks, _fixed(result, [view.cost for view in blocks])),
+        "student": draw(blocks, _outer_madds(result, [view.cost for view in blocks])),
         "curves": curve_charts(data.curves),
         "provenance": _provenance(data),
     }
 
 
-def _fixed(result: SearchResult, block_costs: list[Cost]) -> Cost:
-    """What lies outside the blocks: the whole less its blocks."""
-    whole = result.chosen.cost
-    return Cost(
-        whole.madds - sum(cost.madds for cost in block_costs),
-        whole.num_params - sum(cost.num_params for cost in block_costs),
-    )
+def _outer_madds(result: SearchResult, block_costs: list[Cost]) -> float:
+    """The madds outside the blocks: those of the whole less those of its blocks."""
+    return result.chosen.cost["madds"] - sum(cost["madds"] for cost in block_costs)
 
 
 def _provenance(data: ReportData) -> str:

@@ -27,7 +27,7 @@ def _chart(view: ChosenBlock, counts: Trained) -> str:
         figure.add_trace(_points(view, paths, cell_name(cell), marker))
     ring = {"size": 17, "color": STUDENT, "symbol": "circle-open", "line": {"width": 2.5}}
     figure.add_trace(_points(view, [view.path], "chosen", ring))
-    if is_wide([cost.madds for cost in view.costs.values()], ratio=4):
+    if is_wide([cost["madds"] for cost in view.costs.values()], ratio=4):
         figure.update_xaxes(LOG_AXIS)
     figure.update_xaxes(tickformat="~s")
     figure.update_yaxes(rangemode="tozero")
@@ -37,7 +37,7 @@ def _chart(view: ChosenBlock, counts: Trained) -> str:
 
 
 def _points(view: ChosenBlock, paths: Sequence[Path], label: str, marker: Mapping[str, object]) -> go.Scatter:
-    madds = [view.costs[path.key].madds for path in paths]
+    madds = [view.costs[path.key]["madds"] for path in paths]
     names = [escape(_names(view, path)) for path in paths]
     return go.Scatter(
         x=madds,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
+from helixnas.cost_kinds import kind
 from helixnas.report.wording import (
     TIMES,
     budget_sentence,
@@ -15,11 +16,9 @@ from helixnas.report.wording import (
     share_of,
     space_sentence,
 )
-from helixnas.results import COST_NAMES, Figure, Figures, LayerLoss, SearchResult, TeacherAccuracy
+from helixnas.results import Figure, Figures, LayerLoss, SearchResult, TeacherAccuracy
 from helixnas.search_space import SearchSpace
 from helixnas.telling import quantity
-
-TITLES = {"madds": "multiply-adds", "num_params": "weights", "latency_ms": "latency"}
 
 
 def headline_html(figures: Figures) -> str:
@@ -32,7 +31,7 @@ def headline_html(figures: Figures) -> str:
 def figures_table(figures: Figures) -> str:
     """The teacher, the student before retraining, the student; each cost with its share of the teacher's as a bar."""
     title = f"{figures.acc_name}<small>{figures.num_test_images:,} test images</small>"
-    names = "".join(f'<th scope="col">{TITLES[name]}<small>{name}</small></th>' for name in COST_NAMES)
+    names = "".join(f'<th scope="col">{kind(name).title}<small>{name}</small></th>' for name in figures.teacher.cost)
     rows = "".join(_row(figure, figures.teacher) for figure in figures.rows)
     return (
         f'<table class="figures"><thead><tr><td></td><th scope="col">{title}</th>{names}</tr></thead>'
@@ -41,7 +40,7 @@ def figures_table(figures: Figures) -> str:
 
 
 def _row(figure: Figure, teacher: Figure) -> str:
-    cells = _accuracy(figure, teacher) + "".join(_cost(name, figure, teacher) for name in COST_NAMES)
+    cells = _accuracy(figure, teacher) + "".join(_cost(name, figure, teacher) for name in teacher.cost)
     return f'<tr><th scope="row">{escape(figure.name)}</th>{cells}</tr>'
 
 
@@ -53,10 +52,8 @@ def _accuracy(figure: Figure, teacher: Figure) -> str:
 
 
 def _cost(name: str, figure: Figure, teacher: Figure) -> str:
-    value, share = getattr(figure.cost, name), share_of(name, figure, teacher)
-    if value is None:
-        return '<td class="missing">not measured</td>'
-    return _cell(quantity(name, value), None if figure is teacher else share)
+    share = None if figure is teacher else share_of(name, figure, teacher)
+    return _cell(quantity(name, figure.cost[name]), share)
 
 
 def _cell(value: str, share: float | None = None, note: str = "") -> str:

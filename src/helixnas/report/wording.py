@@ -34,7 +34,7 @@ def points(difference: float) -> str:
 
 def share_of(name: str, figure: Figure, teacher: Figure) -> float | None:
     """A figure's cost as a share of the teacher's; None where one of them was not measured."""
-    value, whole = getattr(figure.cost, name), getattr(teacher.cost, name)
+    value, whole = figure.cost.get(name), teacher.cost.get(name)
     return None if value is None or not whole else value / whole
 
 
@@ -100,17 +100,16 @@ def _be(count: int) -> str:
 
 def budget_sentence(figures: Figures) -> str:
     """Each limit, what the student takes of it, and whether it keeps it."""
-    limits = figures.budget.limits
-    return " ".join(_limit(name, limit, figures.student.cost) for name, limit in limits.items()) or "None was set."
+    limits = figures.budget.items()
+    return " ".join(_limit(name, limit, figures.student.cost) for name, limit in limits) or "None was set."
 
 
 def _limit(name: str, limit: float, cost: Cost) -> str:
-    value = getattr(cost, name)
     asked = f"{name} ≤ {quantity(name, limit)}"
-    if value is None:
+    if name not in cost:
         return f"{asked}; the student's was not measured."
-    verdict = "kept" if Budget(**{name: limit}).admits(cost) else "exceeded"
-    return f"{asked}, {verdict}: the student takes {quantity(name, value)}."
+    verdict = "kept" if Budget({name: limit}).admits(cost) else "exceeded"
+    return f"{asked}, {verdict}: the student takes {quantity(name, cost[name])}."
 
 
 def optimum_sentence(result: SearchResult) -> str:

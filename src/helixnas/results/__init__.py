@@ -8,7 +8,7 @@ from helixnas.results.codec import (
     search_result_from_json,
     search_result_to_json,
 )
-from helixnas.results.cost import COST_NAMES, Budget, Cost
+from helixnas.results.cost import UNMEASURED, Budget, Cost
 from helixnas.results.figures import (
     Comparison,
     Figure,
@@ -32,7 +32,7 @@ from helixnas.results.tables import (
 )
 
 __all__ = [
-    "COST_NAMES",
+    "UNMEASURED",
     "Budget",
     "Choice",
     "Comparison",

@@ -3,7 +3,7 @@
 An architecture is written as its arch_id, so that reading it back checks that it belongs to the search space.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +18,12 @@ Json = Mapping[str, Any]
 
 def figures_to_json(figures: Figures) -> dict[str, Any]:
     """Write the final figures as plain JSON types."""
-    return asdict(figures)
+    return asdict(figures, dict_factory=_plain)
+
+
+def _plain(items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A dict of a dataclass's fields, with costs and budgets as dicts too."""
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in items}
 
 
 def figures_from_json(value: Json) -> Figures:
@@ -26,7 +31,7 @@ def figures_from_json(value: Json) -> Figures:
     rows = {name: _figure(value[name]) for name in ("teacher", "student_before", "student")}
     compared = [Comparison(**{**each, "figure": _figure(each["figure"])}) for each in value["comparisons"]]
     rest = {
-        "budget": Budget(**value["budget"]),
+        "budget": Budget(value["budget"]),
         "retraining": Retraining(**value["retraining"]),
         "warnings": tuple(value["warnings"]),
         "comparisons": tuple(compared),
@@ -35,7 +40,7 @@ def figures_from_json(value: Json) -> Figures:
 
 
 def _figure(value: Json) -> Figure:
-    return Figure(**{**value, "cost": Cost(**value["cost"])})
+    return Figure(**{**value, "cost": Cost(value["cost"])})
 
 
 def choice_to_json(choice: Choice) -> dict[str, Any]:
@@ -43,9 +48,9 @@ def choice_to_json(choice: Choice) -> dict[str, Any]:
     return {
         "arch_id": choice.architecture.arch_id,
         "predicted_loss": choice.predicted_loss,
-        "cost": asdict(choice.cost),
+        "cost": dict(choice.cost),
         "val_loss": choice.val_loss,
-        "measured_latency_ms": choice.measured_latency_ms,
+        "measured": dict(choice.measured),
         "lead": choice.lead and asdict(choice.lead),
     }
 
@@ -59,9 +64,9 @@ def choice_from_json(value: Json, space: SearchSpace) -> Choice:
     return Choice(
         architecture=space.parse(value["arch_id"]),
         predicted_loss=value["predicted_loss"],
-        cost=Cost(**value["cost"]),
+        cost=Cost(value["cost"]),
         val_loss=value["val_loss"],
-        measured_latency_ms=value["measured_latency_ms"],
+        measured=Cost(value["measured"]),
         lead=value["lead"] and Lead(**value["lead"]),
     )
 
@@ -74,7 +79,7 @@ def search_result_to_json(result: SearchResult) -> dict[str, Any]:
         "reason": result.reason,
         "exact": choice_to_json(result.exact),
         "optimality": result.optimality,
-        "budget": asdict(result.budget),
+        "budget": dict(result.budget),
         "best": [choice_to_json(choice) for choice in result.best],
         "frontier": [choice_to_json(choice) for choice in result.frontier],
         "num_trials": result.num_trials,
@@ -89,4 +94,4 @@ def search_result_from_json(value: Json, space: SearchSpace) -> SearchResult:
     """
     choices = {name: choice_from_json(value[name], space) for name in ("chosen", "exact")}
     lists = {name: tuple(choice_from_json(item, space) for item in value[name]) for name in ("best", "frontier")}
-    return SearchResult(**{**value, **choices, **lists, "budget": Budget(**value["budget"])})
+    return SearchResult(**{**value, **choices, **lists, "budget": Budget(value["budget"])})

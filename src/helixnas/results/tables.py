@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from helixnas import telling
 from helixnas.errors import ArtifactError
-from helixnas.results.cost import Budget, Cost
+from helixnas.results.cost import UNMEASURED, Budget, Cost
 from helixnas.search_space import SKIP, Architecture, BlockSpace, Cell
 
 
@@ -153,13 +153,22 @@ class Lead:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One architecture with the tables' prediction for it, and its measurements (None where nothing was measured)."""
+    """One architecture with the tables' prediction for it, and its measurements, None where nothing was measured.
+
+    Attributes:
+        architecture: The architecture.
+        predicted_loss: The sum of its blocks' ratings.
+        cost: What the tables say of it.
+        val_loss: The loss of the assembled student on the rating part.
+        measured: The kinds of cost that were measured on the assembled student.
+        lead: By how much its loss is below that of the tables' optimum.
+    """
 
     architecture: Architecture
     predicted_loss: float
     cost: Cost
     val_loss: float | None = None
-    measured_latency_ms: float | None = None
+    measured: Cost = UNMEASURED
     lead: Lead | None = None
 
 

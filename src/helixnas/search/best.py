@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixnas.search.merge import Front, Fronts
-from helixnas.search.options import BlockOptions, within
+from helixnas.search.options import BlockOptions, room_behind, within
 from helixnas.search.parts import Floats, Parts, extend, nothing, thin
 
 _SLACK = 1e-12
@@ -43,8 +43,8 @@ def best_rows(
     bar = np.inf
     for block, behind in zip(options, fronts[1:], strict=True):
         parts = extend(parts, block, num_best)
-        reachable = _least_loss(parts, behind, limits * (1 + _SLACK), bar)
-        certain = _least_loss(parts, behind, limits * (1 - _SLACK), bar)
+        reachable = _least_loss(parts, behind, limits * (1 + _SLACK), bar, block.is_max)
+        certain = _least_loss(parts, behind, limits * (1 - _SLACK), bar, block.is_max)
         if len(certain) >= num_best:  # each part leads to a different architecture
             bar = min(bar, float(np.partition(certain, num_best - 1)[num_best - 1]) * (1 + _SLACK))
         parts = parts.take(np.isfinite(reachable) & (reachable <= bar))
@@ -52,25 +52,25 @@ def best_rows(
     return parts.rows[np.lexsort(parts.rows.T[::-1])]
 
 
-def _least_loss(parts: Parts, behind: Fronts, limits: Floats, bar: float) -> Floats:
+def _least_loss(parts: Parts, behind: Fronts, limits: Floats, bar: float, is_max: NDArray[np.bool_]) -> Floats:
     """The least loss [n] that each part can reach within the limits; infinite above ``bar``, or if nothing fits."""
     loss = np.full(len(parts.rows), np.inf)
     for width in np.unique(parts.width):
         here = np.flatnonzero(parts.width == width)
-        loss[here] = _completed(parts.sums[here], behind[int(width)], limits, bar)
+        room = room_behind(limits, parts.sums[here, 1:], is_max[1:])
+        loss[here] = _completed(parts.sums[here, 0], room, behind[int(width)], bar)
     return loss
 
 
-def _completed(sums: Floats, front: Front, limits: Floats, bar: float) -> Floats:
+def _completed(losses: Floats, room: Floats, front: Front, bar: float) -> Floats:
     completions = front.sums[np.argsort(front.sums[:, 0], kind="stable")]
-    room = limits - sums[:, 1:]
-    loss = np.full(len(sums), np.inf)
+    loss = np.full(len(losses), np.inf)
     waiting = np.flatnonzero(within(completions[:, 1:].min(axis=0), room))
     for start in range(0, len(completions), _CHUNK):
         some = completions[start : start + _CHUNK]
-        waiting = waiting[sums[waiting, 0] + some[0, 0] <= bar]
+        waiting = waiting[losses[waiting] + some[0, 0] <= bar]
         fits = within(some[None, :, 1:], room[waiting, None])
         found = fits.any(axis=1)
-        loss[waiting[found]] = sums[waiting[found], 0] + some[fits[found].argmax(axis=1), 0]
+        loss[waiting[found]] = losses[waiting[found]] + some[fits[found].argmax(axis=1), 0]
         waiting = waiting[~found]
     return loss

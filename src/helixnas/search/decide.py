@@ -1,7 +1,6 @@
 """Decide which architecture to take: the exact optimum of the tables, or an architecture that measured better."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from helixnas.results import Budget, Choice, SearchResult
 from helixnas.search.exact import ExactResult
@@ -14,7 +13,7 @@ def decide(exact: ExactResult, trials: Sequence[Choice], budget: Budget) -> Sear
     The lowest loss of many architectures that were measured on a few hundred images is luck. So the tables' optimum is
     chosen, unless a measured architecture leads by more than one standard error of the difference, image by image; of
     the architectures that do so, the one with the lowest val_loss is chosen. Only architectures within the budget
-    count, by their measured latency where latency is limited. Where the optimum, once measured, misses the latency
+    count, by what was measured of them as a whole where that is limited. Where the optimum, once measured, misses a
     limit that others meet, the one of these others with the lowest val_loss is chosen.
 
     Args:
@@ -49,15 +48,15 @@ def _reason(chosen: Choice, best: Choice, fitting: Sequence[Choice], num_trials:
         return f"The tables decided: their optimum is not among the {num_trials} measured architectures."
     if not fitting:
         return (
-            f"None of the {num_trials} measured architectures met latency_ms <= {budget.latency_ms:.3g} as a whole, "
+            f"None of the {num_trials} measured architectures met {budget.only(best.measured)} as a whole, "
             "so the tables' optimum stands."
         )
     if best not in fitting:
-        assert best.measured_latency_ms is not None  # counted costs fit, so it is the latency that does not
-        latency = quantity("latency_ms", best.measured_latency_ms)
+        # counted costs fit, so it is a measured one that does not
+        missed = next(name for name, value in best.measured.items() if value > budget.ceiling(name))
         return (
             f"Its measured validation loss, {_val_loss(chosen):.4f}, is the lowest of {len(fitting)} within the "
-            f"budget; the tables' optimum measured {latency}, over the limit."
+            f"budget; the tables' optimum measured {quantity(missed, best.measured[missed])}, over the limit."
         )
     if chosen is best:
         nearest = min((trial for trial in fitting if trial is not best and trial.lead), key=_val_loss, default=None)
@@ -80,7 +79,7 @@ def _lead(trial: Choice) -> str:
 
 
 def _fits(trial: Choice, budget: Budget) -> bool:
-    return budget.admits(replace(trial.cost, latency_ms=trial.measured_latency_ms))
+    return budget.admits(trial.cost | trial.measured)
 
 
 def _val_loss(trial: Choice) -> float:

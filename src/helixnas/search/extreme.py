@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from helixnas.cost_kinds import kind
 from helixnas.results import CostTable
 from helixnas.search.options import cost_value
 from helixnas.search_space import Architecture, Path, SearchSpace
@@ -21,15 +22,16 @@ def extreme(space: SearchSpace, costs: Sequence[CostTable], name: str, *, larges
         name: The cost, such as ``madds`` or ``num_params``.
         largest: Whether to find the most instead of the least.
     """
-    sign = -1 if largest else 1
+    is_max = kind(name).is_max
     behind: dict[int, Completion] = {}
     for block, table in zip(reversed(space.blocks), reversed(costs), strict=True):
         best: dict[int, Completion] = {}
         for in_width, key, cost in zip(table.in_widths, table.paths, table.costs, strict=True):
             path = block.parse_path(key)
             value, rest = behind.get(block.out_width(path), (0.0, ()))
-            total = sign * cost_value(cost, name) + value
-            if in_width not in best or total < best[in_width][0]:
+            here = cost_value(cost, name)
+            total = max(here, value) if is_max else here + value
+            if in_width not in best or (total > best[in_width][0] if largest else total < best[in_width][0]):
                 best[in_width] = (total, (path, *rest))
         behind = best
     return Architecture(behind[space.blocks[0].spec.in_width][1])

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from helixnas.cost_kinds import kind
 from helixnas.errors import InfeasibleBudgetError
 from helixnas.results import Budget, Choice
 from helixnas.search.options import cost_value
@@ -19,9 +20,9 @@ def infeasible(frontier: Sequence[Choice], budget: Budget, price: Pricer) -> Inf
         price: Looks up the costs of blocks.
     """
     faults = []
-    for name, limit in budget.limits.items():
+    for name, limit in budget.items():
         cheapest = min(frontier, key=lambda choice: cost_value(choice.cost, name))
-        if not Budget(**{name: limit}).admits(cheapest.cost):
+        if not Budget({name: limit}).admits(cheapest.cost):
             faults.append(_out_of_reach(cheapest, name, price))
     return InfeasibleBudgetError(
         f"No architecture fits budget {budget}: {' '.join(faults or [_apart(frontier, budget)])}"
@@ -30,18 +31,23 @@ def infeasible(frontier: Sequence[Choice], budget: Budget, price: Pricer) -> Inf
 
 def _out_of_reach(cheapest: Choice, name: str, price: Pricer) -> str:
     shares = [cost_value(cost, name) for cost in price.block_costs(cheapest.architecture)]
-    binding = shares.index(max(shares))
+    binding, outside = shares.index(max(shares)), cost_value(price.fixed, name)
+    if kind(name).is_max:
+        takers = "stem or head takes" if outside >= shares[binding] else f"block {binding} takes"
+        taken = f"as {takers} so much alone"
+    else:
+        taken = f"of which block {binding} takes {quantity(name, shares[binding])}, stem and head "
+        taken += quantity(name, outside)
     return (
-        f"the cheapest has {_what(cheapest, name)}, of which block {binding} takes "
-        f"{quantity(name, shares[binding])}, stem and head {quantity(name, cost_value(price.fixed, name))}. "
+        f"the cheapest has {_what(cheapest, name)}, {taken}. "
         f"Raise search.budget.{name} to at least {_at_least(cheapest, name)}."
     )
 
 
 def _apart(frontier: Sequence[Choice], budget: Budget) -> str:
     remedies = []
-    for name in budget.limits:
-        others = Budget(**{other: limit for other, limit in budget.limits.items() if other != name})
+    for name in budget:
+        others = budget.only(other for other in budget if other != name)
         fitting = [choice for choice in frontier if others.admits(choice.cost)]
         if fitting:
             cheapest = min(fitting, key=lambda choice: cost_value(choice.cost, name))
@@ -57,4 +63,4 @@ def _what(choice: Choice, name: str) -> str:
 def _at_least(choice: Choice, name: str) -> str:
     """A limit to copy into params.yaml: rounded, but never down."""
     value = cost_value(choice.cost, name)
-    return str(math.ceil(value * 1000) / 1000) if name == "latency_ms" else f"{value:.0f}"
+    return str(math.ceil(value * 1000) / 1000) if kind(name).is_measured else f"{value:.0f}"

@@ -43,6 +43,15 @@ class Found:
     floor: float
     floor_of_rest: float
 
+    @classmethod
+    def none(cls, num_blocks: int) -> "Found":
+        """Return that nothing fits."""
+        return cls(np.zeros((0, num_blocks), dtype=np.int64), np.zeros(0), np.inf, np.inf)
+
+    def of_whole(self, kept: Sequence[NDArray[np.int64]]) -> "Found":
+        """Return the same with rows of the whole options, of which ``kept`` were searched in each block."""
+        return replace(self, rows=_original(kept, self.rows))
+
     def loss(self, rank: int) -> float:
         """Return the loss of the best (rank 1), or of the rank-th; infinite if so many were not found."""
         return float(self.losses[rank - 1]) if len(self.losses) >= rank else np.inf
@@ -95,7 +104,7 @@ def _swept(
     bar = found.loss(num_best)
     core, left_out = _core(options, floors, bar, size)
     rows, dropped = sweep(
-        [_part(b, kept) for b, kept in zip(options, core, strict=True)], floors, limits, bar, num_best, beam
+        [block.part(kept) for block, kept in zip(options, core, strict=True)], floors, limits, bar, num_best, beam
     )
     found = found.with_more(options, _original(core, rows))
     rest = min(left_out, dropped)
@@ -105,7 +114,7 @@ def _swept(
 def _programmed(found: Found, options: Sequence[BlockOptions], floors: Floors, limits: Floats, seconds: float) -> Found:
     core, _ = _core(options, floors, found.loss(1), None)
     unit = max(abs(floors.best.floor), TOLERANCE)
-    answer = solve_program([_part(b, kept) for b, kept in zip(options, core, strict=True)], limits, unit, seconds)
+    answer = solve_program([block.part(kept) for block, kept in zip(options, core, strict=True)], limits, unit, seconds)
     if answer.rows is not None:
         found = found.with_more(options, _original(core, answer.rows[None]))
     return replace(found, floor=max(found.floor, min(found.loss(1), answer.floor)))
@@ -125,10 +134,6 @@ def _core(
         edge = float(np.partition(every, size)[size])
         left_out = float(every[every > edge].min(initial=np.inf))
     return [np.flatnonzero(floor <= edge) for floor in through], left_out
-
-
-def _part(block: BlockOptions, kept: NDArray[np.int64]) -> BlockOptions:
-    return BlockOptions(block.in_width[kept], block.out_width[kept], block.path[kept], block.values[kept])
 
 
 def _original(core: Sequence[NDArray[np.int64]], rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,45 +13,31 @@ def frontier_table(result: SearchResult) -> pd.DataFrame:
     A choice of refine may lie off the frontier; it has a row all the same.
 
     Returns:
-        Columns: arch_id, predicted_loss, madds, num_params, latency_ms (NaN where not measured), is_chosen.
+        Columns: arch_id, predicted_loss, each kind of cost in the tables, is_chosen.
     """
     choices = list(result.frontier)
     if result.chosen.architecture not in {choice.architecture for choice in choices}:
         choices.append(result.chosen)
     rows = [_row(choice, result.chosen) for choice in choices]
-    return pd.DataFrame(rows, columns=_COLUMNS).astype(_TYPES).sort_values("madds", kind="stable", ignore_index=True)
+    return pd.DataFrame(rows).sort_values("madds", kind="stable", ignore_index=True)
 
 
 def trials_table(trials: Sequence[Choice], chosen: Choice) -> pd.DataFrame:
     """Make a table of every measured architecture, one per row, in the order given.
 
     Returns:
-        The columns of ``frontier_table``, then val_loss. latency_ms is that of the whole network, where it was
-            measured.
+        The columns of ``frontier_table``, then val_loss. Costs that were measured are those of the whole network.
     """
-    rows = [
-        _row(trial, chosen) | {"latency_ms": trial.measured_latency_ms, "val_loss": trial.val_loss} for trial in trials
-    ]
-    return pd.DataFrame(rows, columns=[*_COLUMNS, "val_loss"]).astype({**_TYPES, "val_loss": "float64"})
-
-
-_TYPES = {
-    "arch_id": "str",
-    "predicted_loss": "float64",
-    "madds": "int64",
-    "num_params": "int64",
-    "latency_ms": "float64",
-    "is_chosen": "bool",
-}
-_COLUMNS = list(_TYPES)
+    if not trials:
+        return pd.DataFrame(columns=[*_row(chosen, chosen), "val_loss"])
+    rows = [{**_row(trial, chosen), **trial.measured, "val_loss": trial.val_loss} for trial in trials]
+    return pd.DataFrame(rows).astype({"val_loss": "float64"})
 
 
 def _row(choice: Choice, chosen: Choice) -> dict[str, object]:
     return {
         "arch_id": choice.architecture.arch_id,
         "predicted_loss": choice.predicted_loss,
-        "madds": choice.cost.madds,
-        "num_params": choice.cost.num_params,
-        "latency_ms": choice.cost.latency_ms,
+        **choice.cost,
         "is_chosen": choice.architecture == chosen.architecture,
     }

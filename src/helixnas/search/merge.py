@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixnas.search.frontier import frontier
-from helixnas.search.options import BlockOptions
+from helixnas.search.options import BlockOptions, combine
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,13 +74,13 @@ def _front(block: BlockOptions, in_width: int, behind: Fronts, most: float) -> F
         most -= len(contenders) * len(completions.sums)
         if most < 0:
             raise FrontsExplodeError
-        parts.append(_sums(block.values[contenders], contenders, completions))
+        parts.append(_sums(block.values[contenders], contenders, completions, block.is_max))
     return parts[0] if len(parts) == 1 else _join(parts)
 
 
-def _sums(values: NDArray[np.float64], rows: NDArray[np.int64], behind: Front) -> Front:
-    """Add each row to each completion, and leave the beaten sums out."""
-    sums = (values[:, None] + behind.sums[None]).reshape(-1, values.shape[1])
+def _sums(values: NDArray[np.float64], rows: NDArray[np.int64], behind: Front, is_max: NDArray[np.bool_]) -> Front:
+    """Combine each row with each completion, and leave the beaten out."""
+    sums = combine(values[:, None], behind.sums[None], is_max).reshape(-1, values.shape[1])
     kept = frontier(sums)
     first, rest = np.divmod(kept, len(behind.sums))
     return Front(sums[kept], np.column_stack([rows[first], behind.rows[rest]]))

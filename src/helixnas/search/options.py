@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from helixnas.cost_kinds import kind
 from helixnas.errors import ArtifactError
 from helixnas.results import Budget, Cost, CostTable, RatingTable
 from helixnas.search.frontier import frontier
@@ -21,12 +22,21 @@ class BlockOptions:
         out_width: The width that the path hands on, [n].
         path: The index of the path in ``BlockSpace.paths()``, [n].
         values: The distill_loss, then the d costs that count, [n, 1 + d].
+        is_max: Which of these columns combine by their maximum over blocks, [1 + d]; the others by their sum.
     """
 
     in_width: NDArray[np.int64]
     out_width: NDArray[np.int64]
     path: NDArray[np.int64]
     values: NDArray[np.float64]
+    is_max: NDArray[np.bool_]
+
+    def part(self, rows: NDArray[np.int64] | NDArray[np.bool_], columns: Sequence[int] | None = None) -> "BlockOptions":
+        """Return some of the rows, with all columns of their values or with these."""
+        kept = slice(None) if columns is None else list(columns)
+        return BlockOptions(
+            self.in_width[rows], self.out_width[rows], self.path[rows], self.values[rows][:, kept], self.is_max[kept]
+        )
 
     def rows(self, in_width: int) -> list[NDArray[np.int64]]:
         """Return the rows that take in a width, in one array for each width that they hand on."""
@@ -67,12 +77,13 @@ def _options(block: BlockSpace, rating: RatingTable, table: CostTable, cost_name
     in_width = np.array(table.in_widths)[by_width]
     path = np.concatenate([_paths_after(block, int(width)) for width in np.unique(in_width)])
     out_width = np.concatenate([np.resize(cell.out_widths, cell.num_paths) for cell in block.cells])
-    columns = [_column(table.costs, name)[by_width] for name in cost_names]
+    columns = [np.array([cost_value(cost, name) for cost in table.costs])[by_width] for name in cost_names]
     return BlockOptions(
         in_width=in_width,
         out_width=out_width[path],
         path=path,
         values=np.column_stack([np.array(rating.distill_loss)[path], *columns]),
+        is_max=np.array([False, *(kind(name).is_max for name in cost_names)]),
     )
 
 
@@ -81,22 +92,35 @@ def _paths_after(block: BlockSpace, width: int) -> NDArray[np.int64]:
     return np.flatnonzero(np.repeat([c.takes(width) for c in block.cells], [c.num_paths for c in block.cells]))
 
 
-def _column(costs: Sequence[Cost], name: str) -> NDArray[np.float64]:
-    return np.array([cost_value(cost, name) for cost in costs])
-
-
 def cost_value(cost: Cost, name: str) -> float:
     """Return a cost by name.
 
     Raises:
         ArtifactError: The cost was not measured.
     """
-    value = getattr(cost, name)
-    if value is None:
+    if name not in cost:
         raise ArtifactError(
             f"search.budget.{name} needs {name} of every path, but it was not measured. Run `dvc repro cost`."
         )
-    return float(value)
+    return float(cost[name])
+
+
+def combine(first: NDArray[np.float64], second: NDArray[np.float64], is_max: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Combine the values [..., 1 + d] of parts of an architecture: columns that are marked by their maximum."""
+    both = first + second
+    if is_max.any():
+        both[..., is_max] = np.maximum(first[..., is_max], second[..., is_max])
+    return both
+
+
+def room_behind(
+    limits: NDArray[np.float64], costs: NDArray[np.float64], is_max: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the most [n, d] that the rest may cost within the limits [d], behind parts with these costs [n, d]."""
+    room = limits - costs
+    if is_max.any():
+        room[:, is_max] = np.where(costs <= limits, limits, -np.inf)[:, is_max]
+    return room
 
 
 def _check_widths(block: BlockSpace, option: BlockOptions, handed_on: NDArray[np.int64]) -> None:

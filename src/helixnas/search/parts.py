@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixnas.search.frontier import layers
-from helixnas.search.options import BlockOptions
+from helixnas.search.options import BlockOptions, combine
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64] | NDArray[np.bool_]
@@ -61,7 +61,7 @@ def extend(parts: Parts, block: BlockOptions, num_best: int, pick: Pick = everyt
         first.append(np.repeat(takers, len(rows)))
         row.append(np.tile(rows, len(takers)))
     firsts, rows = np.concatenate([_NONE, *first]), np.concatenate([_NONE, *row])
-    sums = parts.sums[firsts] + block.values[rows]
+    sums = combine(parts.sums[firsts], block.values[rows], block.is_max)
     kept = pick(sums, block.out_width[rows])
     rows = rows[kept]
     return Parts(np.column_stack([parts.rows[firsts[kept]], rows]), sums[kept], block.out_width[rows])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from helixnas.results import COST_NAMES, Budget, Choice, Cost, CostTable, RatingTable
+from helixnas.results import Budget, Choice, Cost, CostTable, RatingTable
 from helixnas.search.options import block_options
 from helixnas.search_space import Architecture, SearchSpace
 
@@ -62,4 +62,4 @@ def pricer(space: SearchSpace, ratings: Sequence[RatingTable], costs: Sequence[C
 
 def counted_names(budget: Budget) -> tuple[str, ...]:
     """Return the names of the costs that count: the limited ones, or madds where nothing is limited."""
-    return tuple(budget.limits) or COST_NAMES[:1]
+    return tuple(budget) or ("madds",)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import Trial, TrialState
 
+from helixnas.cost_kinds import counted
 from helixnas.progress import Progress
-from helixnas.results import Budget, Choice, Cost, Lead
+from helixnas.results import UNMEASURED, Budget, Choice, Cost, Lead
 from helixnas.search.journal import open_study
 from helixnas.search.options import cost_value
 from helixnas.search.price import Pricer
@@ -29,11 +30,11 @@ class Measurement:
 
     Attributes:
         losses: The loss of each image of the rating part, float64 [n].
-        latency_ms: The time of the whole network; None where not measured.
+        cost: The limited kinds that are measured, of the whole network.
     """
 
     losses: NDArray[np.float64]
-    latency_ms: float | None
+    cost: Cost = UNMEASURED
 
 
 Objective = Callable[[Architecture], Measurement]
@@ -58,11 +59,12 @@ def refine(
     distill_loss and in every cost that counts, or a path that ``seeds`` use. An additive prediction never needs another
     path, so some tens of paths remain in a block instead of all. The seeds themselves are proposed first.
 
-    The objective is val_loss. Every limit is a constraint. madds and num_params are exact in the tables, so an
-    architecture over these limits is recorded as infeasible and not measured. latency_ms counts as measured, since the
-    tables only estimate it. A val_loss that is not finite counts as infinite. For each trial, the journal keeps the
-    mean of its losses, its time, and its lead over the first seed, the tables' optimum, on the same images. Nothing is
-    measured twice, except the first seed, once more, where a search goes on after a kill.
+    The objective is val_loss. Every limit is a constraint. Counted costs are exact in the tables, so an architecture
+    over these limits is recorded as infeasible and not measured. Measured costs, such as latency_ms, count as measured
+    on the whole network, since the tables only estimate them. A val_loss that is not finite counts as infinite. For
+    each trial, the journal keeps the mean of its losses, its measured costs, and its lead over the first seed, the
+    tables' optimum, on the same images. Nothing is measured twice, except the first seed, once more, where a
+    search goes on after a kill.
 
     After a kill, the same call goes on to the same end: the n-th proposal depends on ``seed``, n and the trials
     finished before it, and on nothing else.
@@ -101,7 +103,7 @@ class _Trials:
         self, study: optuna.Study, space: SearchSpace, price: Pricer, budget: Budget, reference: Architecture
     ) -> None:
         self._study, self._space, self._price, self._budget = study, space, price, budget
-        self._counted = replace(budget, latency_ms=None)
+        self._counted = budget.only(counted(budget))
         self._reference = reference
         self._reference_losses: NDArray[np.float64] | None = None
         self.num_finished = 0
@@ -111,8 +113,8 @@ class _Trials:
             architecture = self._architecture(trial.params)
             self._count(architecture)
             if trial.value is not None:
-                latency_ms, lead = trial.user_attrs["latency_ms"], trial.user_attrs["lead"]
-                self._remember(architecture, trial.value, latency_ms, lead and Lead(**lead))
+                cost, lead = Cost(trial.user_attrs["measured"]), trial.user_attrs["lead"]
+                self._remember(architecture, trial.value, cost, lead and Lead(**lead))
 
     def run(self, trial: Trial, objective: Objective) -> None:
         """Measure a trial's architecture unless it is known, has no joining widths, or is over budget."""
@@ -130,9 +132,9 @@ class _Trials:
         if architecture not in self.measured:
             self._measure(architecture, objective)
         known = self.measured[architecture]
-        trial.set_user_attr("latency_ms", known.measured_latency_ms)
+        trial.set_user_attr("measured", dict(known.measured))
         trial.set_user_attr("lead", known.lead and asdict(known.lead))
-        self._constrain(trial, replace(cost, latency_ms=known.measured_latency_ms), self._budget)
+        self._constrain(trial, cost | known.measured, self._budget)
         self._study.tell(trial, known.val_loss)
 
     def _measure(self, architecture: Architecture, objective: Objective) -> None:
@@ -144,16 +146,14 @@ class _Trials:
             self._reference_losses = objective(self._reference).losses
         val_loss = float(measurement.losses.mean())
         lead = _lead(self._reference_losses, measurement.losses)
-        self._remember(architecture, val_loss if math.isfinite(val_loss) else math.inf, measurement.latency_ms, lead)
+        self._remember(architecture, val_loss if math.isfinite(val_loss) else math.inf, measurement.cost, lead)
 
     def _count(self, architecture: Architecture) -> None:
         self.num_finished += 1
         self.proposed.add(architecture)
 
-    def _remember(
-        self, architecture: Architecture, val_loss: float, latency_ms: float | None, lead: Lead | None
-    ) -> None:
-        measured = replace(self._price(architecture), val_loss=val_loss, measured_latency_ms=latency_ms, lead=lead)
+    def _remember(self, architecture: Architecture, val_loss: float, cost: Cost, lead: Lead | None) -> None:
+        measured = replace(self._price(architecture), val_loss=val_loss, measured=cost, lead=lead)
         self.measured.setdefault(architecture, measured)
 
     def _architecture(self, params: dict[str, str]) -> Architecture:
@@ -161,7 +161,7 @@ class _Trials:
 
     def _constrain(self, trial: Trial, cost: Cost, budget: Budget) -> None:
         """Tell Optuna by how much each limit is missed, as a share of the limit; 0 and below is feasible."""
-        for name, limit in budget.limits.items():
+        for name, limit in budget.items():
             trial.set_constraint(name, (cost_value(cost, name) - budget.ceiling(name)) / limit)
 
 

@@ -5,14 +5,14 @@ All is measured on the rating part. The weights are kept for the report, which a
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
-from helixnas.compare import Rival, obvious_ways, random_rivals, reach, rival_from_json
+from helixnas.compare import Rival, obvious_ways, random_rivals, reach, rival_from_json, rival_to_json
 from helixnas.config import RunConfig
 from helixnas.cut import CutTeacher
 from helixnas.data import derive_seed
@@ -44,7 +44,7 @@ def run(config: RunConfig) -> None:
     """Run the stage: measure the alternatives, retrain the best of them, and save both."""
     setting = begin("compare", config, config.compare.num_threads)
     compared, resumes = _compared(setting) if config.compare.enabled else ([], [])
-    artifacts.save_json(setting.root / RESULTS, "compare", [asdict(rival) for rival in compared])
+    artifacts.save_json(setting.root / RESULTS, "compare", list(map(rival_to_json, compared)))
     for resume in resumes:
         clear(resume)
 
@@ -87,10 +87,9 @@ def _compared(setting: Setting) -> tuple[list[Rival], list[Path]]:
 def _rivals(setting: Setting, space: SearchSpace) -> list[Rival]:
     """The obvious ways and the random architectures under the budget, before anything is measured."""
     config, root = setting.config, setting.root
-    is_timed = config.search.budget.latency_ms is not None  # else times must not decide: they do not reproduce
-    costs = load_costs(root, space, is_measured=is_timed)
-    fixed, teacher_cost = load_outer_costs(root, is_measured=is_timed)
-    budget = Budget.resolve(config.search.budget.model_dump(), teacher_cost)
+    costs = load_costs(root, space, config.searched_kinds)
+    fixed, teacher_cost = load_outer_costs(root, config.searched_kinds)
+    budget = Budget.resolve(config.search.budget, teacher_cost)
     asked, seed = config.compare.random, derive_seed(setting.seed, "random")
     drawn = random_rivals(space, costs, fixed, budget, asked, seed)
     if len(drawn) < asked:

@@ -1,10 +1,10 @@
 """What stages read of each other: one loader per artifact, so that each is spelt once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from helixnas.artifacts import folder
 from helixnas.blocks import BlockSpec
 from helixnas.config import RunConfig
 from helixnas.cost import without_dearer
+from helixnas.cost_kinds import counted, measured
 from helixnas.cut import Boundaries, CutTeacher, recut
 from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError, ConfigError, CutError, SpaceMismatchError
@@ -30,6 +31,9 @@ from helixnas.search_space import Architecture, SearchSpace, build
 from helixnas.stages.network import PROGRAM, new_network
 from helixnas.student import BlockSupernet, num_calibration_images, register_custom
 from helixnas.teacher import BlockBatch, DistillLoss, block_batch
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NUM_PROOF_IMAGES = 8
 LABELS = folder("teacher") / "labels.safetensors"
@@ -208,37 +212,45 @@ def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
         return table.check(space.blocks[block_id])
 
 
-def load_costs(root: Path, space: SearchSpace, *, is_measured: bool) -> tuple[CostTable, ...]:
-    """The cost table of every block. ``is_measured`` adds this machine's latency; without it latency_ms is None."""
-    return tuple(_costs(root, space, block_id, is_measured) for block_id in range(len(space.blocks)))
+def load_costs(root: Path, space: SearchSpace, kinds: Iterable[str]) -> tuple[CostTable, ...]:
+    """The cost table of every block with these kinds of cost, counted ones before those measured on this machine."""
+    names = tuple(kinds)
+    return tuple(_costs(root, space, block_id, names) for block_id in range(len(space.blocks)))
 
 
-def _costs(root: Path, space: SearchSpace, block_id: int, is_measured: bool) -> CostTable:
+def _costs(root: Path, space: SearchSpace, block_id: int, kinds: Sequence[str]) -> CostTable:
     path = root / folder("cost") / "counted" / f"block_{block_id}.parquet"
     frame, facts = artifacts.load_table(path, "counted")
     _require_space(path, facts["space"], space)
-    latencies: list[float | None] = [None] * len(frame)
-    if is_measured:
+    columns: dict[str, Sequence[float]] = {name: list(map(int, _column(path, frame, name))) for name in counted(kinds)}
+    if measured(kinds):
         measured_path = root / folder("cost") / "measured" / f"block_{block_id}.parquet"
-        measured, _ = artifacts.load_table(measured_path, "measured")
-        if list(measured["path"]) != list(frame["path"]) or list(measured["in_width"]) != list(frame["in_width"]):
+        times, _ = artifacts.load_table(measured_path, "measured")
+        if list(times["path"]) != list(frame["path"]) or list(times["in_width"]) != list(frame["in_width"]):
             raise ArtifactError(f"{measured_path} must hold the paths of {path}, but does not. Run `dvc repro cost`.")
-        latencies = list(map(float, measured["latency_ms"]))
-    rows = zip(frame["madds"], frame["num_params"], latencies, strict=True)
-    costs = tuple(Cost(int(madds), int(num_params), latency_ms) for madds, num_params, latency_ms in rows)
+        columns.update((name, list(map(float, _column(measured_path, times, name)))) for name in measured(kinds))
+    costs = tuple(Cost(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
     table = CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs)
     with _reading(path):
         return table.check(space.blocks[block_id])
 
 
-def load_outer_costs(root: Path, *, is_measured: bool) -> tuple[Cost, Cost]:
-    """The cost of stem and head together, and of the whole teacher."""
-    counted = artifacts.load_json(root / folder("cost") / "counted" / "fixed.json", "fixed")
-    latency: dict[str, float | None] = {"fixed": None, "teacher": None}
-    if is_measured:
-        latency = artifacts.load_json(root / folder("cost") / "measured" / "fixed.json", "measured")["latency_ms"]
-    fixed, teacher = (Cost(**counted[name], latency_ms=latency[name]) for name in ("fixed", "teacher"))
-    return fixed, teacher
+def _column(path: Path, frame: "pd.DataFrame", name: str) -> "pd.Series[Any]":
+    if name not in frame:
+        raise ArtifactError(f"{path} must have {name}, but has not. Run `dvc repro cost`.")
+    return frame[name]
+
+
+def load_outer_costs(root: Path, kinds: Iterable[str]) -> tuple[Cost, Cost]:
+    """The cost of stem and head together, and of the whole teacher, with these kinds of cost."""
+    names = tuple(kinds)
+    parts = {"counted": tuple(counted(names)), "measured": tuple(measured(names))}
+    found = {"fixed": Cost(), "teacher": Cost()}
+    for part, asked in parts.items():
+        if asked:
+            value = artifacts.load_json(root / folder("cost") / part / "fixed.json", f"{part} fixed")
+            found = {name: cost | Cost(value[name]).only(asked) for name, cost in found.items()}
+    return found["fixed"], found["teacher"]
 
 
 def load_search_result(root: Path, space: SearchSpace) -> SearchResult:

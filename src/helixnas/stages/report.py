@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
-from helixnas.compare import Rival, excess
+from helixnas.compare import Rival
 from helixnas.config import RunConfig
-from helixnas.cost import count, machine, measure, runner
+from helixnas.cost import count, machine, measure
 from helixnas.data import ImageSet
 from helixnas.fit import predict
 from helixnas.report import ReportData, rating_warnings, write
-from helixnas.results import Budget, Comparison, Figure, Figures, SearchResult, figures_to_json, mcnemar
+from helixnas.results import Budget, Comparison, Cost, Figure, Figures, SearchResult, figures_to_json, mcnemar
 from helixnas.search_space import SearchSpace
 from helixnas.stages.compare import load_rival, load_rivals
 from helixnas.stages.loading import (
@@ -59,7 +59,7 @@ def run(config: RunConfig) -> None:
         result=result,
         space=space,
         ratings=ratings,
-        costs=load_costs(setting.root, space, is_measured=bool(config.cost.latency.num_rounds)),
+        costs=load_costs(setting.root, space, config.cost.kinds),
         curves=curves,
         trials=trials,
         teacher=teacher,
@@ -109,11 +109,12 @@ class _Tested:
 
 
 def _tested(setting: Setting, networks: Sequence[tuple[str, nn.Module]], test: ImageSet) -> list[_Tested]:
-    latencies = _latencies(setting, [network for _, network in networks], test.in_shape)
+    costs = _measured_costs(setting, [network for _, network in networks], test.in_shape)
     tested = []
-    for (name, network), latency_ms in zip(networks, latencies, strict=True):
+    for (name, network), measured in zip(networks, costs, strict=True):
         is_right = _is_right(network, test)
-        cost = replace(count(network.cpu(), test.in_shape), latency_ms=latency_ms)
+        kinds = setting.config.cost.kinds
+        cost = (count(network.cpu(), test.in_shape, kinds) | measured).only(kinds)
         tested.append(_Tested(Figure(name, _share(is_right), cost), is_right))
     return tested
 
@@ -135,7 +136,7 @@ def _comparison(rival: Rival, untrained: Tensor, student: _Tested, other: _Teste
         figure=replace(other.figure, name=rival.name),
         untrained_acc=_share(untrained),
         is_chosen=rival.is_chosen,
-        excess=excess(rival.cost, budget),
+        excess=budget.excess(rival.cost),
         num_student_only=num_student_only,
         num_other_only=num_other_only,
         p_value=mcnemar(num_student_only, num_other_only),
@@ -148,11 +149,11 @@ def _counted_ways(rivals: Sequence[Rival]) -> str:
     return f"{len(ways)} were measured untrained on the rating part, the best {num_trained} of them were retrained"
 
 
-def _latencies(setting: Setting, networks: list[nn.Module], in_shape: tuple[int, ...]) -> list[float]:
-    settings = setting.config.cost.latency
+def _measured_costs(setting: Setting, networks: list[nn.Module], in_shape: tuple[int, ...]) -> list[Cost]:
+    settings, kinds = setting.config.cost.latency, setting.config.cost.kinds
     inputs = torch.rand(settings.batch_size, *in_shape, device=setting.device)
-    runs = [runner(network.to(setting.device).eval(), inputs) for network in networks]
-    return measure(runs, setting.config.report.num_latency_rounds, settings.quantile, setting.progress)
+    subjects = [(network.to(setting.device).eval(), inputs) for network in networks]
+    return measure(subjects, kinds, setting.config.report.num_latency_rounds, settings.quantile, setting.progress)
 
 
 def _curves(root: Path, num_blocks: int) -> dict[str, pd.DataFrame]:

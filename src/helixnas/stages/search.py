@@ -7,7 +7,7 @@ import torch
 from helixnas import artifacts
 from helixnas.artifacts import CACHE, exclusive, folder, save_text
 from helixnas.config import RunConfig
-from helixnas.cost import measure, runner
+from helixnas.cost import measure
 from helixnas.data import ImageSet
 from helixnas.fit import image_losses
 from helixnas.progress import silent
@@ -40,11 +40,10 @@ def run(config: RunConfig) -> None:
 def _run(setting: Setting) -> None:
     config = setting.config
     space = load_space(setting.root, config)
-    is_timed = config.search.budget.latency_ms is not None  # else times must not decide: they do not reproduce
     ratings = load_ratings(setting.root, space)
-    costs = load_costs(setting.root, space, is_measured=is_timed)
-    fixed, teacher_cost = load_outer_costs(setting.root, is_measured=is_timed)
-    budget = Budget.resolve(config.search.budget.model_dump(), teacher_cost)
+    costs = load_costs(setting.root, space, config.searched_kinds)
+    fixed, teacher_cost = load_outer_costs(setting.root, config.searched_kinds)
+    budget = Budget.resolve(config.search.budget, teacher_cost)
     exact = solve(space, ratings, costs, fixed, budget, config.search.num_best, config.search.time_limit_s)
     trials: tuple[Choice, ...] = ()
     if config.search.num_trials and keeps_interface(space):
@@ -53,7 +52,7 @@ def _run(setting: Setting) -> None:
             space,
             seeds=list(dict.fromkeys([*exact.best, *reversed(affordable)]))[: config.search.num_trials * 2 // 3 + 1],
             price=pricer(space, ratings, costs, fixed),
-            objective=_Objective(setting, space, is_timed=is_timed),
+            objective=_Objective(setting, space, budget),
             budget=budget,
             num_trials=config.search.num_trials,
             seed=setting.seed,
@@ -80,11 +79,11 @@ def _journal(setting: Setting, space: SearchSpace) -> Path:
 
 
 class _Objective:
-    """The losses of an assembled, recalibrated student on the rating part, and its latency where that counts."""
+    """The losses of an assembled, recalibrated student on the rating part, and its measured costs that are limited."""
 
-    def __init__(self, setting: Setting, space: SearchSpace, *, is_timed: bool) -> None:
+    def __init__(self, setting: Setting, space: SearchSpace, budget: Budget) -> None:
         config = setting.config
-        self._setting, self._is_timed = setting, is_timed
+        self._setting, self._budget = setting, budget
         self._teacher = load_teacher(setting.root, config, setting.device)
         self._supernets = [
             load_supernet(setting.root, space, self._teacher, block.block_id).to(setting.device)
@@ -98,10 +97,7 @@ class _Objective:
         student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
         recalibrate(student, self._calibration)
         losses = image_losses(student, self._part).numpy()
-        return Measurement(losses, self._latency_ms(student) if self._is_timed else None)
-
-    def _latency_ms(self, student: torch.nn.Module) -> float:
         settings = self._setting.config.cost.latency
         inputs = torch.rand(settings.batch_size, *self._part.in_shape, device=self._setting.device)
-        (latency_ms,) = measure([runner(student, inputs)], settings.num_rounds, settings.quantile, silent)
-        return latency_ms
+        (cost,) = measure([(student, inputs)], self._budget, settings.num_rounds, settings.quantile, silent)
+        return Measurement(losses, cost)

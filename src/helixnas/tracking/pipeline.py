@@ -16,7 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 
 from helixnas.artifacts import folder, load_csv
 from helixnas.config import RunConfig
-from helixnas.results import COST_NAMES, Figures
+from helixnas.results import Figures
 from helixnas.tracking.lineage import dvc_md5, read_commit
 from helixnas.tracking.store import Store, room
 
@@ -100,7 +100,7 @@ def end(
 
 def _record_result(store: Store, run_id: str, root: Path, figures: Figures) -> None:
     now_ms = int(time.time() * 1000)
-    metrics = [Metric(key, value, now_ms, 0) for key, value in _values(figures) if value is not None]
+    metrics = [Metric(key, value, now_ms, 0) for key, value in _values(figures)]
     tags = [RunTag("arch_id", figures.arch_id), RunTag("dvc_md5", dvc_md5(root, STUDENT))]
     tags += [RunTag("split", figures.split), RunTag("top1_acc_is", figures.acc_name)]
     store.client.log_batch(run_id, metrics=metrics, tags=tags)
@@ -109,13 +109,13 @@ def _record_result(store: Store, run_id: str, root: Path, figures: Figures) -> N
     store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
 
 
-def _values(figures: Figures) -> Iterator[tuple[str, float | None]]:
-    """Each figure by name, ``student/top1_acc``; None is a latency that was not measured."""
+def _values(figures: Figures) -> Iterator[tuple[str, float]]:
+    """Each figure by name, ``student/top1_acc``."""
     rows = {"teacher": figures.teacher, "student_before": figures.student_before, "student": figures.student}
     for row, figure in rows.items():
         yield f"{row}/top1_acc", figure.top1_acc
-        for name in COST_NAMES:
-            yield f"{row}/{name}", getattr(figure.cost, name)
+        for name, value in figure.cost.items():
+            yield f"{row}/{name}", value
 
 
 def _record_stage(store: Store, parent_id: str, root: Path, stage: str, outcome: str) -> None:

@@ -132,7 +132,7 @@ def _challenger(store: Store, name: str) -> Version:
 def _require_budget(challenger: Version, budget: Budget) -> None:
     if budget.admits(challenger.cost):
         return
-    costs = ", ".join(f"{name} {quantity(name, getattr(challenger.cost, name))}" for name in budget.limits)
+    costs = ", ".join(f"{name} {quantity(name, challenger.cost[name])}" for name in budget)
     raise PromotionError(
         f"A champion must fit the budget {budget}, but version {challenger.version} takes {costs}. "
         "Run `make run` under this budget, or promote another version."

@@ -5,6 +5,7 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
+from helixnas.cost_kinds import known
 from helixnas.errors import PromotionError
 from helixnas.results import Cost, Figures
 from helixnas.tracking.store import Store
@@ -34,20 +35,18 @@ class Version:
 
 
 def tags(figures: Figures, dvc_md5: str) -> dict[str, str]:
-    """What a version carries, so that it can be judged without loading it. An unmeasured latency has no tag."""
+    """What a version carries, so that it can be judged without loading it. Each kind of cost has a tag."""
     cost = figures.student.cost
     values = {
         "arch_id": figures.arch_id,
         "top1_acc": figures.student.top1_acc,
         "top1_acc_is": figures.acc_name,
         "split": figures.split,
-        "madds": cost.madds,
-        "num_params": cost.num_params,
-        "latency_ms": cost.latency_ms,
+        **cost,
         "budget": figures.budget,
         "dvc_md5": dvc_md5,
     }
-    return {name: str(value) for name, value in values.items() if value is not None}
+    return {name: str(value) for name, value in values.items()}
 
 
 def versions(store: Store, name: str) -> list[Version]:
@@ -98,13 +97,13 @@ def with_alias(store: Store, name: str, alias: str) -> Version | None:
 
 def _read(entity: Any, numbers: dict[str, int]) -> Version:
     number, values = int(entity.version), entity.tags
-    latency_ms = float(values["latency_ms"]) if "latency_ms" in values else None
+    costs = {name: float(values[name]) for name in known() if name in values}
     return Version(
         name=entity.name,
         version=number,
         arch_id=values["arch_id"],
         top1_acc=float(values["top1_acc"]),
-        cost=Cost(int(values["madds"]), int(values["num_params"]), latency_ms),
+        cost=Cost(costs),
         dvc_md5=values["dvc_md5"],
         is_new=False,
         aliases=tuple(sorted(alias for alias, holder in numbers.items() if holder == number)),

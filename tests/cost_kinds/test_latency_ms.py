@@ -7,10 +7,28 @@ import pytest
 import torch
 from torch import nn
 
-from helixnas.cost import machine, measure, runner
+from helixnas.cost import machine
+from helixnas.cost_kinds.latency_ms import KIND
 from helixnas.progress import silent
 
-Run = Callable[[], None]
+Subject = tuple[nn.Module, torch.Tensor]
+measure = KIND.measure
+
+
+class Network(nn.Module):
+    """Does what it is told, whatever comes in."""
+
+    def __init__(self, run: Callable[[], object]) -> None:
+        super().__init__()
+        self._run = run
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self._run()
+        return inputs
+
+
+def subject(run: Callable[[], object]) -> Subject:
+    return Network(run), torch.zeros(1)
 
 
 class Clock:
@@ -20,21 +38,21 @@ class Clock:
         self.now_ns = 0
         self.order: list[str] = []
 
-    def run(self, name: str, times_ms: Iterable[float]) -> Run:
-        """A run that takes each of the times in turn."""
+    def run(self, name: str, times_ms: Iterable[float]) -> Subject:
+        """A network that takes each of the times in turn."""
         times: Iterator[float] = iter(times_ms)
 
         def run() -> None:
             self.order.append(name)
             self.now_ns += round(next(times) * 1e6)
 
-        return run
+        return subject(run)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("helixnas.cost.latency.time.perf_counter_ns", lambda: clock.now_ns)
+    monkeypatch.setattr("helixnas.cost_kinds.latency_ms.time.perf_counter_ns", lambda: clock.now_ns)
     return clock
 
 
@@ -82,7 +100,7 @@ def test_progress_counts_rounds_with_the_one_that_warms_up(clock: Clock) -> None
 
 def test_no_garbage_is_collected_while_the_clock_runs() -> None:
     seen: list[bool] = []
-    measure([lambda: seen.append(gc.isenabled())], 2, 0.5, silent)
+    measure([subject(lambda: seen.append(gc.isenabled()))], 2, 0.5, silent)
     assert seen == [False] * 3
     assert gc.isenabled()
 
@@ -92,30 +110,29 @@ def test_a_run_that_fails_leaves_the_collector_on() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure([fail], 2, 0.5, silent)
+        measure([subject(fail)], 2, 0.5, silent)
     assert gc.isenabled()
 
 
 def test_runs_are_measured_without_a_graph() -> None:
     seen: list[bool] = []
-    measure([lambda: seen.append(torch.is_inference_mode_enabled())], 1, 0.5, silent)
+    measure([subject(lambda: seen.append(torch.is_inference_mode_enabled()))], 1, 0.5, silent)
     assert all(seen)
 
 
 def test_a_network_that_does_more_takes_longer_by_the_real_clock() -> None:
     small, large = nn.Linear(8, 8), nn.Sequential(*(nn.Linear(512, 512) for _ in range(8)))
-    runs = [runner(small, torch.zeros(1, 8)), runner(large, torch.zeros(16, 512))]
-    times = measure(runs, 5, 0.2, silent)
+    times = measure([(small, torch.zeros(1, 8)), (large, torch.zeros(16, 512))], 5, 0.2, silent)
     assert 0 < times[0] < times[1]
 
 
-def test_a_runner_runs_the_network_on_its_inputs() -> None:
+def test_a_network_runs_on_its_own_inputs() -> None:
     seen: list[torch.Tensor] = []
     network, inputs = nn.Identity(), torch.rand(2, 3)
     network.register_forward_hook(lambda _, args, __: seen.append(args[0]))
-    runner(network, inputs)()
-    assert len(seen) == 1
-    assert seen[0] is inputs
+    measure([(network, inputs)], 1, 0.5, silent)
+    assert len(seen) == 2
+    assert all(each is inputs for each in seen)
 
 
 def test_the_machine_is_told_in_words() -> None:
@@ -130,5 +147,5 @@ def test_the_machine_is_told_in_words() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_run_on_cuda_ends_with_its_work() -> None:
     network = nn.Sequential(*(nn.Linear(4096, 4096) for _ in range(16))).cuda()
-    runner(network, torch.rand(4096, 4096, device="cuda"))()
+    measure([(network, torch.rand(4096, 4096, device="cuda"))], 1, 0.5, silent)
     assert torch.cuda.current_stream().query()
