@@ -94,21 +94,16 @@ def test_a_beam_of_one_leaves_the_proof_to_highs(exploding: None, narrow: None) 
 
 
 def test_a_limit_on_a_maximum_leaves_rows_out_and_the_rest_is_proven(exploding: None) -> None:
-    names = (*TWO, "peak_memory_bytes")
-    num_solved = 0
+    num_changed = 0
     for seed in range(30):
         made = make_instance(seed, 3, 4, (8, 16), is_coarse=False)
-        budget = budget_at(made.everything, names, 0.25)
+        budget = budget_at(made.everything, (*TWO, "peak_memory_bytes"), 0.25)
         fitting = sorted(c.predicted_loss for c in made.everything if budget.admits(c.cost))
-        if not fitting:
-            with pytest.raises(InfeasibleBudgetError):
-                made.solve(budget, 3)
-            continue
         result = made.solve(budget, 3)
         assert [choice.predicted_loss for choice in result.best] == fitting[:3]
         assert result.optimality == "proven"
-        num_solved += 1
-    assert 10 < num_solved < 30
+        num_changed += made.solve(budget.only(TWO), 3).best != result.best
+    assert num_changed > 10
 
 
 def test_out_of_time_gives_the_best_that_was_found_and_its_gap(exploding: None, narrow: None) -> None:

@@ -1,4 +1,4 @@
-"""Find a kind of cost by its name. Its file is loaded by name, so that a new kind edits no file that others depend on."""
+"""Find a kind of cost by its name: its file is loaded by name, so that a new kind edits no other file."""
 
 import importlib
 from collections.abc import Iterable

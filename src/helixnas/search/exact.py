@@ -20,7 +20,7 @@ from helixnas.search.best import best_rows
 from helixnas.search.infeasible import infeasible
 from helixnas.search.large import TOLERANCE, Found, best_within
 from helixnas.search.merge import FrontsExplodeError, merge
-from helixnas.search.options import BlockOptions, block_options, ceilings, cost_value
+from helixnas.search.options import BlockOptions, block_options, ceilings, cost_value, room_behind
 from helixnas.search.parts import Floats
 from helixnas.search.price import Pricer, counted_names, pricer
 from helixnas.search_space import Architecture, SearchSpace
@@ -149,20 +149,10 @@ def _by_floors(problem: _Problem, price: Pricer, num_best: int, time_limit_s: fl
 
 
 def _best_within(problem: _Problem, num_best: int, time_limit_s: float, least: int = 0) -> Found:
-    """Find the architectures with the least of column ``least`` (0 is the loss) within the limits on all others.
-
-    A limit on a maximum is kept if and only if each part keeps it alone. So such limits leave rows out, and the search
-    is under the limits on sums.
-    """
-    limits, outside, is_max = ceilings(problem.budget, problem.names), problem.outside(), problem.options[0].is_max[1:]
-    others = np.arange(1, 1 + len(limits)) != least
-    maxima, sums = np.flatnonzero(others & is_max), np.flatnonzero(others & ~is_max)
-    kept = [np.flatnonzero((option.values[:, 1 + maxima] <= limits[maxima]).all(axis=1)) for option in problem.options]
-    if (outside[maxima] > limits[maxima]).any() or not all(map(len, kept)):
-        return Found.none(len(kept))
-    options = [option.part(rows, [least, *1 + sums]) for option, rows in zip(problem.options, kept, strict=True)]
-    found = best_within(options, limits[sums] - outside[sums], num_best, time_limit_s)
-    return found.of_whole(kept)
+    """Find the architectures with the least of column ``least`` (0 is the loss) within the limits on all others."""
+    columns = np.array([column for column in range(1, 1 + len(problem.names)) if column != least])
+    room = room_behind(ceilings(problem.budget, problem.names), problem.outside(), problem.options[0].is_max[1:])
+    return best_within(problem.columns(least, *columns), room[columns - 1], num_best, time_limit_s)
 
 
 def _optimality(best: Sequence[Choice], found: Found, time_limit_s: float) -> str:

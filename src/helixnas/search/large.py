@@ -48,10 +48,6 @@ class Found:
         """Return that nothing fits."""
         return cls(np.zeros((0, num_blocks), dtype=np.int64), np.zeros(0), np.inf, np.inf)
 
-    def of_whole(self, kept: Sequence[NDArray[np.int64]]) -> "Found":
-        """Return the same with rows of the whole options, of which ``kept`` were searched in each block."""
-        return replace(self, rows=_original(kept, self.rows))
-
     def loss(self, rank: int) -> float:
         """Return the loss of the best (rank 1), or of the rank-th; infinite if so many were not found."""
         return float(self.losses[rank - 1]) if len(self.losses) >= rank else np.inf
@@ -67,6 +63,9 @@ class Found:
 def best_within(options: Sequence[BlockOptions], limits: Floats, num_best: int, time_limit_s: float) -> Found:
     """Find the ``num_best`` best within the limits, and more, with what is proven of them when the time is over.
 
+    A limit on a maximum is kept if and only if each block keeps it alone. So such limits leave rows out, and the search
+    is under the limits on sums.
+
     Args:
         options: The options of every block.
         limits: The most of each cost, [d], without stem and head.
@@ -76,6 +75,23 @@ def best_within(options: Sequence[BlockOptions], limits: Floats, num_best: int, 
     Returns:
         The best that were found; ties may come in any order.
     """
+    is_max = options[0].is_max[1:]
+    kept = [np.flatnonzero((block.values[:, 1:] <= limits)[:, is_max].all(axis=1)) for block in options]
+    if not all(map(len, kept)):
+        return Found.none(len(options))
+    sums = np.flatnonzero(~is_max)
+    if not len(sums):  # the loss itself stands for a cost without a limit
+        sums, limits = np.array([-1]), np.array([np.inf])
+    found = _best_of_sums(
+        [block.part(rows, [0, *1 + sums]) for block, rows in zip(options, kept, strict=True)],
+        limits[sums],
+        num_best,
+        time_limit_s,
+    )
+    return replace(found, rows=_original(kept, found.rows))
+
+
+def _best_of_sums(options: Sequence[BlockOptions], limits: Floats, num_best: int, time_limit_s: float) -> Found:
     end = time.monotonic() + time_limit_s
     most = sum((block.values.max(axis=0) for block in options), start=np.zeros(1 + len(limits)))
     limits = np.minimum(limits, most[1:])

@@ -116,10 +116,10 @@ def combine(first: NDArray[np.float64], second: NDArray[np.float64], is_max: NDA
 def room_behind(
     limits: NDArray[np.float64], costs: NDArray[np.float64], is_max: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return the most [n, d] that the rest may cost within the limits [d], behind parts with these costs [n, d]."""
+    """Return the most [..., d] that the rest may cost within the limits [d], beside parts with these costs [..., d]."""
     room = limits - costs
     if is_max.any():
-        room[:, is_max] = np.where(costs <= limits, limits, -np.inf)[:, is_max]
+        room[..., is_max] = np.where(costs <= limits, limits, -np.inf)[..., is_max]
     return room
 
 
