@@ -50,6 +50,15 @@ def _config(block_id: int = 0) -> "RunConfig":
 
 
 @app.command(rich_help_panel=STAGES)
+def custom() -> None:
+    """Write down which custom code and weights the data and the teacher come from."""
+    config = _config()
+    from helixnas.stages import custom as stage
+
+    stage.run(config)
+
+
+@app.command(rich_help_panel=STAGES)
 def data() -> None:
     """Split the images into train, rating and test parts."""
     config = _config()
@@ -63,6 +72,15 @@ def teacher() -> None:
     """Load or train the teacher, cut it into blocks, prove the cut."""
     config = _config()
     from helixnas.stages import teacher as stage
+
+    stage.run(config)
+
+
+@app.command("search_space", rich_help_panel=STAGES)
+def search_space() -> None:
+    """Write down the choices of each block."""
+    config = _config()
+    from helixnas.stages import search_space as stage
 
     stage.run(config)
 

@@ -73,14 +73,14 @@ def serve(address: str, run: Callable[[], None]) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        code = source.digest(None)
+        code = source.stage_digest(None)
         _preload()
         while True:
             connection, _ = listener.accept()
             with connection:
                 if os.fork() == 0:
                     listener.close()
-                    _answer(connection, run, is_stale=source.digest(None) != code)
+                    _answer(connection, run, is_stale=source.stage_digest(None) != code)
 
 
 def _preload() -> None:

@@ -7,8 +7,9 @@ that it can change, and no other. ``python -m helixnas.source`` writes the list 
 import ast
 import hashlib
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,13 @@ LOADED_BY_NAME = {
     "cost/count.py": "cost_kinds",
     "cost/measure.py": "cost_kinds",
     "search/options.py": "cost_kinds",
+    "stages/search_space.py": "student/operations",
 }
-"""Files that load others by name when a run asks for them, and the folder of those: a new way changes no other file."""
+"""Files that load others by name when a run asks for them, and the folder of those: a new way changes no other file.
+
+Networks load operations by name too, but stages do not depend on those files: the stage ``search_space`` writes down
+for each block the digests of the operations that it uses.
+"""
 HARMLESS = {
     "archive": "hands a network over as it is, or refuses it",
     "artifacts": "moves values without changing them; VERSION marks a new format on disk",
@@ -48,22 +54,57 @@ class Import(NamedTuple):
     alias: str
 
 
-def digest(stage: str | None, *folders: Path) -> str:
-    """Take the digest of a stage's code.
+def digest(paths: Iterable[Path], folder: Path = PACKAGE) -> str:
+    """Return hexadecimal digits that change with the text of a file, or with its name relative to ``folder``."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(f"{path.relative_to(folder)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def stage_digest(stage: str | None) -> str:
+    """Return the digest of the code of a stage, such as ``distill``; of the whole package for None."""
+    return digest(sorted(PACKAGE.rglob("*.py")) if stage is None else files_of(stage))
+
+
+def operation_digest(kind: str) -> str:
+    """Return the digest of the file of a built-in operation, with all that it imports."""
+    return digest(_with_imports({PACKAGE / "student" / "operations" / f"{kind}.py"}, None))
+
+
+def custom_files(root: Path, function: str) -> list[Path]:
+    """List the files of a custom function: its module, and those that it imports, as far as they lie in the project.
 
     Args:
-        stage: A file of ``stages/``, such as ``distill``; None for the whole package.
-        folders: Folders whose Python files count too, such as those of custom code.
-
-    Returns:
-        Hexadecimal digits that change with the name or the text of any of the files.
+        root: The project's folder.
+        function: ``package.module:function``; no files where the module does not lie in the project.
     """
-    code = sorted(PACKAGE.rglob("*.py")) if stage is None else files_of(stage)
-    total = hashlib.sha256()
-    for folder, paths in ((PACKAGE, code), *((folder, sorted(folder.rglob("*.py"))) for folder in folders)):
-        for path in paths:
-            total.update(f"{path.relative_to(folder)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
+    found: set[Path] = set()
+    left = _files_of_module(root, function.partition(":")[0])
+    while left:
+        path = left.pop()
+        if path in found:
+            continue
+        found.add(path)
+        package = path.relative_to(root).parent.parts
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import):
+                left |= {file for alias in node.names for file in _files_of_module(root, alias.name)}
+            elif isinstance(node, ast.ImportFrom):
+                above = package[: len(package) + 1 - node.level] if node.level else ()
+                module = ".".join([*above, *filter(None, [node.module])])
+                for name in (module, *(f"{module}.{alias.name}" for alias in node.names)):
+                    left |= _files_of_module(root, name)
+    return sorted(found)
+
+
+def _files_of_module(root: Path, module: str) -> set[Path]:
+    """The module's file in the project, and the ``__init__.py`` of each package around it."""
+    *packages, last = module.split(".")
+    folder = root.joinpath(*packages)
+    files = {root.joinpath(*packages[:end], "__init__.py") for end in range(1, len(packages) + 1)}
+    files |= {folder / f"{last}.py", folder / last / "__init__.py"}
+    return {file for file in files if file.is_file()}
 
 
 def files_of(stage: str) -> list[Path]:
@@ -74,16 +115,26 @@ def files_of(stage: str) -> list[Path]:
     definitions that the stage uses are followed.
     """
     taken = set(_taken_by_stage(stage, None))
-    found = {path for path in taken if path.parent == PACKAGE / "stages"}
-    left = taken - found
+    glue = {path for path in taken if path.parent == PACKAGE / "stages"}
+    return sorted({*glue, *_with_imports({*taken, *chain(*map(_loaded_by_name, glue))} - glue, stage)})
+
+
+def _with_imports(paths: set[Path], stage: str | None) -> list[Path]:
+    """These files and all that they import, as far as it counts for a stage."""
+    found, left = set[Path](), set(paths)
     while left:
         path = left.pop()
         if path not in found and _is_counted(path, stage):
             found.add(path)
             left |= {origin for each in imports(path) for origin in _origins(each)}
-            folder = LOADED_BY_NAME.get(path.relative_to(PACKAGE).as_posix())
-            left |= set() if folder is None else set((PACKAGE / folder).glob("[!_]*.py"))
+            left |= _loaded_by_name(path)
     return sorted(found)
+
+
+def _loaded_by_name(path: Path) -> set[Path]:
+    """The files that a file loads by name."""
+    folder = LOADED_BY_NAME.get(path.relative_to(PACKAGE).as_posix())
+    return set() if folder is None else set((PACKAGE / folder).glob("[!_]*.py"))
 
 
 def dependencies(stage: str) -> list[str]:
@@ -100,7 +151,7 @@ def _is_whole(room: Path, files: Collection[Path]) -> bool:
     return all(path in files for path in room.rglob("*.py") if path.name != "__init__.py")
 
 
-def _is_counted(path: Path, stage: str) -> bool:
+def _is_counted(path: Path, stage: str | None) -> bool:
     room, *_ = path.relative_to(PACKAGE).with_suffix("").parts
     return room not in HARMLESS or (stage == "report" and room in SHOWN)
 

@@ -44,7 +44,7 @@ def test_the_teacher_itself_keeps_all_its_layers_and_prices_are_counts(config: R
     for path, cost in zip(block.paths(), costs, strict=True):
         assert (
             cost["num_params"]
-            == count(nn.Sequential(*supernet.operations(path)), block.spec.in_shape, COUNTED).num_params
+            == count(nn.Sequential(*supernet.operations(path)), block.spec.in_shape, COUNTED)["num_params"]
         )
-    assert costs[0]["madds"] == whole["madds"] == count(teacher.blocks[1], block.spec.in_shape, COUNTED).madds
+    assert costs[0]["madds"] == whole["madds"] == count(teacher.blocks[1], block.spec.in_shape, COUNTED)["madds"]
     assert costs[2]["madds"] < costs[1]["madds"] < costs[0]["madds"]

@@ -7,7 +7,7 @@ from torch import nn
 from helixnas.errors import ConfigError
 from helixnas.search_space import TEACHER, Candidate, LayerSpec, mbconv
 from helixnas.student import build_operation
-from helixnas.student.ops import SqueezeExcite
+from helixnas.student.operations.mb import SqueezeExcite
 
 
 def layer(in_width: int = 8, out_width: int = 8, stride: int = 1) -> LayerSpec:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from helixnas.search_space import LayerSpec
 from helixnas.search_space.candidate import slimmable
 from helixnas.student import build_operation, recalibrate
-from helixnas.student.ops import build_layer
-from helixnas.student.size import Slimmable
+from helixnas.student.build import build_layer
+from helixnas.student.operations.size import Slimmable
 
 WIDTHS = (2, 4, 6)
 CANDIDATES = tuple(map(slimmable, WIDTHS))

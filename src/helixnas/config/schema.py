@@ -23,7 +23,7 @@ from helixnas.config.values import (
     KindName,
     Kinds,
     Limit,
-    Operation,
+    Operations,
     Policy,
     Rate,
     Ratio,
@@ -146,13 +146,18 @@ class Space(Section):
     bottlenecks: Annotated[list[InnerShare], Field(max_length=20), DISTINCT]
     attention: Annotated[list[InnerShare], Field(max_length=20), DISTINCT]
     mlp_ratios: Annotated[list[Ratio], Field(max_length=20), DISTINCT]
-    operations: Annotated[list[Operation], Field(max_length=20), DISTINCT]
-    token_operations: Annotated[list[Operation], Field(max_length=20), DISTINCT]
+    operations: Operations
+    token_operations: Operations
     cells: Annotated[list[CellShape], Field(max_length=100)]
     keep_teacher: bool
     allow_skip: bool
     fewer_layers: bool
     drop_dearer: bool
+
+    def operations_of(self, block_id: int, *, is_tokens: bool) -> list[str]:
+        """The custom operations that a block may take."""
+        named = self.token_operations if is_tokens else self.operations
+        return named if isinstance(named, list) else named.get(block_id, [])
 
     @model_validator(mode="after")
     def something_to_choose(self) -> "Space":

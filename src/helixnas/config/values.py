@@ -138,6 +138,16 @@ FileName = Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(_
 Operation = Annotated[
     str, form(rf"{NAME}(\.{NAME})*:[a-z]\w*", "package.module:function, the function's first letter small")
 ]
+OperationList = Annotated[list[Operation], Field(max_length=20), DISTINCT]
+Operations = Annotated[
+    Annotated[OperationList, Tag("<list>")]
+    | Annotated[dict[Annotated[int, Field(ge=0)], OperationList], Tag("<mapping>")],
+    Discriminator(
+        lambda value: {list: "<list>", dict: "<mapping>"}.get(type(value)),
+        custom_error_type="operations",
+        custom_error_message="must be a list of operations for all blocks, or a mapping from block_id to such a list",
+    ),
+]
 Policy = Annotated[
     str,
     form(

@@ -14,7 +14,7 @@ from torch import nn
 from helixnas.blocks import BlockSpec
 from helixnas.counting import counting
 from helixnas.search_space import BlockSpace, Candidate, Cell, LayerSpec, SearchSpace, target_shape
-from helixnas.student import build_operation, is_custom
+from helixnas.student import build_operation, custom_name
 
 Shape = tuple[int, ...]
 Count = Callable[[LayerSpec, Candidate, Shape], int]
@@ -104,4 +104,4 @@ class _Counter:
 
 def _device(candidate: Candidate) -> torch.device:
     """The meta device, but the CPU for custom operations, which may make tensors and are checked on values."""
-    return torch.device("cpu" if is_custom(candidate) else "meta")
+    return torch.device("cpu" if custom_name(candidate.kind) else "meta")

@@ -120,6 +120,21 @@ class BlockSpace:
         return self.spec.block_id
 
     @property
+    def digest(self) -> str:
+        """A fingerprint that the block's tables carry, so that a table of another space is refused.
+
+        The teacher's costs are no part of the fingerprint: blocks with the same choices have the same fingerprint.
+        """
+        value = asdict(self)
+        del value["spec"]["madds"], value["spec"]["num_params"]
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of the operations that the block's cells may take."""
+        return {option.kind for cell in self.cells for options in cell.candidates for option in options}
+
+    @property
     def num_paths(self) -> int:
         """The number of paths of all cells together."""
         return sum(cell.num_paths for cell in self.cells)
@@ -226,12 +241,5 @@ class SearchSpace:
 
     @property
     def digest(self) -> str:
-        """A fingerprint that tables carry, so that a table of another space is refused.
-
-        The teacher's costs are no part of the fingerprint: spaces with the same choices have the same fingerprint.
-        """
-        value = asdict(self)
-        for block in value["blocks"]:
-            del block["spec"]["madds"], block["spec"]["num_params"]
-        text = json.dumps(value, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """A fingerprint of all blocks together."""
+        return hashlib.sha256("".join(block.digest for block in self.blocks).encode()).hexdigest()[:16]

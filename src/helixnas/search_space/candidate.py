@@ -1,11 +1,6 @@
 """A candidate is one operation that a layer may take; its name identifies the candidate."""
 
-import re
 from dataclasses import dataclass
-
-from helixnas.errors import SpaceMismatchError
-
-_NUMBER = re.compile(r"([a-z]+)(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +13,13 @@ class Candidate:
 
     kind: str
     numbers: tuple[tuple[str, float], ...] = ()
+    has_shortcut: bool = False
+    """Whether the operation adds its input where a layer keeps the shape, and so can learn to be the identity."""
 
     @property
     def name(self) -> str:
         """The kind and the numbers, joined by underscores, such as ``mb_k5_e6_se0.25``."""
         return "_".join([self.kind, *(f"{key}{value:g}" for key, value in self.numbers)])
-
-    @property
-    def has_shortcut(self) -> bool:
-        """Whether the operation adds its input where a layer keeps the shape, and so can learn to be the identity."""
-        return self.kind in {"mb", "bottle", "vit"}
 
     def number(self, key: str) -> float:
         """Return the number called ``key``.
@@ -40,19 +32,6 @@ class Candidate:
     def width(self, usual: int) -> int:
         """Return the output width of a layer with this candidate: the number ``w`` if there is one, else ``usual``."""
         return int(dict(self.numbers).get("w", usual))
-
-    @classmethod
-    def parse(cls, name: str) -> "Candidate":
-        """Make the candidate of a name such as ``mb_k5_e6_se0.25``.
-
-        Raises:
-            SpaceMismatchError: The name has another form.
-        """
-        kind, *tokens = name.split("_")
-        matches = [_NUMBER.fullmatch(token) for token in tokens]
-        if not kind or not all(matches):
-            raise SpaceMismatchError(f"A candidate's name must look like 'mb_k5_e6_se0.25', but is {name!r}.")
-        return cls(kind, tuple((match[1], float(match[2])) for match in matches if match))
 
 
 TEACHER = Candidate("teacher")
@@ -75,7 +54,7 @@ def custom_candidate(name: str) -> Candidate:
 
 def bottleneck(kernel: int, ratio: float) -> Candidate:
     """Make ResNet's bottleneck: narrow to ``ratio`` of the output width, convolve, widen (He et al. 2016)."""
-    return Candidate("bottle", (("k", kernel), ("r", ratio)))
+    return Candidate("bottle", (("k", kernel), ("r", ratio)), has_shortcut=True)
 
 
 def transformer(attention: float, mlp_ratio: float) -> Candidate:
@@ -85,7 +64,7 @@ def transformer(attention: float, mlp_ratio: float) -> Candidate:
         attention: The inner width of attention, as a share of the layer's width.
         mlp_ratio: The inner width of the MLP, as a multiple of the layer's width.
     """
-    return Candidate("vit", (("a", attention), ("m", mlp_ratio)))
+    return Candidate("vit", (("a", attention), ("m", mlp_ratio)), has_shortcut=True)
 
 
 def mbconv(kernel: int, expansion: float, se_ratio: float) -> Candidate:
@@ -96,7 +75,7 @@ def mbconv(kernel: int, expansion: float, se_ratio: float) -> Candidate:
         expansion: The inner width, as a multiple of the input width.
         se_ratio: The inner width of squeeze-excite, as a share of the input width.
     """
-    return Candidate("mb", (("k", kernel), ("e", expansion), ("se", se_ratio)))
+    return Candidate("mb", (("k", kernel), ("e", expansion), ("se", se_ratio)), has_shortcut=True)
 
 
 def slimmable(width: int) -> Candidate:

@@ -23,6 +23,7 @@ from helixnas.retrain import retrain
 from helixnas.search_space import SearchSpace, keeps_interface
 from helixnas.stages.feature_cache import cache_for_students
 from helixnas.stages.loading import (
+    block_files,
     load_calibration,
     load_chosen,
     load_costs,
@@ -165,8 +166,12 @@ class _Trainer:
         if config.retrain.init == "scratch":
             student = self._made_anew(rival)
         inputs = [setting.root / folder("teacher") / "teacher.safetensors"]
-        inputs += [setting.root / folder("data") / "train.safetensors", initial]
-        resume = setting.resume_folder(["data", "teacher", "search_space", "retrain"], inputs)
+        inputs += [
+            setting.root / folder("data") / "train.safetensors",
+            initial,
+            *block_files(setting.root, self._space),
+        ]
+        resume = setting.resume_folder(["data", "teacher", "retrain"], inputs)
         retrain(
             student.requires_grad_(True),
             self._teacher,

@@ -77,5 +77,7 @@ def _save(
     for table in tables:
         columns = pd.DataFrame([dict(next(rows)) for _ in table.paths])
         frame = pd.concat([pd.DataFrame({"in_width": table.in_widths, "path": table.paths}), columns], axis=1)
-        artifacts.save_table(folder / f"block_{table.block_id}.parquet", kind, frame, {"space": space.digest})
+        artifacts.save_table(
+            folder / f"block_{table.block_id}.parquet", kind, frame, {"space": space.blocks[table.block_id].digest}
+        )
     artifacts.save_json(folder / "fixed.json", f"{kind} fixed", {"fixed": dict(fixed), "teacher": dict(teacher)})

@@ -18,7 +18,7 @@ from helixnas.data import derive_seed
 from helixnas.distill import Distillation, FeatureBatches, Member, partition, train_group, trainable_cells
 from helixnas.fit import pinned, resolve_loaders
 from helixnas.stages.feature_cache import TEACHER, TRAIN, fill_from_cache
-from helixnas.stages.loading import load_feature_moments, load_loss, load_part, load_space, load_teacher
+from helixnas.stages.loading import block_file, load_feature_moments, load_loss, load_part, load_space, load_teacher
 from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
 from helixnas.student import BlockSupernet
 from helixnas.teacher import block_batch
@@ -36,7 +36,7 @@ def run(config: RunConfig, block_id: int) -> None:
             batches = work.batches()  # from a cache there is no teacher's pass to share
             others = () if batches.cache is not None else work.others(block_id, locks)
             train_group(required, [work.member(other, Curve()) for other in others], batches, setting.progress)
-        _save(setting, required, curve, work.space.digest)
+        _save(setting, required, curve, work.space.blocks[block_id].digest)
 
 
 def _save(setting: Setting, required: Member, curve: Curve, space: str) -> None:
@@ -67,8 +67,9 @@ def _lock(setting: Setting) -> Path:
 
 
 def _resume(setting: Setting) -> Path:
-    inputs = [setting.root / TEACHER, setting.root / TRAIN]
-    return setting.resume_folder(["data", "teacher", "search_space", "distill"], inputs)
+    block_id = int(setting.name.partition("@")[2])
+    inputs = [setting.root / TEACHER, setting.root / TRAIN, block_file(setting.root, block_id)]
+    return setting.resume_folder(["data", "teacher", "distill"], inputs)
 
 
 class _Work:

@@ -17,6 +17,7 @@ FEATURES = CACHE / "features"
 TRAIN = folder("data") / "train.safetensors"
 TEACHER = folder("teacher") / "teacher.safetensors"
 CUT = folder("teacher") / "cut.json"
+CODE = folder("custom") / "teacher.json"
 
 
 def fill_from_cache(batches: FeatureBatches, augment: Augment, teacher: CutTeacher, setting: Setting) -> None:
@@ -32,9 +33,9 @@ def fill_from_cache(batches: FeatureBatches, augment: Augment, teacher: CutTeach
     """
     root = setting.root / FEATURES
     if may_cache(setting.config.teacher, augment, feature_bytes(teacher.specs, batches.num_views), root):
-        code = source.digest("distill", setting.root / "examples", setting.root / "own")
+        code = source.stage_digest("distill")
         digest = hashlib.sha256(f"{code}:{setting.device.type}".encode())
-        for path in (TRAIN, TEACHER, CUT):
+        for path in (TRAIN, TEACHER, CUT, CODE):
             digest.update((setting.root / path).read_bytes())
         batches.fill(root, digest.hexdigest()[:16])
 

@@ -27,7 +27,7 @@ from helixnas.results import (
     TeacherAccuracy,
     search_result_from_json,
 )
-from helixnas.search_space import Architecture, SearchSpace, build
+from helixnas.search_space import Architecture, BlockSpace, SearchSpace, block_from_json, build
 from helixnas.stages.network import PROGRAM, new_network
 from helixnas.student import BlockSupernet, num_calibration_images, register_custom
 from helixnas.teacher import BlockBatch, DistillLoss, block_batch
@@ -86,7 +86,26 @@ def load_space(root: Path, config: RunConfig) -> SearchSpace:
     """The search space of the cut teacher; SpaceMismatchError if it was cut into other blocks."""
     if _cut(root)["asked"] != config.teacher.blocks:
         raise _stale(root, "cut.json", "teacher.blocks")
-    return new_space(load_specs(root), config)
+    return SearchSpace(tuple(_block(root, block_id) for block_id in range(len(_cut(root)["blocks"]))))
+
+
+def block_file(root: Path, block_id: int) -> Path:
+    """The file with the choices of a block, and the digests of their code."""
+    return root / folder("search_space") / f"block_{block_id}.json"
+
+
+def block_files(root: Path, space: SearchSpace) -> list[Path]:
+    """The files with the choices of all blocks."""
+    return [block_file(root, block.block_id) for block in space.blocks]
+
+
+def _block(root: Path, block_id: int) -> BlockSpace:
+    """The choices of a block, its custom operations made known."""
+    value = artifacts.load_json(block_file(root, block_id), "search_space")
+    is_map = value["block"]["spec"]["layout"] != "NLC"
+    names = list(value["custom"].values())
+    register_custom(names if is_map else [], [] if is_map else names)
+    return block_from_json(value["block"])
 
 
 def new_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
@@ -97,7 +116,12 @@ def new_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
 
 def whole_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
     """All that ``search_space`` names for ``specs``, the user's own operations made known first."""
-    register_custom(config.search_space.operations, config.search_space.token_operations)
+    settings, ids = config.search_space, [spec.block_id for spec in specs]
+    for is_tokens in (False, True):
+        names = dict.fromkeys(
+            name for block_id in ids for name in settings.operations_of(block_id, is_tokens=is_tokens)
+        )
+        register_custom([] if is_tokens else list(names), list(names) if is_tokens else [])
     return build(specs, config.search_space)
 
 
@@ -174,7 +198,7 @@ def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id:
     """A distilled supernet in eval mode; SpaceMismatchError if it is of another space or another teacher."""
     path = root / folder("distill", block_id) / "supernet.safetensors"
     tensors, facts = artifacts.load_tensors(path, "supernet")
-    _require_space(path, facts["space"], space)
+    _require_space(path, facts["space"], space.blocks[block_id])
     supernet = BlockSupernet(space.blocks[block_id], teacher.blocks[block_id])
     try:
         supernet.load_state_dict(tensors)
@@ -205,7 +229,7 @@ def load_ratings(root: Path, space: SearchSpace) -> tuple[RatingTable, ...]:
 def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
     path = root / folder("rating", block_id) / "rating.parquet"
     frame, facts = artifacts.load_table(path, "rating")
-    _require_space(path, facts["space"], space)
+    _require_space(path, facts["space"], space.blocks[block_id])
     losses = tuple(map(float, frame["distill_loss"]))
     table = RatingTable(block_id, tuple(frame["path"]), losses, facts["num_images"], facts["seed"])
     with _reading(path):
@@ -221,7 +245,7 @@ def load_costs(root: Path, space: SearchSpace, kinds: Iterable[str]) -> tuple[Co
 def _costs(root: Path, space: SearchSpace, block_id: int, kinds: Sequence[str]) -> CostTable:
     path = root / folder("cost") / "counted" / f"block_{block_id}.parquet"
     frame, facts = artifacts.load_table(path, "counted")
-    _require_space(path, facts["space"], space)
+    _require_space(path, facts["space"], space.blocks[block_id])
     columns: dict[str, Sequence[float]] = {name: list(map(int, _column(path, frame, name))) for name in counted(kinds)}
     if measured(kinds):
         measured_path = root / folder("cost") / "measured" / f"block_{block_id}.parquet"
@@ -283,8 +307,8 @@ def _stale(root: Path, name: str, keys: str) -> SpaceMismatchError:
     return SpaceMismatchError(f"{path} must belong to {keys} as they are now, but belongs to others. Run `dvc repro`.")
 
 
-def _require_space(path: Path, digest: str, space: SearchSpace) -> None:
-    if digest != space.digest:
+def _require_space(path: Path, digest: str, block: BlockSpace) -> None:
+    if digest != block.digest:
         raise SpaceMismatchError(
-            f"{path} must belong to the search space {space.digest}, but belongs to {digest}. Run `dvc repro`."
+            f"{path} must belong to the search space {block.digest}, but belongs to {digest}. Run `dvc repro`."
         )

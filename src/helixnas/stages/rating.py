@@ -50,6 +50,6 @@ def run(config: RunConfig, block_id: int) -> None:
         settings.memory_mib * 2**20,
     ).check(block)
     frame = pd.DataFrame({"path": table.paths, "distill_loss": table.distill_loss})
-    facts = {"space": space.digest, "num_images": table.num_images, "seed": table.seed}
+    facts = {"space": block.digest, "num_images": table.num_images, "seed": table.seed}
     artifacts.save_table(setting.out / "rating.parquet", "rating", frame, facts)
     print(f"block {block_id}: {trained(table, block)}", file=sys.stderr)

@@ -18,6 +18,7 @@ from helixnas.retrain import retrain
 from helixnas.search_space import Architecture, SearchSpace, keeps_interface
 from helixnas.stages.feature_cache import cache_for_students
 from helixnas.stages.loading import (
+    block_files,
     load_calibration,
     load_chosen,
     load_part,
@@ -45,8 +46,9 @@ def run(config: RunConfig) -> None:
         setting.root / folder("data") / "train.safetensors",
         setting.root / folder("data") / "rating.safetensors",
         setting.out / "initial.safetensors",
+        *block_files(setting.root, space),
     ]
-    resume = setting.resume_folder(["data", "teacher", "search_space", "retrain"], inputs)
+    resume = setting.resume_folder(["data", "teacher", "retrain"], inputs)
     curve, train = Curve(), load_part(setting.root, "train")
     retraining, test = retrain(
         student,

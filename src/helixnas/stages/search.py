@@ -15,6 +15,7 @@ from helixnas.results import Budget, Choice, search_result_to_json
 from helixnas.search import Measurement, decide, frontier_table, pricer, refine, solve, trials_table
 from helixnas.search_space import Architecture, SearchSpace, keeps_interface
 from helixnas.stages.loading import (
+    block_files,
     load_calibration,
     load_costs,
     load_outer_costs,
@@ -70,11 +71,11 @@ def _run(setting: Setting) -> None:
 
 def _journal(setting: Setting, space: SearchSpace) -> Path:
     """Optuna's file, named by all that the trials depend on; kept after the search for the dashboard."""
-    inputs = [setting.root / folder("teacher") / "teacher.safetensors"]
+    inputs = [setting.root / folder("teacher") / "teacher.safetensors", *block_files(setting.root, space)]
     for block in space.blocks:
         inputs.append(setting.root / folder("distill", block.block_id) / "supernet.safetensors")
         inputs.append(setting.root / folder("rating", block.block_id) / "rating.parquet")
-    digest = setting.resume_folder(["data", "teacher", "search_space", "rating", "search"], inputs).name
+    digest = setting.resume_folder(["data", "teacher", "rating", "search"], inputs).name
     return setting.root / STUDIES / f"{digest.removeprefix('search-')}.journal"
 
 

@@ -46,8 +46,14 @@ class Setting:
         return self.root / folder(stage, int(block_id) if block_id else None)
 
     def resume_folder(self, sections: Sequence[str], inputs: Sequence[Path]) -> Path:
-        """Where a half-done run of exactly this work lies: the name is a digest of parameters, inputs and code."""
-        code = source.digest(self.name.partition("@")[0], self.root / "examples", self.root / "own")
+        """Where a half-done run of exactly this work lies: the name is a digest of parameters, inputs and code.
+
+        Args:
+            sections: The sections of params.yaml on which the work depends.
+            inputs: The files on which it depends; those that name custom code count always.
+        """
+        code = source.stage_digest(self.name.partition("@")[0])
+        inputs = [*inputs, *sorted((self.root / folder("custom")).glob("*.json"))]
         digest = hashlib.sha256(f"{code}:{self.name}:{self.config.seed}".encode())
         dump = self.config.model_dump(mode="json", exclude=SPEED)
         digest.update(json.dumps([dump[section] for section in sections], sort_keys=True).encode())

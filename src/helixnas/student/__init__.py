@@ -1,10 +1,10 @@
 """Networks made of candidates: the supernet of one block, a whole student, and its BatchNorm statistics."""
 
 from helixnas.student.adapter import has_tail, new_tail
-from helixnas.student.custom import is_custom, operation, register_custom
+from helixnas.student.build import build_operation
+from helixnas.student.custom import custom_name, operation, register_custom
 from helixnas.student.depthwise import quicken
 from helixnas.student.network import Deployed, StudentNetwork, assemble
-from helixnas.student.ops import build_operation
 from helixnas.student.recalibrate import measuring, num_calibration_images, recalibrate
 from helixnas.student.supernet import BlockSupernet, borrowed, new_operation
 
@@ -15,8 +15,8 @@ __all__ = [
     "assemble",
     "borrowed",
     "build_operation",
+    "custom_name",
     "has_tail",
-    "is_custom",
     "measuring",
     "new_operation",
     "new_tail",

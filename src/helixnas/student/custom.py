@@ -7,7 +7,7 @@ from torch import nn
 
 from helixnas.custom import Custom, load_custom
 from helixnas.errors import ConfigError
-from helixnas.search_space import Candidate, LayerSpec, custom_candidate
+from helixnas.search_space import LayerSpec, custom_candidate
 
 Operation = Callable[[LayerSpec], nn.Module]
 
@@ -40,9 +40,9 @@ def register_custom(operations: Sequence[str], token_operations: Sequence[str]) 
             CUSTOM[custom_candidate(name).kind] = custom
 
 
-def is_custom(candidate: Candidate) -> bool:
-    """Return whether the candidate is a custom operation."""
-    return candidate.kind in CUSTOM
+def custom_name(kind: str) -> str | None:
+    """Return what params.yaml calls the custom operation of this kind; None where there is none."""
+    return CUSTOM[kind].name if kind in CUSTOM else None
 
 
 def build_custom(custom: Custom, layer: LayerSpec) -> nn.Module:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from helixnas.search_space import LayerSpec
-from helixnas.student.residual import start_at_zero
+from helixnas.student.layers import start_at_zero
 
 EXPANSION = 4
 """The inner width of a layer is its output width divided by this number."""

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from helixnas.blocks import BlockSpec
 from helixnas.search_space import Architecture, BlockSpace, Candidate, LayerSpec, Path
 from helixnas.student.adapter import new_tail
-from helixnas.student.ops import build_operation
-from helixnas.student.size import Slimmable
+from helixnas.student.build import build_operation
+from helixnas.student.operations.size import Slimmable
 from helixnas.student.supernet import BlockSupernet, bare, wrapped
 
 

@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from helixnas.search_space import BlockSpace, Candidate, Cell, LayerSpec, Path, target_shape
 from helixnas.student.adapter import Adapters, Target
+from helixnas.student.build import build_layer, build_operation
 from helixnas.student.depthwise import quicken
-from helixnas.student.ops import build_layer, build_operation
 
 
 class BlockSupernet(nn.Module):

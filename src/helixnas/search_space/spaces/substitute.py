@@ -60,7 +60,7 @@ def _maps(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
     candidates = (
         *(mbconv(k, e, settings.se_ratio) for e, k in product(settings.expansions, settings.kernels)),
         *(bottleneck(k, r) for r, k in product(settings.bottlenecks, settings.kernels)),
-        *map(custom_candidate, settings.operations),
+        *map(custom_candidate, settings.operations_of(spec.block_id, is_tokens=False)),
     )
     for shape in settings.cells:
         yield Cell(
@@ -73,7 +73,7 @@ def _maps(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
 def _tokens(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
     candidates = (
         *(transformer(a, m) for a, m in product(settings.attention, settings.mlp_ratios)),
-        *map(custom_candidate, settings.token_operations),
+        *map(custom_candidate, settings.operations_of(spec.block_id, is_tokens=True)),
     )
     if spec.in_size != spec.out_size or not candidates:
         return

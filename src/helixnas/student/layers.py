@@ -1,6 +1,12 @@
-"""Start a layer with a shortcut as the shortcut alone."""
+"""Pieces of which operations are made."""
 
 from torch import nn
+
+
+def conv_bn(in_width: int, out_width: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Make a convolution that keeps the size at stride 1, its BatchNorm, and a SiLU."""
+    conv = nn.Conv2d(in_width, out_width, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_width), nn.SiLU())
 
 
 def start_at_zero(last: nn.Module) -> None:

@@ -1,10 +1,10 @@
-"""Operations on tokens [N, L, C]."""
+"""``vit``: a transformer layer on tokens [N, L, C]."""
 
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from helixnas.search_space import LayerSpec
-from helixnas.student.residual import start_at_zero
+from helixnas.search_space import Candidate, LayerSpec
+from helixnas.student.layers import start_at_zero
 
 HEAD_WIDTH = 32
 """Channels of one attention head, about."""
@@ -51,3 +51,8 @@ class TransformerLayer(nn.Module):
         mixed = scaled_dot_product_attention(q, k, v)
         y: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
         return y
+
+
+def build(layer: LayerSpec, candidate: Candidate) -> nn.Module:
+    """Build the candidate's module for a layer."""
+    return TransformerLayer(layer, candidate.number("a"), candidate.number("m"))

@@ -1,4 +1,4 @@
-"""The layers of NATS-Bench's size space (arXiv 2009.00437), alone, or at all widths at once with shared kernels."""
+"""``size``: the layers of NATS-Bench's size space (arXiv 2009.00437), alone or at all widths with shared kernels."""
 
 from typing import cast
 
@@ -128,12 +128,17 @@ class Slimmable(nn.Module):
         return alone
 
 
-def slimmable_layer(layer: LayerSpec, candidates: tuple[Candidate, ...]) -> list[Slimmable]:
+def build(layer: LayerSpec, _candidate: Candidate) -> nn.Module:
+    """Build the candidate's module for a layer, which is as wide as the candidate says."""
+    return size_layer(layer)
+
+
+def build_together(layer: LayerSpec) -> list[Slimmable]:
     """Build all widths of a layer, with kernels that are shared; the widest is as wide as the layer."""
     whole = size_layer(layer, has_skip=True)
     kernels = {name: module for name, module in whole.named_modules() if isinstance(module, nn.Conv2d)}
     operations = []
-    for candidate in candidates:
+    for candidate in layer.candidates:
         width = candidate.width(layer.out_width)
         operation = size_layer(LayerSpec(layer.in_width, width, layer.stride, ()), has_skip=True)
         for name, kernel in kernels.items():

@@ -1,0 +1,11 @@
+"""``resatt``: HyTra's bottleneck with attention inside."""
+
+from torch import nn
+
+from helixnas.search_space import Candidate, LayerSpec
+from helixnas.student.hybrid import HybridLayer
+
+
+def build(layer: LayerSpec, _candidate: Candidate) -> nn.Module:
+    """Build the candidate's module for a layer."""
+    return HybridLayer(layer, has_attention=True)
