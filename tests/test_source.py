@@ -5,18 +5,42 @@ from pathlib import Path
 from helixnas import source
 
 
-def test_the_digest_follows_names_and_contents_of_python_files(tmp_path: Path) -> None:
-    first = source.digest("data", tmp_path)
-    (tmp_path / "notes.txt").write_text("no code")
-    assert source.digest("data", tmp_path) == first == source.digest("data")
-    digests = {first}
-    (tmp_path / "a.py").write_text("1")
-    digests.add(source.digest("data", tmp_path))
-    (tmp_path / "a.py").write_text("2")
-    digests.add(source.digest("data", tmp_path))
-    (tmp_path / "a.py").rename(tmp_path / "b.py")
-    digests.add(source.digest("data", tmp_path))
-    assert len(digests) == 4
+def test_the_digest_follows_names_and_contents(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("1")
+    digests = {source.digest([file], tmp_path)}
+    assert source.digest([file], tmp_path) in digests
+    file.write_text("2")
+    digests.add(source.digest([file], tmp_path))
+    file.rename(tmp_path / "b.py")
+    digests.add(source.digest([tmp_path / "b.py"], tmp_path))
+    assert len(digests) == 3
+
+
+def test_custom_code_is_followed_by_its_imports_inside_the_project(tmp_path: Path) -> None:
+    texts = {
+        "own/__init__.py": "",
+        "own/operations.py": "import torch\nfrom .helpers import f\nfrom own.deep import far\nimport json",
+        "own/helpers.py": "import own.more",
+        "own/more.py": "",
+        "own/deep/__init__.py": "",
+        "own/deep/far.py": "from .. import sibling",
+        "own/sibling.py": "",
+        "own/unused.py": "from own import operations",
+        "other.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = {path.relative_to(tmp_path).as_posix() for path in source.custom_files(tmp_path, "own.operations:ghost")}
+    assert found == texts.keys() - {"own/unused.py", "other.py"}
+    assert source.custom_files(tmp_path, "torch.nn:Linear") == []
+
+
+def test_the_digest_of_an_operation_is_of_its_file_and_what_it_imports() -> None:
+    assert source.operation_digest("resconv") != source.operation_digest("resatt")
+    names = {str(path.relative_to(source.PACKAGE)) for path in source.files_of("distill")}
+    assert not any(name.startswith("student/operations/mb") for name in names)
 
 
 def test_a_stage_is_followed_to_the_files_that_define_what_it_imports() -> None:

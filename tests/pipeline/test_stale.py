@@ -11,6 +11,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.flow]
 
 RATED = ("rating@0", "rating@1", "rating@2")
 DISTILLED = ("distill@0", "distill@1", "distill@2")
+CHOSEN = ("search", "retrain", "compare", "report")
 
 
 def stale(root: Path) -> set[str]:
@@ -44,4 +45,35 @@ def test_edits_repeat_what_they_can_change_and_nothing_else(finished: Path) -> N
     edit(finished, "distill/train.py")
     assert stale(finished) == {"report", "search", *RATED, "retrain", "compare", *DISTILLED}
     edit(finished, "stages/loading.py")
-    assert stale(finished) == {"report", "search", *RATED, "retrain", "compare", *DISTILLED, "teacher", "cost"}
+    assert stale(finished) == {"teacher", "search_space", "cost", *DISTILLED, *RATED, *CHOSEN}
+
+
+def test_operations_repeat_the_blocks_that_use_them(finished: Path) -> None:
+    (finished / "src/helixnas/student/operations/mine.py").write_text("build = None\n")
+    assert stale(finished) == set()
+    edit(finished, "student/operations/vit.py")  # an operation that no block uses
+    (finished / "own").mkdir(exist_ok=True)
+    (finished / "own/ghost.py").write_text(GHOST)
+    assert stale(finished) == {"custom", "search_space"}
+    assert call(finished, "dvc", "repro", "search_space").returncode == 0
+    assert stale(finished) == set()
+    call(finished, "python", "-c", CHANGE)
+    assert stale(finished) == {"search_space"}
+    assert call(finished, "dvc", "repro", "search_space").returncode == 0
+    assert stale(finished) == {"distill@1", "rating@1", "cost", *CHOSEN}
+
+
+GHOST = """
+from torch import nn
+from helixnas.student import operation
+
+
+@operation
+def ghost(layer):
+    return nn.Conv2d(layer.in_width, layer.out_width, 1, layer.stride)
+"""
+CHANGE = """
+from pathlib import Path
+from flows.parameters import change
+change(Path(), None, ["search_space.operations={1: [own.ghost:ghost]}"])
+"""
