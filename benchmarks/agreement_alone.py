@@ -77,7 +77,7 @@ class Block:
         """The distill_loss of each path on the rating part, by the path's key."""
         held_out = [lambda: self._held_out]
         table = rate(supernet, space, self._loss, self.calibration, held_out, seed, silent, 2**31)
-        return dict(zip(table.paths, table.distill_loss, strict=True))
+        return dict(zip(table.paths, table.ratings, strict=True))
 
 
 def alone(space: BlockSpace, path: BlockPath) -> BlockSpace:

@@ -58,7 +58,7 @@ def down_the_tree(
     block: BlockSpace, supernet: BlockSupernet, calibration: Tensor, batches: list[BlockBatch]
 ) -> list[float]:
     makers = [lambda batch=batch: batch for batch in batches]
-    return list(rate(supernet, block, LOSS, calibration, makers, 0, silent, 2**31).distill_loss)
+    return list(rate(supernet, block, LOSS, calibration, makers, 0, silent, 2**31).ratings)
 
 
 def main() -> None:

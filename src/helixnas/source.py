@@ -10,11 +10,18 @@ import io
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
+
+from helixnas.config.values import Criterion, Supervision
 
 PACKAGE = Path(__file__).parent
 SPACES = Path("search_space") / "spaces"
 """Imported by name when a run asks for one of them, so that a new space changes no file."""
+WAYS = {"distill": ("supervision", get_args(Supervision)), "rating": ("criterion", get_args(Criterion))}
+"""Stages that import one file of their room by name: the key of their section that names it, and the names there are.
+
+Only the file that is chosen counts. What any of these files imports counts for all.
+"""
 HARMLESS = {
     "archive": "hands a network over as it is, or refuses it",
     "artifacts": "moves values without changing them; VERSION marks a new format on disk",
@@ -43,17 +50,19 @@ class Import(NamedTuple):
     alias: str
 
 
-def digest(stage: str | None, *folders: Path) -> str:
+def digest(stage: str | None, *folders: Path, way: str | None = None) -> str:
     """Take the digest of a stage's code.
 
     Args:
         stage: A file of ``stages/``, such as ``distill``; None for the whole package.
         folders: Folders whose Python files count too, such as those of custom code.
+        way: The chosen one of the stage's WAYS, where the work runs it.
 
     Returns:
         Hexadecimal digits that change with the name or the text of any of the files.
     """
     code = sorted(PACKAGE.rglob("*.py")) if stage is None else files_of(stage)
+    code += [PACKAGE / stage / f"{way}.py"] if stage and way else []
     total = hashlib.sha256()
     for folder, paths in ((PACKAGE, code), *((folder, sorted(folder.rglob("*.py"))) for folder in folders)):
         for path in paths:
@@ -66,11 +75,14 @@ def files_of(stage: str) -> list[Path]:
 
     Imports are followed by name: ``from helixnas.student import assemble`` leads to ``student/network.py`` alone,
     whatever else the room offers. Another file of ``stages/`` counts as a whole, but only the imports of those
-    definitions that the stage uses are followed.
+    definitions that the stage uses are followed. The stage's WAYS are not in the list; what they import is.
     """
-    taken = set(_taken_by_stage(stage, None))
+    ways = {PACKAGE / stage / f"{name}.py" for name in WAYS.get(stage, ("", ()))[1]}
+    taken = set(_taken_by_stage(stage, None)) | {
+        origin for way in ways for each in imports(way) for origin in _origins(each)
+    }
     found = {path for path in taken if path.parent == PACKAGE / "stages"}
-    left = taken - found
+    left = taken - found - ways
     while left:
         path = left.pop()
         if path not in found and _is_counted(path, stage):
@@ -82,11 +94,15 @@ def files_of(stage: str) -> list[Path]:
 
 
 def dependencies(stage: str) -> list[str]:
-    """The code that ``dvc.yaml`` names for a stage: files, or a room where the stage needs all files of the room."""
+    """The code that ``dvc.yaml`` names for a stage: files, or a room where the stage needs all files of the room.
+
+    DVC puts the value in ``params.yaml`` into the name of the file that one of the WAYS takes.
+    """
     files = files_of(stage)
     rooms = {room for room in PACKAGE.iterdir() if (room / "__init__.py").is_file() and _is_whole(room, files)}
     names = {next((room for room in path.parents if room in rooms), path) for path in files}
-    return sorted(f"src/helixnas/{path.relative_to(PACKAGE)}" for path in names)
+    way = [f"src/helixnas/{stage}/${{{stage}.{WAYS[stage][0]}}}.py"] if stage in WAYS else []
+    return sorted([*way, *(f"src/helixnas/{path.relative_to(PACKAGE)}" for path in names)])
 
 
 def _is_whole(room: Path, files: Collection[Path]) -> bool:

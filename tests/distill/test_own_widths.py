@@ -58,7 +58,7 @@ def ratings(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict
     train_group(Member(distillation, checkpoint, forget), [], lambda epoch, block_ids: train, silent)
     assert not any(map(torch.equal, before, supernet.adapters.parameters()))  # adapters learn too
     table = rate(supernet, block, loss, x[:500], held_out, 0, silent, 2**30)
-    return dict(zip(INNER_AND_END, table.distill_loss, strict=True))
+    return dict(zip(INNER_AND_END, table.ratings, strict=True))
 
 
 def test_cells_of_equal_capacity_rate_alike_whatever_they_end_with(ratings: dict[tuple[int, int], float]) -> None:

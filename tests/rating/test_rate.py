@@ -75,13 +75,13 @@ def test_each_node_once_gives_the_losses_of_each_path_alone(
 ) -> None:
     table = rated().check(block)
     assert table.paths == tuple(path.key for path in block.paths())
-    paths = zip(list(block.paths())[1:], table.distill_loss[1:], strict=True)
+    paths = zip(list(block.paths())[1:], table.ratings[1:], strict=True)
     assert all(alone(supernet, path, calibration, split(batch, 20, 20)) == rated for path, rated in paths)
-    assert len(set(table.distill_loss)) == block.num_paths  # no path is rated in the place of another
+    assert len(set(table.ratings)) == block.num_paths  # no path is rated in the place of another
 
 
 def test_the_teachers_own_block_is_rated_0(rated: Rate) -> None:
-    assert rated().distill_loss[0] == 0.0
+    assert rated().ratings[0] == 0.0
 
 
 def test_rating_repeats_to_the_bit(rated: Rate) -> None:
@@ -91,7 +91,7 @@ def test_rating_repeats_to_the_bit(rated: Rate) -> None:
 def test_the_cut_into_batches_does_not_matter(rated: Rate) -> None:
     whole = rated(40)
     for sizes in [(20, 20), (39, 1), (7, 33)]:
-        assert rated(*sizes).distill_loss == pytest.approx(whole.distill_loss, rel=1e-5)
+        assert rated(*sizes).ratings == pytest.approx(whole.ratings, rel=1e-5)
         assert rated(*sizes).num_images == whole.num_images == 40
 
 
@@ -131,16 +131,16 @@ def test_the_images_to_rate_do_not_calibrate(
     one, two = split(batch, 20, 20)
     both = rate(supernet, block, LOSS, calibration, made([one, two]), 0, silent, PLENTY)
     each = [
-        rate(supernet, block, LOSS, calibration, made([half]), 0, silent, PLENTY).distill_loss for half in (one, two)
+        rate(supernet, block, LOSS, calibration, made([half]), 0, silent, PLENTY).ratings for half in (one, two)
     ]
-    assert both.distill_loss == pytest.approx([sum(pair) / 2 for pair in zip(*each, strict=True)], rel=1e-9)
+    assert both.ratings == pytest.approx([sum(pair) / 2 for pair in zip(*each, strict=True)], rel=1e-9)
 
 
 def test_other_calibration_images_give_other_ratings(
     supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch
 ) -> None:
     losses = [
-        rate(supernet, block, LOSS, x, made([batch]), 0, silent, PLENTY).distill_loss
+        rate(supernet, block, LOSS, x, made([batch]), 0, silent, PLENTY).ratings
         for x in (calibration, calibration * 2)
     ]
     assert all(first != second for first, second in zip(losses[0][1:], losses[1][1:], strict=True))
@@ -157,7 +157,7 @@ def test_rating_changes_no_weight_and_keeps_no_graph(rated: Rate, supernet: Bloc
 def test_the_table_carries_block_images_and_seed_in_float64(rated: Rate) -> None:
     table = rated()
     assert (table.block_id, table.num_images, table.seed) == (BLOCK_ID, 40, 7)
-    assert any(loss != float(torch.tensor(loss, dtype=torch.float32)) for loss in table.distill_loss)
+    assert any(loss != float(torch.tensor(loss, dtype=torch.float32)) for loss in table.ratings)
 
 
 def test_progress_counts_the_paths(rated: Rate, block: BlockSpace) -> None:
@@ -211,4 +211,4 @@ def test_channels_last_changes_nothing_but_the_order_of_sums(
     last = {"memory_format": torch.channels_last}
     turned = BlockBatch(batch.inputs.to(**last), batch.targets.to(**last))
     other = rate(supernet.to(**last), block, LOSS, calibration.to(**last), made([turned]), 0, silent, PLENTY)
-    assert other.distill_loss == pytest.approx(plain.distill_loss, rel=1e-5, abs=1e-9)
+    assert other.ratings == pytest.approx(plain.ratings, rel=1e-5, abs=1e-9)

@@ -14,7 +14,7 @@ SHORT = Cell((8,), (1,), (OPTIONS,))
 
 
 def rated(block: BlockSpace, *losses: float) -> RatingTable:
-    return RatingTable(0, tuple(path.key for path in block.paths()), losses, 10, 0)
+    return RatingTable(0, tuple(path.key for path in block.paths()), losses, 10, 0, "feature")
 
 
 def test_trained_paths_are_held_against_the_constant_and_the_identity() -> None:
@@ -40,7 +40,7 @@ def test_a_cell_that_could_do_nothing_may_not_rate_worse_than_that() -> None:
     deep = Cell((8, 8), (1, 1), (OPTIONS[:1], OPTIONS))
     block = BlockSpace(SPEC, (KEPT, SKIPPED, SHORT, deep))
     (found,) = worse_than_identity(rated(block, 0.0, 0.3, 0.9, 0.3, 0.41, 0.4), block)
-    assert (found.path, found.distill_loss, found.identity_loss) == ("3:0.1", 0.4, 0.3)
+    assert (found.path, found.rating, found.identity_loss) == ("3:0.1", 0.4, 0.3)
 
 
 @pytest.mark.parametrize(

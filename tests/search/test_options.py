@@ -44,7 +44,7 @@ def test_contenders_are_the_paths_that_no_other_beats() -> None:
     instance = make_instance(1, 2, 12)
     for block_id, keys in enumerate(instance.price.contenders(Budget(madds=1))):
         table = instance.costs[block_id]
-        values = np.column_stack([instance.ratings[block_id].distill_loss, [cost.madds for cost in table.costs]])
+        values = np.column_stack([instance.ratings[block_id].ratings, [cost.madds for cost in table.costs]])
         assert keys == tuple(table.paths[row] for row in np.flatnonzero(beaters(values) == 0))
 
 

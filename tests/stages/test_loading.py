@@ -150,7 +150,7 @@ FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
 def test_a_rating_table_of_other_rows_is_named(
     project: Path, space: SearchSpace, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
-    changed(project, RATING, "rating", change)
+    changed(project, RATING, "ratings", change)
     with pytest.raises(ArtifactError, match=rf"{RATING} cannot be used\. .*{message}"):
         loading.load_ratings(project, space)
 
@@ -166,7 +166,7 @@ def test_a_cost_table_of_other_rows_is_named(
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_a_rating_that_is_no_number_is_named(project: Path, space: SearchSpace, value: str) -> None:
-    changed(project, RATING, "rating", lambda frame: frame.assign(distill_loss=float(value)))
+    changed(project, RATING, "ratings", lambda frame: frame.assign(rating=float(value)))
     with pytest.raises(ArtifactError, match=rf"{RATING} cannot be used\. .* finite losses, but path 0:0 has none"):
         loading.load_ratings(project, space)
 
@@ -186,9 +186,9 @@ def test_tables_come_back_as_they_were_saved(project: Path, space: SearchSpace) 
         strict=True,
     ):
         frame, facts = artifacts.load_table(
-            project / f"artifacts/rating/block_{block.block_id}/rating.parquet", "rating"
+            project / f"artifacts/rating/block_{block.block_id}/rating.parquet", "ratings"
         )
-        assert rating.distill_loss == tuple(frame["distill_loss"])
+        assert rating.ratings == tuple(frame["rating"])
         assert (rating.block_id, rating.num_images) == (block.block_id, facts["num_images"])
         assert rating.paths == cost.paths == tuple(path.key for path in block.paths())
         assert all(price.latency_ms is not None and price.latency_ms > 0 for price in cost.costs)

@@ -14,6 +14,7 @@ from helixnas.config.values import (
     Blocks,
     Count,
     CountOrNone,
+    Criterion,
     DataSource,
     Epochs,
     FileName,
@@ -30,6 +31,7 @@ from helixnas.config.values import (
     Seed,
     Share,
     SpaceName,
+    Supervision,
     TeacherSource,
     Text,
     Threads,
@@ -160,6 +162,7 @@ class Space(Section):
 
 
 class Distill(Section):
+    supervision: Supervision
     updates: Count
     batch_size: BatchSize
     lr: Rate
@@ -172,6 +175,7 @@ class Distill(Section):
 
 
 class Rating(Section):
+    criterion: Criterion
     num_images: CountOrNone
     num_calibration_images: Annotated[
         Annotated[int, Field(ge=2, le=10_000_000), Tag("<number>")] | Auto, WORD_OR_NUMBER

@@ -166,3 +166,7 @@ Blocks = Annotated[
         custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
     ),
 ]
+Supervision = Literal["teacher"]
+"""The ways to supervise: each is a file of ``distill/`` that defines ``new``, and this list is their registry."""
+Criterion = Literal["feature"]
+"""The criteria: each is a file of ``rating/`` that defines ``new``, and this list is their registry."""

@@ -29,9 +29,10 @@ from helixnas.results import (
 from helixnas.search_space import Architecture, SearchSpace, build
 from helixnas.stages.network import PROGRAM, new_network
 from helixnas.student import BlockSupernet, num_calibration_images, register_custom
-from helixnas.teacher import BlockBatch, DistillLoss, block_batch
 
 NUM_PROOF_IMAGES = 8
+BESIDE = "beside.safetensors"
+"""What is saved beside a supernet, in the same folder, by a supervision that saves anything."""
 LABELS = folder("teacher") / "labels.safetensors"
 """What the teacher says of each image, for images that have no labels of their own."""
 SEEN = folder("teacher") / "seen.safetensors"
@@ -179,18 +180,10 @@ def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id:
     return supernet.requires_grad_(False).eval()
 
 
-def load_loss(root: Path, supernet: BlockSupernet) -> DistillLoss:
-    """The loss of a block, in units of the variance of what its cells imitate."""
-    if supernet.target is not None:
-        return DistillLoss(supernet.target.variance)
-    _, variance = load_feature_moments(root, supernet.block.block_id)
-    return DistillLoss(variance)
-
-
-def aimed_batch(supernet: BlockSupernet, teacher: CutTeacher, images: Tensor) -> BlockBatch:
-    """What goes into the teacher's block for normalised images, and what the supernet's cells imitate."""
-    batch = block_batch(teacher, supernet.block.block_id, images)
-    return BlockBatch(batch.inputs, supernet.aim(batch.targets))
+def load_beside(root: Path, block_id: int) -> dict[str, Tensor]:
+    """What the supervision of a block saved beside the weights of the supernet; empty if it saves nothing."""
+    path = root / folder("distill", block_id) / BESIDE
+    return artifacts.load_tensors(path, "beside")[0] if path.exists() else {}
 
 
 def load_ratings(root: Path, space: SearchSpace) -> tuple[RatingTable, ...]:
@@ -200,10 +193,10 @@ def load_ratings(root: Path, space: SearchSpace) -> tuple[RatingTable, ...]:
 
 def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
     path = root / folder("rating", block_id) / "rating.parquet"
-    frame, facts = artifacts.load_table(path, "rating")
+    frame, facts = artifacts.load_table(path, "ratings")
     _require_space(path, facts["space"], space)
-    losses = tuple(map(float, frame["distill_loss"]))
-    table = RatingTable(block_id, tuple(frame["path"]), losses, facts["num_images"], facts["seed"])
+    ratings = tuple(map(float, frame["rating"]))
+    table = RatingTable(block_id, tuple(frame["path"]), ratings, facts["num_images"], facts["seed"], facts["criterion"])
     with _reading(path):
         return table.check(space.blocks[block_id])
 

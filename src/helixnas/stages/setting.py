@@ -47,7 +47,9 @@ class Setting:
 
     def resume_folder(self, sections: Sequence[str], inputs: Sequence[Path]) -> Path:
         """Where a half-done run of exactly this work lies: the name is a digest of parameters, inputs and code."""
-        code = source.digest(self.name.partition("@")[0], self.root / "examples", self.root / "own")
+        stage = self.name.partition("@")[0]
+        way = getattr(getattr(self.config, stage), source.WAYS[stage][0]) if stage in source.WAYS else None
+        code = source.digest(stage, self.root / "examples", self.root / "own", way=way)
         digest = hashlib.sha256(f"{code}:{self.name}:{self.config.seed}".encode())
         dump = self.config.model_dump(mode="json", exclude=SPEED)
         digest.update(json.dumps([dump[section] for section in sections], sort_keys=True).encode())
