@@ -14,7 +14,7 @@ SHORT = Cell((8,), (1,), (OPTIONS,))
 
 
 def rated(block: BlockSpace, *losses: float) -> RatingTable:
-    return RatingTable(0, tuple(path.key for path in block.paths()), losses, 10, 0, "feature")
+    return RatingTable(0, tuple(path.key for path in block.paths()), losses, 10, 0, "feature", 1.0)
 
 
 def test_trained_paths_are_held_against_the_constant_and_the_identity() -> None:

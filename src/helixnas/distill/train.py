@@ -155,7 +155,7 @@ class Distillation:
 def _parameter_groups(
     supernet: BlockSupernet, block: BlockSpace, lr: float, beside: Iterable[nn.Parameter]
 ) -> list[dict[str, Any]]:
-    """Fresh candidates, adapters and what learns ``beside`` them at ``lr``, and layers inherited from the teacher slower.
+    """Fresh candidates, adapters and what learns ``beside`` them at ``lr``, the teacher's own layers at a share of it.
 
     A block with nothing to learn gets an unused parameter, since an optimizer must have at least one.
     """

@@ -57,12 +57,15 @@ Walk = Callable[[], Iterator[Leaf]]
 class Criterion(Protocol):
     """How good a path of a block is, as one number: the mean over images of what ``numbers`` gives. Low is good.
 
-    The search adds up the numbers of the blocks of an architecture to its ``predicted_loss``. So numbers must be in a
-    unit that adds up: 0 is as good as the teacher's own block, 1 is as bad as the best constant output.
+    The search adds up the numbers of the blocks of an architecture to its ``predicted_loss``. So their unit must be one
+    in which blocks add up, such as a share of a variance, or nats. A criterion that compares with the teacher gives the
+    teacher's own block 0.
     """
 
     name: str
     """The value of ``rating.criterion``, kept in the table: numbers of different criteria do not add up."""
+    constant: float | None
+    """The number of the best constant output, which every useful path is below; None where there is no such number."""
 
     def read(self, images: Tensor) -> BlockBatch:
         """Compute all that is read of normalised images [N, C, H, W], once for all paths.

@@ -17,6 +17,7 @@ class FeatureCriterion:
     """
 
     name = "feature"
+    constant = 1.0
 
     def __init__(self, sources: Sources) -> None:
         self._supernet: BlockSupernet = sources.supernet

@@ -57,7 +57,7 @@ def rate(
                 sums[index] += float(each.cpu().numpy().sum())
             progress(next(num_done), block.num_paths * len(starts))
     keys, ratings = tuple(path.key for path in block.paths()), tuple(total / num_images for total in sums)
-    return RatingTable(block.block_id, keys, ratings, num_images, seed, criterion.name)
+    return RatingTable(block.block_id, keys, ratings, num_images, seed, criterion.name, criterion.constant)
 
 
 def _bytes_held(supernet: BlockSupernet, block: BlockSpace, batch: BlockBatch) -> int:

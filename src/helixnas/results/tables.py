@@ -12,7 +12,13 @@ from helixnas.search_space import SKIP, Architecture, BlockSpace, Cell
 
 @dataclass(frozen=True, slots=True)
 class RatingTable:
-    """The rating of every path of a block by a criterion, in the order of ``BlockSpace.paths()``; low is good."""
+    """The rating of every path of a block by a criterion, in the order of ``BlockSpace.paths()``; low is good.
+
+    Attributes:
+        criterion: Its name; ratings by different criteria do not add up.
+        constant: The rating of the best constant output, of which any useful path is below; None where the criterion
+            has no such number.
+    """
 
     block_id: int
     paths: tuple[str, ...]
@@ -20,6 +26,7 @@ class RatingTable:
     num_images: int
     seed: int
     criterion: str
+    constant: float | None
 
     def check(self, block: BlockSpace) -> "RatingTable":
         """Return the table itself if it is complete for ``block`` and finite.
@@ -54,19 +61,20 @@ class Trained:
 
     Attributes:
         num_paths: All trained paths.
-        beat_constant: Paths that are better than the best constant output, whose rating is 1 by every criterion.
+        beat_constant: Paths that are better than the best constant output; None where the criterion rates none.
         beat_identity: Paths that are better than leaving the block out; None where the block has no skip.
     """
 
     block_id: int
     num_paths: int
-    beat_constant: int
+    beat_constant: int | None
     beat_identity: int | None
 
     @property
     def has_failed(self) -> bool:
         """Whether fewer than half of the paths beat the constant, or none beats the identity."""
-        return self.num_paths > 0 and (2 * self.beat_constant < self.num_paths or self.beat_identity == 0)
+        few = self.beat_constant is not None and 2 * self.beat_constant < self.num_paths
+        return self.num_paths > 0 and (few or self.beat_identity == 0)
 
     def __str__(self) -> str:
         return telling.trained_paths(self.num_paths, self.beat_constant, self.beat_identity)
@@ -78,7 +86,8 @@ def trained(table: RatingTable, block: BlockSpace) -> Trained:
     rows = zip(block.paths(), table.ratings, strict=True)
     losses = [loss for path, loss in rows if block.cells[path.cell].is_trainable]
     beat_identity = None if identity is None else sum(loss < identity for loss in losses)
-    return Trained(block.block_id, len(losses), sum(loss < 1 for loss in losses), beat_identity)
+    beat_constant = None if table.constant is None else sum(loss < table.constant for loss in losses)
+    return Trained(block.block_id, len(losses), beat_constant, beat_identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,8 @@ def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
     frame, facts = artifacts.load_table(path, "ratings")
     _require_space(path, facts["space"], space)
     ratings = tuple(map(float, frame["rating"]))
-    table = RatingTable(block_id, tuple(frame["path"]), ratings, facts["num_images"], facts["seed"], facts["criterion"])
+    about = {name: facts[name] for name in ("num_images", "seed", "criterion", "constant")}
+    table = RatingTable(block_id, tuple(frame["path"]), ratings, **about)
     with _reading(path):
         return table.check(space.blocks[block_id])
 

@@ -60,6 +60,8 @@ def run(config: RunConfig, block_id: int) -> None:
         settings.memory_mib * 2**20,
     ).check(block)
     frame = pd.DataFrame({"path": table.paths, "rating": table.ratings})
-    facts = {"space": space.digest, "num_images": table.num_images, "seed": table.seed, "criterion": table.criterion}
+    facts = {"space": space.digest} | {
+        name: getattr(table, name) for name in ("num_images", "seed", "criterion", "constant")
+    }
     artifacts.save_table(setting.out / "rating.parquet", "ratings", frame, facts)
     print(f"block {block_id}: {trained(table, block)}", file=sys.stderr)
