@@ -1,7 +1,7 @@
 """What every criterion must fulfil, whatever it reads."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import get_args
 
@@ -144,7 +144,7 @@ def test_low_is_good_and_the_teachers_own_block_is_0(rated: Rated) -> None:
 def test_the_best_constant_has_the_number_that_the_criterion_names(rated: Rated) -> None:
     if rated.criterion.constant is None:
         pytest.skip("knows no such number")
-    (found,) = spoilt(rated, lambda y: rated.mean[:, None, None].expand_as(y), 1.0)
+    (found,) = spoilt(rated, rated.mean[:, None, None].expand_as, 1.0)
     assert found == pytest.approx(rated.criterion.constant, rel=1e-5)
 
 

@@ -1,10 +1,13 @@
 """A budget means the same for one cost and for an array of them; sums mean the same in both places that add."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helixnas.errors import ArtifactError
 from helixnas.results import COST_NAMES, Budget, Cost, CostTable
 from helixnas.search.merge import merge
 from helixnas.search.options import block_options, ceilings, within
@@ -65,3 +68,10 @@ def test_the_order_of_widths_in_a_cost_table_does_not_matter() -> None:
         instance.fixed,
     )
     assert mixed.solve(Budget(madds=20), 5) == instance.solve(Budget(madds=20), 5)
+
+
+def test_ratings_by_different_criteria_are_not_added_up() -> None:
+    instance = make_instance(0, 3, 2)
+    ratings = [*instance.ratings[:2], replace(instance.ratings[2], criterion="output")]
+    with pytest.raises(ArtifactError, match=r"block 0 is rated by feature and block 2 by output\. Run `dvc repro`"):
+        block_options(instance.space, ratings, instance.costs, ("madds",))
