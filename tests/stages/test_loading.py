@@ -167,7 +167,7 @@ def test_a_cost_table_of_other_rows_is_named(
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_a_rating_that_is_no_number_is_named(project: Path, space: SearchSpace, value: str) -> None:
     changed(project, RATING, "ratings", lambda frame: frame.assign(rating=float(value)))
-    with pytest.raises(ArtifactError, match=rf"{RATING} cannot be used\. .* finite losses, but path 0:0 has none"):
+    with pytest.raises(ArtifactError, match=rf"{RATING} cannot be used\. .* finite ratings, but path 0:0 has none"):
         loading.load_ratings(project, space)
 
 
