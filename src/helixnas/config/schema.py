@@ -29,12 +29,14 @@ from helixnas.config.values import (
     Repeats,
     RepeatsOrNone,
     Seed,
+    Several,
     Share,
     SpaceName,
     Supervision,
     TeacherSource,
     Text,
     Threads,
+    Weight,
     WeightDecay,
     form,
 )
@@ -177,9 +179,7 @@ class Distill(Section):
 class Rating(Section):
     criterion: Criterion
     num_images: CountOrNone
-    num_calibration_images: Annotated[
-        Annotated[int, Field(ge=2, le=10_000_000), Tag("<number>")] | Auto, WORD_OR_NUMBER
-    ]
+    num_calibration_images: Annotated[Annotated[Several, Tag("<number>")] | Auto, WORD_OR_NUMBER]
     batch_size: BatchSize
     memory_mib: Count
     num_threads: Threads
@@ -208,9 +208,6 @@ class Search(Section):
     num_trials: RepeatsOrNone
     time_limit_s: Annotated[float, Field(gt=0, le=1_000_000)]
     num_threads: Threads
-
-
-Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 class Distillation(Section):
