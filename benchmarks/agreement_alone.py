@@ -23,9 +23,11 @@ from figure import Figure, publish
 from helixnas.config import load
 from helixnas.data import derive_seed
 from helixnas.distill import Distillation, FeatureBatches, Member, train_group
+from helixnas.distill.teacher import Imitation
 from helixnas.fit import Checkpoint
 from helixnas.progress import Reporter, forget, silent
-from helixnas.rating import rate
+from helixnas.rating import Sources, rate
+from helixnas.rating.feature import FeatureCriterion
 from helixnas.search_space import BlockSpace, Cell
 from helixnas.search_space import Path as BlockPath
 from helixnas.stages.loading import load_costs, load_feature_moments, load_part, load_space, load_teacher
@@ -48,7 +50,7 @@ class Block:
         train, rating = load_part(root, "train"), load_part(root, "rating")
         self.space = load_space(root, self._config).blocks[block_id]
         mean, variance = load_feature_moments(root, block_id)
-        self._mean, self._std, self._loss = mean, variance.sqrt(), DistillLoss(variance)
+        self._moments = mean, variance
         settings = self._config.distill
         self._batches = FeatureBatches(self._teacher, train, settings.augment, settings.batch_size, 0, device)
         if not settings.augment.beyond_flips:
@@ -65,10 +67,12 @@ class Block:
     def distilled(self, space: BlockSpace, updates: int, seed: int, sampler: str = "stratified") -> BlockSupernet:
         """The supernet of a space of this block, trained from scratch."""
         torch.manual_seed(derive_seed(seed, "init"))
+        mean, variance = self._moments
         supernet = BlockSupernet(space, self._teacher.blocks[self._block_id]).to(memory_format=torch.channels_last)
-        supernet.match_outputs(self._mean, self._std)
+        supernet.match_outputs(mean, variance.sqrt())
         settings = self._config.distill.model_copy(update={"updates": updates, "sampler": sampler})
-        training = Distillation(supernet, space, self._loss, settings, seed, self._batches.num_steps)
+        lesson = Imitation(supernet, DistillLoss(variance))
+        training = Distillation(supernet, space, lesson, settings, seed, self._batches.num_steps)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             train_group(Member(training, Checkpoint(Path(folder) / "c"), forget), [], self._batches, silent)
         return supernet.requires_grad_(False)
@@ -76,8 +80,9 @@ class Block:
     def ratings(self, supernet: BlockSupernet, space: BlockSpace, seed: int) -> dict[str, float]:
         """The distill_loss of each path on the rating part, by the path's key."""
         held_out = [lambda: self._held_out]
-        table = rate(supernet, space, self._loss, self.calibration, held_out, seed, silent, 2**31)
-        return dict(zip(table.paths, table.distill_loss, strict=True))
+        criterion = FeatureCriterion(Sources(supernet, {}, self._teacher, self._moments))
+        table = rate(supernet, space, criterion, self.calibration, held_out, seed, silent, 2**31)
+        return dict(zip(table.paths, table.ratings, strict=True))
 
 
 def alone(space: BlockSpace, path: BlockPath) -> BlockSpace:
@@ -107,8 +112,8 @@ def main() -> None:
     parser.add_argument("--block-id", type=int, default=1)
     arguments, _ = parser.parse_known_args()
     root, block_id = finished_run(arguments.root), arguments.block_id
-    costs = load_costs(root, load_space(root, load(root)), is_measured=False)[block_id]
-    madds = dict(zip(costs.paths, (cost.madds for cost in costs.costs), strict=True))
+    costs = load_costs(root, load_space(root, load(root)), ["madds"])[block_id]
+    madds = dict(zip(costs.paths, (cost["madds"] for cost in costs.costs), strict=True))
     progress, taus, trivial = Reporter("trainings"), list[float](), list[float]()
     with tempfile.TemporaryDirectory() as folder:
         block = Block(root, block_id, Path(folder))

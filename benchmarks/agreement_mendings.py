@@ -74,7 +74,7 @@ class Blocks:
         self._config, self._report = load(root), report
         self.space = load_space(root, self._config)
         teacher = load_teacher(root, self._config, torch.device("cpu"))
-        self._trained = [load_supernet(root, self.space, teacher, block.block_id) for block in self.space.blocks]
+        self._trained = [load_supernet(root, block, teacher) for block in self.space.blocks]
         features = Path(tempfile.mkdtemp(dir=root / CACHE))  # one cache serves all blocks
         self._trainers = [Block(root, block.block_id, features) for block in self.space.blocks]
 

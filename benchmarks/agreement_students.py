@@ -43,6 +43,7 @@ from helixnas.stages.loading import (
 )
 from helixnas.student import BlockSupernet, assemble, recalibrate
 
+COUNTED = ("madds", "num_params")
 BAND = 0.83
 """The least madds of a student, as a share of the budget's."""
 NUM_EPOCHS, LR = 3, 0.002
@@ -71,12 +72,12 @@ class Students:
     def __init__(self, root: Path) -> None:
         self._config, self._device = load(root), torch.device("cpu")
         self.space = load_space(root, self._config)
-        tables = load_ratings(root, self.space), load_costs(root, self.space, is_measured=False)
-        fixed, teacher_cost = load_outer_costs(root, is_measured=False)
+        tables = load_ratings(root, self.space), load_costs(root, self.space, COUNTED)
+        fixed, teacher_cost = load_outer_costs(root, COUNTED)
         self._price = pricer(self.space, *tables, fixed)
-        self.budget = Budget.resolve(self._config.search.budget.model_dump(), teacher_cost).ceiling("madds")
+        self.budget = Budget.resolve(self._config.search.budget, teacher_cost).ceiling("madds")
         self._teacher = load_teacher(root, self._config, self._device)
-        self._supernets = [load_supernet(root, self.space, self._teacher, b.block_id) for b in self.space.blocks]
+        self._supernets = [load_supernet(root, block, self._teacher) for block in self.space.blocks]
         self._variances = [load_feature_moments(root, block.block_id)[1] for block in self.space.blocks]
         self._calibration = load_calibration(root, self._config, self.space)
         self._train, rating, test = (load_part(root, name) for name in ("train", "rating", "test"))
@@ -88,7 +89,7 @@ class Students:
         while len(found) < num_students:
             paths = (block.path_at(generator.randrange(block.num_paths)) for block in self.space.blocks)
             architecture = Architecture(tuple(paths))
-            if BAND * self.budget <= self._price(architecture).cost.madds <= self.budget:
+            if BAND * self.budget <= self._price(architecture).cost["madds"] <= self.budget:
                 found[architecture] = None
         return list(found)
 
@@ -106,7 +107,7 @@ class Students:
         loss, acc = self._judge(student)
         choice = self._price(architecture)
         before = loss_before, acc_before
-        costs = choice.cost.madds, choice.cost.num_params
+        costs = (choice.cost[name] for name in COUNTED)
         return Row(architecture.arch_id, choice.predicted_loss, *costs, *before, loss, acc)
 
     def _judge(self, student: nn.Module) -> tuple[float, float]:

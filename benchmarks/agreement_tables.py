@@ -43,7 +43,8 @@ def main() -> None:
     updates = [count for block in counts for count in block]
     told = [trained(table, block) for table, block in tables]
     worse = [cell for table, block in tables for cell in worse_than_identity(table, block)]
-    num_paths, num_useful = sum(each.num_paths for each in told), sum(each.beat_constant for each in told)
+    num_paths = sum(each.num_paths for each in told)
+    num_useful = sum(each.beat_constant or 0 for each in told)  # by the criterion `feature`, which knows the constant
     publish(
         Figure("updates of the candidate that has least", "4 before", (min(updates),), 100, ""),
         Figure("updates, most over least", "16 before", (max(updates) / min(updates),), 1.1, is_more_better=False),

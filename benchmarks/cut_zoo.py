@@ -77,10 +77,10 @@ def difference(teacher: CutTeacher, images: Tensor) -> float:
 
 def told(teacher: CutTeacher, images: Tensor) -> Iterator[str]:
     """One network's row."""
-    whole = count(teacher.network, tuple(images.shape[1:])).madds
+    whole = count(teacher.network, tuple(images.shape[1:]), ["madds"])["madds"]
     yield f"{teacher.boundaries.method:6} {quantity('madds', whole):>7} {difference(teacher, images):7.0e} "
     for piece, spec in zip(teacher.blocks, teacher.specs, strict=True):
-        share = count(piece, spec.in_shape).madds / whole
+        share = count(piece, spec.in_shape, ["madds"])["madds"] / whole
         yield f" {spec.layout} {'x'.join(map(str, spec.out_shape))} {share:.0%}"
 
 

@@ -19,6 +19,7 @@ from figure import Figure, publish
 from helixnas.blocks import BlockSpec
 from helixnas.config import load
 from helixnas.distill import Distillation, Member, train_group
+from helixnas.distill.teacher import Imitation
 from helixnas.progress import forget, silent
 from helixnas.search_space import build
 from helixnas.student import BlockSupernet
@@ -57,7 +58,8 @@ def measure(case: Case) -> tuple[float, int]:
     seconds = 0.0
     for block in space.blocks:
         supernet = BlockSupernet(block, torch.nn.Identity()).to(memory_format=torch.channels_last)
-        training = Distillation(supernet, block, DistillLoss(torch.ones(1)), config.distill, 0, NUM_STEPS)
+        lesson = Imitation(supernet, DistillLoss(torch.ones(1)))
+        training = Distillation(supernet, block, lesson, config.distill, 0, NUM_STEPS)
         training._sampler.num_steps = NUM_STEPS
         start = time.perf_counter()
         train_group(Member(training, Nowhere(), forget), [], lambda *_: [[BlockBatch(x, x)]] * NUM_STEPS, silent)

@@ -18,6 +18,7 @@ from helixnas.config import RunConfig, load
 from helixnas.cut import CutTeacher, cut
 from helixnas.data import ImageSet
 from helixnas.distill import Distillation, FeatureBatches, Member, train_group
+from helixnas.distill.teacher import Imitation
 from helixnas.fit import Checkpoint, pinned
 from helixnas.memory import keep_freed_memory
 from helixnas.progress import forget, silent
@@ -66,7 +67,8 @@ class Bench:
             supernet = BlockSupernet(block, self.teacher.blocks[block_id]).to(memory_format=torch.channels_last)
         if supernet.target is not None:
             supernet.target.fit([self._first[block_id]])
-        training = Distillation(supernet, block, DistillLoss(torch.ones(1)), self.config.distill, block_id, num_steps)
+        lesson = Imitation(supernet, DistillLoss(torch.ones(1)))
+        training = Distillation(supernet, block, lesson, self.config.distill, block_id, num_steps)
         training._sampler.num_steps = self._epochs * num_steps
         return Member(training, Nowhere(), forget)
 

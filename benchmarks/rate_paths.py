@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from helixnas.blocks import BlockSpec
 from helixnas.progress import silent
-from helixnas.rating import rate
+from helixnas.rating import Sources, rate
+from helixnas.rating.feature import FeatureCriterion
 from helixnas.search_space import BlockSpace, Cell
 from helixnas.search_space.candidate import mbconv
 from helixnas.student import BlockSupernet, recalibrate
@@ -25,7 +26,8 @@ from helixnas.teacher import BlockBatch, DistillLoss
 
 WIDTH, SIZE, DEPTH = 8, 4, 4
 BATCH, NUM_BATCHES, NUM_ROUNDS = 16, 12, 2
-LOSS = DistillLoss(torch.ones(WIDTH))
+MOMENTS = torch.zeros(WIDTH), torch.ones(WIDTH)
+LOSS = DistillLoss(MOMENTS[1])
 
 
 def new_block() -> tuple[BlockSpace, BlockSupernet]:
@@ -57,8 +59,10 @@ def each_alone(
 def down_the_tree(
     block: BlockSpace, supernet: BlockSupernet, calibration: Tensor, batches: list[BlockBatch]
 ) -> list[float]:
+    # the batches are given, so nothing is read of a teacher
+    criterion = FeatureCriterion(Sources(supernet, {}, None, MOMENTS))
     makers = [lambda batch=batch: batch for batch in batches]
-    return list(rate(supernet, block, LOSS, calibration, makers, 0, silent, 2**31).distill_loss)
+    return list(rate(supernet, block, criterion, calibration, makers, 0, silent, 2**31).ratings)
 
 
 def main() -> None:

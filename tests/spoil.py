@@ -43,7 +43,7 @@ def tampered(path: str) -> Spoil:
     def spoil(root: Path) -> None:
         table = pq.read_table(root / path)
         frame = table.to_pandas()
-        frame.loc[1, "distill_loss"] = 0.0
+        frame.loc[1, "rating"] = 0.0
         changed = pa.Table.from_pandas(frame, preserve_index=False)
         pq.write_table(changed.replace_schema_metadata(table.schema.metadata), root / path)
 

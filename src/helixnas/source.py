@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
+
+from helixnas.config.values import Criterion, Supervision
 
 PACKAGE = Path(__file__).parent
 LOADED_BY_NAME = {
@@ -25,6 +27,11 @@ LOADED_BY_NAME = {
 
 Networks load operations by name too, but stages do not depend on those files: the stage ``search_space`` writes down
 for each block the digests of the operations that it uses.
+"""
+WAYS = {"distill": ("supervision", get_args(Supervision)), "rating": ("criterion", get_args(Criterion))}
+"""Stages that import one file of their room by name: the key of their section that names it, and the names there are.
+
+Only the file that is chosen counts. What any of these files imports counts for all.
 """
 HARMLESS = {
     "archive": "hands a network over as it is, or refuses it",
@@ -62,9 +69,15 @@ def digest(paths: Iterable[Path], folder: Path = PACKAGE) -> str:
     return total.hexdigest()
 
 
-def stage_digest(stage: str | None) -> str:
-    """Return the digest of the code of a stage, such as ``distill``; of the whole package for None."""
-    return digest(sorted(PACKAGE.rglob("*.py")) if stage is None else files_of(stage))
+def stage_digest(stage: str | None, way: str | None = None) -> str:
+    """Return the digest of the code of a stage.
+
+    Args:
+        stage: Such as ``distill``; None for the whole package.
+        way: The chosen one of the stage's WAYS, where the work runs it.
+    """
+    code = sorted(PACKAGE.rglob("*.py")) if stage is None else files_of(stage)
+    return digest([*code, PACKAGE / stage / f"{way}.py"] if stage and way else code)
 
 
 def operation_digest(kind: str) -> str:
@@ -112,16 +125,19 @@ def files_of(stage: str) -> list[Path]:
 
     Imports are followed by name: ``from helixnas.student import assemble`` leads to ``student/network.py`` alone,
     whatever else the room offers. Another file of ``stages/`` counts as a whole, but only the imports of those
-    definitions that the stage uses are followed.
+    definitions that the stage uses are followed. The stage's WAYS are not in the list; what they import is.
     """
+    ways = {PACKAGE / stage / f"{name}.py" for name in WAYS.get(stage, ("", ()))[1]}
     taken = set(_taken_by_stage(stage, None))
     glue = {path for path in taken if path.parent == PACKAGE / "stages"}
-    return sorted({*glue, *_with_imports({*taken, *chain(*map(_loaded_by_name, glue))} - glue, stage)})
+    taken |= set(chain(*map(_loaded_by_name, glue)))
+    taken |= {origin for way in ways for each in imports(way) for origin in _origins(each)}
+    return sorted({*glue, *_with_imports(taken - glue, stage, ways)})
 
 
-def _with_imports(paths: set[Path], stage: str | None) -> list[Path]:
+def _with_imports(paths: set[Path], stage: str | None, left_out: Collection[Path] = ()) -> list[Path]:
     """These files and all that they import, as far as it counts for a stage."""
-    found, left = set[Path](), set(paths)
+    found, left = set[Path](), set(paths) - set(left_out)
     while left:
         path = left.pop()
         if path not in found and _is_counted(path, stage):
@@ -138,11 +154,15 @@ def _loaded_by_name(path: Path) -> set[Path]:
 
 
 def dependencies(stage: str) -> list[str]:
-    """The code that ``dvc.yaml`` names for a stage: files, or a room where the stage needs all files of the room."""
+    """The code that ``dvc.yaml`` names for a stage: files, or a room where the stage needs all files of the room.
+
+    DVC puts the value in ``params.yaml`` into the name of the file that one of the WAYS takes.
+    """
     files = files_of(stage)
     rooms = {room for room in PACKAGE.iterdir() if (room / "__init__.py").is_file() and _is_whole(room, files)}
     names = {next((room for room in path.parents if room in rooms), path) for path in files}
-    return sorted(f"src/helixnas/{path.relative_to(PACKAGE)}" for path in names)
+    way = [f"src/helixnas/{stage}/${{{stage}.{WAYS[stage][0]}}}.py"] if stage in WAYS else []
+    return sorted([*way, *(f"src/helixnas/{path.relative_to(PACKAGE)}" for path in names)])
 
 
 def _is_whole(room: Path, files: Collection[Path]) -> bool:

@@ -56,7 +56,8 @@ def retraining_harmed(initial_acc: float, retrained_acc: float) -> str:
     )
 
 
-def trained_paths(num_paths: int, beat_constant: int, beat_identity: int | None) -> str:
+def trained_paths(num_paths: int, beat_constant: int | None, beat_identity: int | None) -> str:
     """Say how many of a block's trained paths are better than a constant, and than leaving the block out."""
-    identity = "" if beat_identity is None else f", {beat_identity:,} are better than leaving it out"
-    return f"of {num_paths:,} trained paths {beat_constant:,} are better than a constant{identity}"
+    counts = {"a constant": beat_constant, "leaving it out": beat_identity}
+    told = [f"{count:,} are better than {what}" for what, count in counts.items() if count is not None]
+    return f"of {num_paths:,} trained paths {', '.join(told)}" if told else f"{num_paths:,} trained paths"

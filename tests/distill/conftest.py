@@ -12,6 +12,7 @@ from helixnas.config import RunConfig
 from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.distill import Distillation, Member, train_group
+from helixnas.distill.teacher import Imitation
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, forget, silent
 from helixnas.search_space import SearchSpace
@@ -58,7 +59,8 @@ def new_training(
         supernet = BlockSupernet(space.blocks[0], teacher.blocks[0]).eval()
         settings = config.distill.model_copy(update=changes)
         loss = DistillLoss(torch.ones(8)) if loss is None else loss
-        return Training(supernet, Distillation(supernet, space.blocks[0], loss, settings, 0, NUM_STEPS), batches)
+        lesson = Imitation(supernet, loss)
+        return Training(supernet, Distillation(supernet, space.blocks[0], lesson, settings, 0, NUM_STEPS), batches)
 
     return new
 

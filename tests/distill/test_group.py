@@ -11,6 +11,7 @@ from helixnas.config import RunConfig
 from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.distill import Distillation, FeatureBatches, Member, train_group
+from helixnas.distill.teacher import Imitation
 from helixnas.errors import DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import forget, silent
@@ -40,8 +41,8 @@ class Group:
         for cell in supernet.cells:  # what draws while it trains must draw the same in any company
             for operation in cell[-1]:
                 operation.register_forward_hook(lambda module, _, y: nn.functional.dropout(y, 0.1, module.training))
-        num_steps, loss = self.batches.num_steps, DistillLoss(torch.ones(1))
-        training = Distillation(supernet, self._space.blocks[block_id], loss, self._settings, block_id, num_steps)
+        num_steps, lesson = self.batches.num_steps, Imitation(supernet, DistillLoss(torch.ones(1)))
+        training = Distillation(supernet, self._space.blocks[block_id], lesson, self._settings, block_id, num_steps)
         return Member(training, Checkpoint(self.root / f"{block_id}.pt"), forget)
 
     def train(self, own: int, *others: int, kill_at: int | None = None, poison: int | None = None) -> State:

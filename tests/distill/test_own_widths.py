@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from helixnas.blocks import BlockSpec
 from helixnas.config import RunConfig
 from helixnas.distill import Distillation, Member, train_group
+from helixnas.distill.teacher import Imitation
 from helixnas.fit import Checkpoint
 from helixnas.progress import forget, silent
-from helixnas.rating import rate
+from helixnas.rating import Sources, rate
+from helixnas.rating.feature import FeatureCriterion
 from helixnas.search_space import BlockSpace, Cell, mbconv
 from helixnas.student import BlockSupernet, recalibrate
 from helixnas.teacher import BlockBatch, DistillLoss
@@ -46,19 +48,21 @@ def ratings(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict
     supernet = BlockSupernet(block, network)
     assert supernet.target is not None
     supernet.target.fit([y[:NUM_TRAIN]])
-    supernet.match_outputs(y.mean((0, 2, 3)), y.std((0, 2, 3)))
-    loss = DistillLoss(supernet.target.variance)
+    moments = y.mean((0, 2, 3)), y.var((0, 2, 3))
+    supernet.match_outputs(moments[0], moments[1].sqrt())
+    lesson = Imitation(supernet, DistillLoss(supernet.target.variance))
     train = [[BlockBatch(*pair)] for pair in zip(x[:NUM_TRAIN].split(50), y[:NUM_TRAIN].split(50), strict=True)]
     aimed = supernet.aim(y[NUM_TRAIN:])
     held_out = [partial(BlockBatch, *pair) for pair in zip(x[NUM_TRAIN:].split(50), aimed.split(50), strict=True)]
     settings = config.distill.model_copy(update={"updates": 100, "lr": 0.01})
-    distillation = Distillation(supernet, block, loss, settings, 3, len(train))
+    distillation = Distillation(supernet, block, lesson, settings, 3, len(train))
     checkpoint = Checkpoint(tmp_path_factory.mktemp("own") / "checkpoint.pt")
     before = [adapter.clone() for adapter in supernet.adapters.parameters()]
     train_group(Member(distillation, checkpoint, forget), [], lambda epoch, block_ids: train, silent)
     assert not any(map(torch.equal, before, supernet.adapters.parameters()))  # adapters learn too
-    table = rate(supernet, block, loss, x[:500], held_out, 0, silent, 2**30)
-    return dict(zip(INNER_AND_END, table.distill_loss, strict=True))
+    criterion = FeatureCriterion(Sources(supernet, {}, None, moments))  # the batches are given
+    table = rate(supernet, block, criterion, x[:500], held_out, 0, silent, 2**30)
+    return dict(zip(INNER_AND_END, table.ratings, strict=True))
 
 
 def test_cells_of_equal_capacity_rate_alike_whatever_they_end_with(ratings: dict[tuple[int, int], float]) -> None:

@@ -16,11 +16,13 @@ from helixnas.blocks import BlockSpec
 from helixnas.config import RunConfig
 from helixnas.distill import SAMPLERS, Distillation, Member, train_group
 from helixnas.distill.compiling import COMPILERS
+from helixnas.distill.teacher import Imitation
 from helixnas.distill.train import _parameter_groups
 from helixnas.errors import ConfigError, DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import forget, silent
-from helixnas.rating import rate
+from helixnas.rating import Sources, rate
+from helixnas.rating.feature import FeatureCriterion
 from helixnas.search_space import SKIP, TEACHER, BlockSpace, Cell, SearchSpace, mbconv
 from helixnas.search_space.candidate import fewer_layers
 from helixnas.student import BlockSupernet
@@ -80,13 +82,15 @@ def test_a_cell_that_contains_the_identity_ends_no_worse_than_it(config: RunConf
     y = (x + 0.3 * branch(x)).relu().detach()
     supernet = BlockSupernet(block, torch.nn.Identity())
     supernet.match_outputs(y.mean((0, 2, 3)), y.std((0, 2, 3)))
-    loss = DistillLoss(y.var((0, 2, 3)))
+    moments = y.mean((0, 2, 3)), y.var((0, 2, 3))
+    loss = DistillLoss(moments[1])
     train = [[BlockBatch(*pair)] for pair in zip(x[:256].split(32), y[:256].split(32), strict=True)]
     settings = config.distill.model_copy(update={"updates": 20})
-    training = Distillation(supernet, block, loss, settings, 0, len(train))
+    training = Distillation(supernet, block, Imitation(supernet, loss), settings, 0, len(train))
     train_group(Member(training, Checkpoint(tmp_path / "c"), forget), [], lambda epoch, block_ids: train, silent)
-    table = rate(supernet, block, loss, x[:256], [lambda: BlockBatch(x[256:], y[256:])], 0, silent, 2**30)
-    identity, *others = table.distill_loss
+    criterion = FeatureCriterion(Sources(supernet, {}, None, moments))  # the batches are given
+    table = rate(supernet, block, criterion, x[:256], [lambda: BlockBatch(x[256:], y[256:])], 0, silent, 2**30)
+    identity, *others = table.ratings
     assert len(others) == 6
     assert 0.01 < identity < 1
     assert max(others) < identity
@@ -113,7 +117,8 @@ def test_a_training_of_few_steps_has_a_schedule(
 def test_a_block_of_the_teachers_own_alone_is_done_before_it_begins(config: RunConfig) -> None:
     block = BlockSpace(BlockSpec(0, (8, 4, 4), (8, 4, 4), "NCHW", ("b",)), (Cell((8,), (1,), ((TEACHER,),)),))
     supernet = BlockSupernet(block, torch.nn.Conv2d(8, 8, 1))
-    assert Distillation(supernet, block, DistillLoss(torch.ones(8)), config.distill, 0, NUM_STEPS).is_done
+    lesson = Imitation(supernet, DistillLoss(torch.ones(8)))
+    assert Distillation(supernet, block, lesson, config.distill, 0, NUM_STEPS).is_done
 
 
 def test_layers_of_the_teacher_learn_at_a_tenth_of_the_rate() -> None:
@@ -121,7 +126,7 @@ def test_layers_of_the_teacher_learn_at_a_tenth_of_the_rate() -> None:
     cells = tuple(Cell((8,), (1,), ((candidate,),)) for candidate in (kept, fresh))
     block = BlockSpace(BlockSpec(0, (8, 4, 4), (8, 4, 4), "NCHW", ("b",), droppable=("1",)), cells)
     supernet = BlockSupernet(block, torch.nn.Sequential(torch.nn.Conv2d(8, 8, 1), torch.nn.Conv2d(8, 8, 1)))
-    first, second = _parameter_groups(supernet, block, 0.5)
+    first, second = _parameter_groups(supernet, block, 0.5, [])
     assert (first["lr"], second["lr"]) == (0.5, 0.05)
     assert second["params"] == list(supernet.cells[0].parameters())
     assert first["params"] == list(supernet.cells[1].parameters())

@@ -31,6 +31,8 @@ def test_edits_repeat_what_they_can_change_and_nothing_else(finished: Path) -> N
     for name in ("tracking/registry.py", "plan/planning.py", "errors.py", "progress.py"):
         edit(finished, name)
     (finished / "src/helixnas/search_space/spaces/mine.py").write_text("cells = None\n")
+    for room in ("distill", "rating"):
+        (finished / f"src/helixnas/{room}/mine.py").write_text("# a way that is not chosen\n")
     assert stale(finished) == set()
     edit(finished, "telling.py")
     assert stale(finished) == {"report"}
@@ -38,11 +40,11 @@ def test_edits_repeat_what_they_can_change_and_nothing_else(finished: Path) -> N
     assert stale(finished) == {"report"}
     edit(finished, "search/exact.py")
     assert stale(finished) == {"report", "search"}
-    edit(finished, "rating/rate.py")
+    edit(finished, "rating/feature.py")
     assert stale(finished) == {"report", "search", *RATED}
     edit(finished, "retrain/lr_range.py")
     assert stale(finished) == {"report", "search", *RATED, "retrain", "compare"}
-    edit(finished, "distill/train.py")
+    edit(finished, "distill/teacher.py")
     assert stale(finished) == {"report", "search", *RATED, "retrain", "compare", *DISTILLED}
     edit(finished, "stages/loading.py")
     assert stale(finished) == {"teacher", "search_space", "cost", *DISTILLED, *RATED, *CHOSEN}

@@ -9,14 +9,16 @@ from torch import Tensor, nn
 from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.progress import Progress, silent
-from helixnas.rating import rate
+from helixnas.rating import Criterion, Sources, rate
+from helixnas.rating.feature import FeatureCriterion
 from helixnas.rating.rate import Batches
 from helixnas.results import RatingTable
 from helixnas.search_space import BlockSpace, Path, SearchSpace
 from helixnas.student import BlockSupernet, recalibrate
 from helixnas.teacher import BlockBatch, DistillLoss, block_batch
 
-LOSS = DistillLoss(torch.full((16,), 0.5))
+MOMENTS = torch.zeros(16), torch.full((16,), 0.5)
+LOSS = DistillLoss(MOMENTS[1])
 BLOCK_ID = 1
 PLENTY = 2**30
 Rate = Callable[..., RatingTable]
@@ -31,6 +33,11 @@ def block(space: SearchSpace) -> BlockSpace:
 def supernet(block: BlockSpace, teacher: CutTeacher) -> BlockSupernet:
     torch.manual_seed(0)
     return BlockSupernet(block, teacher.blocks[BLOCK_ID]).eval()
+
+
+@pytest.fixture
+def criterion(supernet: BlockSupernet, teacher: CutTeacher) -> Criterion:
+    return FeatureCriterion(Sources(supernet, {}, teacher, MOMENTS))
 
 
 @pytest.fixture
@@ -52,10 +59,12 @@ def made(batches: list[BlockBatch]) -> Batches:
 
 
 @pytest.fixture
-def rated(supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch) -> Rate:
+def rated(
+    supernet: BlockSupernet, block: BlockSpace, criterion: Criterion, calibration: Tensor, batch: BlockBatch
+) -> Rate:
     def rated(*sizes: int, progress: Progress = silent, memory_bytes: int = PLENTY) -> RatingTable:
         return rate(
-            supernet, block, LOSS, calibration, made(split(batch, *(sizes or (20, 20)))), 7, progress, memory_bytes
+            supernet, block, criterion, calibration, made(split(batch, *(sizes or (20, 20)))), 7, progress, memory_bytes
         )
 
     return rated
@@ -75,13 +84,13 @@ def test_each_node_once_gives_the_losses_of_each_path_alone(
 ) -> None:
     table = rated().check(block)
     assert table.paths == tuple(path.key for path in block.paths())
-    paths = zip(list(block.paths())[1:], table.distill_loss[1:], strict=True)
+    paths = zip(list(block.paths())[1:], table.ratings[1:], strict=True)
     assert all(alone(supernet, path, calibration, split(batch, 20, 20)) == rated for path, rated in paths)
-    assert len(set(table.distill_loss)) == block.num_paths  # no path is rated in the place of another
+    assert len(set(table.ratings)) == block.num_paths  # no path is rated in the place of another
 
 
 def test_the_teachers_own_block_is_rated_0(rated: Rate) -> None:
-    assert rated().distill_loss[0] == 0.0
+    assert rated().ratings[0] == 0.0
 
 
 def test_rating_repeats_to_the_bit(rated: Rate) -> None:
@@ -91,7 +100,7 @@ def test_rating_repeats_to_the_bit(rated: Rate) -> None:
 def test_the_cut_into_batches_does_not_matter(rated: Rate) -> None:
     whole = rated(40)
     for sizes in [(20, 20), (39, 1), (7, 33)]:
-        assert rated(*sizes).distill_loss == pytest.approx(whole.distill_loss, rel=1e-5)
+        assert rated(*sizes).ratings == pytest.approx(whole.ratings, rel=1e-5)
         assert rated(*sizes).num_images == whole.num_images == 40
 
 
@@ -126,21 +135,21 @@ def test_the_teachers_own_statistics_are_kept(rated: Rate, supernet: BlockSupern
 
 
 def test_the_images_to_rate_do_not_calibrate(
-    supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch
+    supernet: BlockSupernet, block: BlockSpace, criterion: Criterion, calibration: Tensor, batch: BlockBatch
 ) -> None:
     one, two = split(batch, 20, 20)
-    both = rate(supernet, block, LOSS, calibration, made([one, two]), 0, silent, PLENTY)
+    both = rate(supernet, block, criterion, calibration, made([one, two]), 0, silent, PLENTY)
     each = [
-        rate(supernet, block, LOSS, calibration, made([half]), 0, silent, PLENTY).distill_loss for half in (one, two)
+        rate(supernet, block, criterion, calibration, made([half]), 0, silent, PLENTY).ratings for half in (one, two)
     ]
-    assert both.distill_loss == pytest.approx([sum(pair) / 2 for pair in zip(*each, strict=True)], rel=1e-9)
+    assert both.ratings == pytest.approx([sum(pair) / 2 for pair in zip(*each, strict=True)], rel=1e-9)
 
 
 def test_other_calibration_images_give_other_ratings(
-    supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch
+    supernet: BlockSupernet, block: BlockSpace, criterion: Criterion, calibration: Tensor, batch: BlockBatch
 ) -> None:
     losses = [
-        rate(supernet, block, LOSS, x, made([batch]), 0, silent, PLENTY).distill_loss
+        rate(supernet, block, criterion, x, made([batch]), 0, silent, PLENTY).ratings
         for x in (calibration, calibration * 2)
     ]
     assert all(first != second for first, second in zip(losses[0][1:], losses[1][1:], strict=True))
@@ -154,10 +163,10 @@ def test_rating_changes_no_weight_and_keeps_no_graph(rated: Rate, supernet: Bloc
     assert not any(module.training for module in supernet.cells.modules())
 
 
-def test_the_table_carries_block_images_and_seed_in_float64(rated: Rate) -> None:
+def test_the_table_carries_block_images_seed_and_criterion_in_float64(rated: Rate) -> None:
     table = rated()
-    assert (table.block_id, table.num_images, table.seed) == (BLOCK_ID, 40, 7)
-    assert any(loss != float(torch.tensor(loss, dtype=torch.float32)) for loss in table.distill_loss)
+    assert (table.block_id, table.num_images, table.seed, table.criterion) == (BLOCK_ID, 40, 7, "feature")
+    assert any(loss != float(torch.tensor(loss, dtype=torch.float32)) for loss in table.ratings)
 
 
 def test_progress_counts_the_paths(rated: Rate, block: BlockSpace) -> None:
@@ -186,7 +195,7 @@ def test_a_memory_bound_changes_no_bit_and_rates_some_batches_at_a_time(rated: R
 
 
 def test_what_is_held_stays_below_the_bound(
-    supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch
+    supernet: BlockSupernet, block: BlockSpace, criterion: Criterion, calibration: Tensor, batch: BlockBatch
 ) -> None:
     held: list[int] = []
 
@@ -198,17 +207,17 @@ def test_what_is_held_stays_below_the_bound(
     batches = [lambda part=part: spy(part) for part in split(batch, *[4] * 10)]
     bound = 4 * 3 * 6 * image  # three batches: each layer's outputs are no larger than both features
     calls: list[tuple[int, int]] = []
-    rate(supernet, block, LOSS, calibration, batches, 0, lambda *call: calls.append(call), bound)
+    rate(supernet, block, criterion, calibration, batches, 0, lambda *call: calls.append(call), bound)
     num_walks = calls[-1][1] // block.num_paths
     assert 10 / 3 / 6 <= num_walks < 10
     assert sum(held) == 40 + 4  # each batch once, and the first to see how large it is
 
 
 def test_channels_last_changes_nothing_but_the_order_of_sums(
-    supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batch: BlockBatch
+    supernet: BlockSupernet, block: BlockSpace, criterion: Criterion, calibration: Tensor, batch: BlockBatch
 ) -> None:
-    plain = rate(supernet, block, LOSS, calibration, made([batch]), 0, silent, PLENTY)
+    plain = rate(supernet, block, criterion, calibration, made([batch]), 0, silent, PLENTY)
     last = {"memory_format": torch.channels_last}
     turned = BlockBatch(batch.inputs.to(**last), batch.targets.to(**last))
-    other = rate(supernet.to(**last), block, LOSS, calibration.to(**last), made([turned]), 0, silent, PLENTY)
-    assert other.distill_loss == pytest.approx(plain.distill_loss, rel=1e-5, abs=1e-9)
+    other = rate(supernet.to(**last), block, criterion, calibration.to(**last), made([turned]), 0, silent, PLENTY)
+    assert other.ratings == pytest.approx(plain.ratings, rel=1e-5, abs=1e-9)

@@ -42,7 +42,7 @@ def make_space() -> SearchSpace:
 def make_rating(block: BlockSpace) -> RatingTable:
     paths = tuple(path.key for path in block.paths())
     losses = tuple(0.0 if index == 0 else 0.1 + 0.01 * index for index in range(len(paths)))
-    return RatingTable(block.block_id, paths, losses, num_images=270, seed=3)
+    return RatingTable(block.block_id, paths, losses, num_images=270, seed=3, criterion="feature", constant=1.0)
 
 
 def make_costs(block: BlockSpace, in_widths: tuple[int, ...], *, is_measured: bool) -> CostTable:

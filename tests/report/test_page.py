@@ -134,8 +134,8 @@ def test_the_frontier_is_drawn_over_the_only_cost_with_a_limit(data: ReportData,
 
 def test_a_chart_says_how_many_trained_paths_are_of_use(data: ReportData, tmp_path: Path) -> None:
     first = data.ratings[0]
-    losses = (0.0, 1.5, 1.0, *first.distill_loss[3:])
-    page = page_of(replace(data, ratings=(replace(first, distill_loss=losses), data.ratings[1])), tmp_path)
+    losses = (0.0, 1.5, 1.0, *first.ratings[3:])
+    page = page_of(replace(data, ratings=(replace(first, ratings=losses), data.ratings[1])), tmp_path)
     assert "7 paths; of 6 trained paths 4 are better than a constant. Chosen 2:0.1" in page.text
     assert "5 paths; of 4 trained paths 4 are better than a constant. Chosen 1:1.1" in page.text
 

@@ -107,7 +107,7 @@ def test_ratings_that_say_little_are_told_with_the_block_the_counts_and_the_keys
     space = SearchSpace((first, BlockSpace(second.spec, cells)))
 
     def rated(block: BlockSpace, *losses: float) -> RatingTable:
-        return RatingTable(block.block_id, tuple(path.key for path in block.paths()), losses, 10, 0)
+        return RatingTable(block.block_id, tuple(path.key for path in block.paths()), losses, 10, 0, "feature", 1.0)
 
     good = [rated(space.blocks[0], 0, *[0.5] * 6), rated(space.blocks[1], 0, 0.1, 2, 2, 0.1, 0.2)]
     assert rating_warnings(space, good) == ()

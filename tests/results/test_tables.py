@@ -1,5 +1,7 @@
 """What a rating table says of the distillation that it was made from."""
 
+from dataclasses import replace
+
 import pytest
 
 from helixnas.blocks import BlockSpec
@@ -14,7 +16,7 @@ SHORT = Cell((8,), (1,), (OPTIONS,))
 
 
 def rated(block: BlockSpace, *losses: float) -> RatingTable:
-    return RatingTable(0, tuple(path.key for path in block.paths()), losses, 10, 0)
+    return RatingTable(0, tuple(path.key for path in block.paths()), losses, 10, 0, "feature", 1.0)
 
 
 def test_trained_paths_are_held_against_the_constant_and_the_identity() -> None:
@@ -24,14 +26,28 @@ def test_trained_paths_are_held_against_the_constant_and_the_identity() -> None:
     without_skip = BlockSpace(SPEC, (KEPT, FEWER, SHORT))
     table = rated(without_skip, 0.0, 0.2, 0.3, 1.0)
     assert trained(table, without_skip) == Trained(0, num_paths=3, beat_constant=2, beat_identity=None)
+    assert trained(replace(table, constant=None), without_skip) == Trained(0, 3, None, None)
+
+
+def test_what_a_criterion_does_not_know_is_not_told() -> None:
+    assert str(Trained(0, 3, None, None)) == "3 trained paths"
+    assert str(Trained(0, 3, None, 2)) == "of 3 trained paths 2 are better than leaving it out"
 
 
 @pytest.mark.parametrize(
     ("num_paths", "beat_constant", "beat_identity", "has_failed"),
-    [(390, 1, 1, True), (4, 2, None, False), (5, 2, None, True), (4, 4, 0, True), (4, 4, 1, False), (0, 0, 0, False)],
+    [
+        (390, 1, 1, True),
+        (4, 2, None, False),
+        (5, 2, None, True),
+        (4, 4, 0, True),
+        (4, 4, 1, False),
+        (0, 0, 0, False),
+        (4, None, None, False),
+    ],
 )
 def test_a_distillation_failed_where_few_paths_beat_the_constant_or_none_the_identity(
-    num_paths: int, beat_constant: int, beat_identity: int | None, has_failed: bool
+    num_paths: int, beat_constant: int | None, beat_identity: int | None, has_failed: bool
 ) -> None:
     assert Trained(0, num_paths, beat_constant, beat_identity).has_failed == has_failed
 
@@ -40,7 +56,7 @@ def test_a_cell_that_could_do_nothing_may_not_rate_worse_than_that() -> None:
     deep = Cell((8, 8), (1, 1), (OPTIONS[:1], OPTIONS))
     block = BlockSpace(SPEC, (KEPT, SKIPPED, SHORT, deep))
     (found,) = worse_than_identity(rated(block, 0.0, 0.3, 0.9, 0.3, 0.41, 0.4), block)
-    assert (found.path, found.distill_loss, found.identity_loss) == ("3:0.1", 0.4, 0.3)
+    assert (found.path, found.rating, found.identity_loss) == ("3:0.1", 0.4, 0.3)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def make_instance(
         block = BlockSpace(BlockSpec(block_id, (widths[0], 4, 4), (widths[0], 4, 4), "NCHW", ("m",)), cells)
         keys = tuple(path.key for path in block.paths())
         losses = rng.integers(0, 12, len(keys)) / 4 if is_coarse else rng.random(len(keys))
-        ratings.append(RatingTable(block_id, keys, tuple(map(float, losses)), 10, 0))
+        ratings.append(RatingTable(block_id, keys, tuple(map(float, losses)), 10, 0, "feature", 1.0))
         ins = widths[:1] if block_id == 0 else widths
         rows = [(width, path.key) for width in ins for path in block.paths_after(width)]
         priced = _with_peaks(_costs(rng, len(rows), is_coarse), seed, block_id)

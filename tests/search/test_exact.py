@@ -104,7 +104,7 @@ def test_without_a_limit_the_frontier_is_over_madds(instance: Instance) -> None:
 
 def test_a_thousand_equal_losses_are_settled_by_the_lowest_paths() -> None:
     instance = make_instance(0, 4, 12)
-    level = tuple(RatingTable(t.block_id, t.paths, (1.0,) * 12, 10, 0) for t in instance.ratings)
+    level = tuple(RatingTable(t.block_id, t.paths, (1.0,) * 12, 10, 0, "feature", 1.0) for t in instance.ratings)
     equal = tuple(CostTable(t.block_id, t.in_widths, t.paths, (three(1, 1, 1.0),) * 12) for t in instance.costs)
     flat = Instance(instance.space, level, equal, three(0, 0, 0.0))
     result = flat.solve(Budget(madds=4), 14)
@@ -114,7 +114,7 @@ def test_a_thousand_equal_losses_are_settled_by_the_lowest_paths() -> None:
 
 def test_a_width_costs_what_it_costs_behind_the_block_that_hands_it_on() -> None:
     instance = make_instance(0, 2, 1, (8, 16))  # each block: one path to width 8, one to width 16
-    ratings = tuple(RatingTable(t.block_id, t.paths, (0.5, 0.0), 10, 0) for t in instance.ratings)
+    ratings = tuple(RatingTable(t.block_id, t.paths, (0.5, 0.0), 10, 0, "feature", 1.0) for t in instance.ratings)
     costs = (
         CostTable(0, (8, 8), ("0:0", "1:0"), (three(1, 0), three(1, 0))),
         CostTable(
@@ -141,7 +141,9 @@ def test_a_space_of_10_to_the_14_has_the_frontier_that_an_integer_program_confir
     losses = rng.uniform(0, 1, (5, 632))
     madds = (1e6 * (1.2 - losses + rng.uniform(0, 0.4, (5, 632)))).astype(int)
     tables = list(zip(instance.ratings, instance.costs, losses, madds, strict=True))
-    ratings = tuple(RatingTable(t.block_id, t.paths, tuple(map(float, row)), 10, 0) for t, _, row, _ in tables)
+    ratings = tuple(
+        RatingTable(t.block_id, t.paths, tuple(map(float, row)), 10, 0, "feature", 1.0) for t, _, row, _ in tables
+    )
     costs = tuple(
         CostTable(t.block_id, t.in_widths, t.paths, tuple(three(int(m), 1) for m in row)) for _, t, _, row in tables
     )

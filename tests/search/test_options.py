@@ -1,10 +1,13 @@
 """A budget means the same for one cost and for an array of them; sums mean the same in both places that add."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helixnas.errors import ArtifactError
 from helixnas.results import Budget, Cost, CostTable
 from helixnas.search.merge import merge
 from helixnas.search.options import block_options, ceilings, within
@@ -45,7 +48,7 @@ def test_contenders_are_the_paths_that_no_other_beats() -> None:
     instance = make_instance(1, 2, 12)
     for block_id, keys in enumerate(instance.price.contenders(Budget(madds=1))):
         table = instance.costs[block_id]
-        values = np.column_stack([instance.ratings[block_id].distill_loss, [cost["madds"] for cost in table.costs]])
+        values = np.column_stack([instance.ratings[block_id].ratings, [cost["madds"] for cost in table.costs]])
         assert keys == tuple(table.paths[row] for row in np.flatnonzero(beaters(values) == 0))
 
 
@@ -66,3 +69,10 @@ def test_the_order_of_widths_in_a_cost_table_does_not_matter() -> None:
         instance.fixed,
     )
     assert mixed.solve(Budget(madds=20), 5) == instance.solve(Budget(madds=20), 5)
+
+
+def test_ratings_by_different_criteria_are_not_added_up() -> None:
+    instance = make_instance(0, 3, 2)
+    ratings = [*instance.ratings[:2], replace(instance.ratings[2], criterion="output")]
+    with pytest.raises(ArtifactError, match=r"block 0 is rated by feature and block 2 by output\. Run `dvc repro`"):
+        block_options(instance.space, ratings, instance.costs, ("madds",))

@@ -61,7 +61,7 @@ def test_an_untrained_way_has_the_teachers_weights_and_no_distilled_one(finished
     for path in space.parse(rival.arch_id).paths:
         block = space.blocks[path.block_id]
         fresh = BlockSupernet(block, teacher.blocks[path.block_id]).operations(path)[0].state_dict()
-        distilled = load_supernet(finished, space, teacher, path.block_id).operations(path)[0].state_dict()
+        distilled = load_supernet(finished, space.blocks[path.block_id], teacher).operations(path)[0].state_dict()
         for name, value in fresh.items():
             if "running" not in name and "num_batches" not in name:
                 assert torch.equal(weights[f"blocks.{path.block_id}.0.{name}"], value)

@@ -32,7 +32,7 @@ space_of = loading.load_space
 
 def supernet(root: Path, config: RunConfig) -> nn.Module:
     teacher = loading.load_teacher(root, config, CPU)
-    return loading.load_supernet(root, space_of(root, config), teacher, 1)
+    return loading.load_supernet(root, loading.load_block(root, config, 1), teacher)
 
 
 LOADERS: dict[str, Load] = {
@@ -133,7 +133,7 @@ def test_a_supernet_of_another_teacher_is_named(project: Path, run_config: RunCo
     wider.add_module("more", nn.Conv2d(3, 3, 1))
     other: CutTeacher = replace(teacher, blocks=(nn.Identity(), wider))
     with pytest.raises(SpaceMismatchError, match=r"block_1/supernet\.safetensors must belong to this teacher"):
-        loading.load_supernet(project, space, other, 1)
+        loading.load_supernet(project, space.blocks[1], other)
 
 
 def changed(project: Path, path: Path, kind: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
@@ -152,7 +152,7 @@ FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
 def test_a_rating_table_of_other_rows_is_named(
     project: Path, space: SearchSpace, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
-    changed(project, RATING, "rating", change)
+    changed(project, RATING, "ratings", change)
     with pytest.raises(ArtifactError, match=rf"{RATING} cannot be used\. .*{message}"):
         loading.load_ratings(project, space)
 
@@ -168,8 +168,8 @@ def test_a_cost_table_of_other_rows_is_named(
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_a_rating_that_is_no_number_is_named(project: Path, space: SearchSpace, value: str) -> None:
-    changed(project, RATING, "rating", lambda frame: frame.assign(distill_loss=float(value)))
-    with pytest.raises(ArtifactError, match=rf"{RATING} cannot be used\. .* finite losses, but path 0:0 has none"):
+    changed(project, RATING, "ratings", lambda frame: frame.assign(rating=float(value)))
+    with pytest.raises(ArtifactError, match=rf"{RATING} cannot be used\. .* finite ratings, but path 0:0 has none"):
         loading.load_ratings(project, space)
 
 
@@ -188,9 +188,9 @@ def test_tables_come_back_as_they_were_saved(project: Path, space: SearchSpace) 
         strict=True,
     ):
         frame, facts = artifacts.load_table(
-            project / f"artifacts/rating/block_{block.block_id}/rating.parquet", "rating"
+            project / f"artifacts/rating/block_{block.block_id}/rating.parquet", "ratings"
         )
-        assert rating.distill_loss == tuple(frame["distill_loss"])
+        assert rating.ratings == tuple(frame["rating"])
         assert (rating.block_id, rating.num_images) == (block.block_id, facts["num_images"])
         assert rating.paths == cost.paths == tuple(path.key for path in block.paths())
         assert all(price["latency_ms"] > 0 for price in cost.costs)

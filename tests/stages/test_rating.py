@@ -58,7 +58,7 @@ def test_a_supernet_that_gives_no_number_leaves_no_table(unrated: Path, run_conf
     artifacts.save_tensors(
         unrated / SUPERNET, "supernet", tensors | {broken: torch.full_like(tensors[broken], float("nan"))}, facts
     )
-    with pytest.raises(ArtifactError, match=r"block 0 must hold finite losses, but path 1:\S+ has none"):
+    with pytest.raises(ArtifactError, match=r"block 0 must hold finite ratings, but path 1:\S+ has none"):
         run(unrated, run_config)
     assert litter(unrated) == []
 
@@ -67,7 +67,7 @@ def test_the_last_line_says_how_many_trained_paths_are_of_use(
     unrated: Path, run_config: RunConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(unrated, run_config)
-    losses = artifacts.load_table(unrated / TABLE, "rating")[0]["distill_loss"]
+    losses = artifacts.load_table(unrated / TABLE, "ratings")[0]["rating"]
     space = load_space(unrated, run_config)
     trained = [
         loss
@@ -80,5 +80,5 @@ def test_the_last_line_says_how_many_trained_paths_are_of_use(
 
 
 def test_the_teachers_own_block_is_rated_0_to_the_bit(finished: Path) -> None:
-    frame, _ = artifacts.load_table(finished / TABLE, "rating")
-    assert frame["distill_loss"][0] == 0.0
+    frame, _ = artifacts.load_table(finished / TABLE, "ratings")
+    assert frame["rating"][0] == 0.0

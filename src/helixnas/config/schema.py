@@ -14,6 +14,7 @@ from helixnas.config.values import (
     Blocks,
     Count,
     CountOrNone,
+    Criterion,
     DataSource,
     Epochs,
     FileName,
@@ -30,11 +31,14 @@ from helixnas.config.values import (
     Repeats,
     RepeatsOrNone,
     Seed,
+    Several,
     Share,
     SpaceName,
+    Supervision,
     TeacherSource,
     Text,
     Threads,
+    Weight,
     WeightDecay,
     form,
 )
@@ -167,6 +171,7 @@ class Space(Section):
 
 
 class Distill(Section):
+    supervision: Supervision
     updates: Count
     batch_size: BatchSize
     lr: Rate
@@ -179,10 +184,9 @@ class Distill(Section):
 
 
 class Rating(Section):
+    criterion: Criterion
     num_images: CountOrNone
-    num_calibration_images: Annotated[
-        Annotated[int, Field(ge=2, le=10_000_000), Tag("<number>")] | Auto, WORD_OR_NUMBER
-    ]
+    num_calibration_images: Annotated[Annotated[Several, Tag("<number>")] | Auto, WORD_OR_NUMBER]
     batch_size: BatchSize
     memory_mib: Count
     num_threads: Threads
@@ -206,9 +210,6 @@ class Search(Section):
     num_trials: RepeatsOrNone
     time_limit_s: Annotated[float, Field(gt=0, le=1_000_000)]
     num_threads: Threads
-
-
-Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 class Distillation(Section):

@@ -117,6 +117,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 CountOrNone = Annotated[int, Field(ge=0, le=10_000_000)]
 """A count in which 0 stands for none or for all, depending on the key."""
+Several = Annotated[int, Field(ge=2, le=10_000_000)]
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
 Epochs = Annotated[int, Field(ge=0, le=100_000)]
 Repeats = Annotated[int, Field(ge=1, le=10_000)]
@@ -124,6 +125,8 @@ RepeatsOrNone = Annotated[int, Field(ge=0, le=10_000)]
 """Repeats of something that takes long each time; 0 stands for none."""
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Rate = Annotated[float, Field(gt=0, le=1000)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+"""How much one of several losses counts."""
 WeightDecay = Annotated[float, Field(ge=0, le=100)]
 Ratio = Annotated[float, Field(ge=0.01, le=64), SHORT]
 """The inner width of a layer, as a multiple of the layer's width."""
@@ -192,3 +195,7 @@ Blocks = Annotated[
         custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
     ),
 ]
+Supervision = Literal["teacher"]
+"""The ways to supervise: each is a file of ``distill/`` that defines ``new``, and this list is their registry."""
+Criterion = Literal["feature"]
+"""The criteria: each is a file of ``rating/`` that defines ``new``, and this list is their registry."""

@@ -3,15 +3,15 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from helixnas.blocks import BlockSpec
 from helixnas.distill.train import Distillation
 from helixnas.errors import DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, Progress
-from helixnas.teacher import BlockBatch
 
-Batches = Callable[[int, Sequence[int]], Iterable[Sequence[BlockBatch]]]
+Batches = Callable[[int, Sequence[int]], Iterable[Sequence[Any]]]
 """Function from an epoch, counted from 0, and block_ids to the steps of the epoch: one batch per block_id, each step.
 
 The same epoch gives the same batches each time.
@@ -79,7 +79,7 @@ def train_group(required: Member, others: Sequence[Member], batches: Batches, pr
 
 
 def _train_epoch(
-    required: Member, at_work: Sequence[Member], batches: Iterable[Sequence[BlockBatch]], progress: Progress
+    required: Member, at_work: Sequence[Member], batches: Iterable[Sequence[Any]], progress: Progress
 ) -> list[Member]:
     """Train one epoch of all ``at_work``, which are at the same epoch, and return those whose loss was not finite.
 
@@ -104,7 +104,7 @@ def _train_epoch(
     return lost
 
 
-def _step(member: Member, offset: int, batch: BlockBatch, *, is_required: bool) -> bool:
+def _step(member: Member, offset: int, batch: Any, *, is_required: bool) -> bool:
     """Take a step and return whether its loss was finite; the process's main member raises instead."""
     try:
         member.training.step(offset, batch)

@@ -1,5 +1,7 @@
-"""Train one block's supernet to imitate the teacher's block: its input is Y_{k-1}, its target Y_k (DNA, Eq. 5)."""
+"""Train one block's supernet, path by path, on what its lesson says."""
 
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -9,11 +11,11 @@ from helixnas.config.schema import Distill
 from helixnas.data import derive_seed
 from helixnas.distill.compiling import compile_operations
 from helixnas.distill.path_sampler import SAMPLERS, Sampler, trainable_cells
+from helixnas.distill.supervision import Lesson
 from helixnas.fit import Checkpoint, pinned, require_finite
 from helixnas.progress import Log
-from helixnas.search_space import BlockSpace, Path
+from helixnas.search_space import BlockSpace
 from helixnas.student import BlockSupernet
-from helixnas.teacher import BlockBatch, DistillLoss
 
 TEACHER_LR_SCALE = 0.1
 """Layers of the teacher are trained already: their learning rate is this share of the rate of fresh candidates."""
@@ -28,7 +30,7 @@ class Distillation:
     Args:
         supernet: Trained in place; it ends in eval mode.
         block: The space of the supernet.
-        loss: Of the outputs and targets of a batch.
+        lesson: Gives the loss of each path of a step.
         settings: The section ``distill`` of params.yaml.
         seed: Of the paths and of dropout.
         steps_per_epoch: Batches in one pass over the train part. The last epoch ends when all steps are done.
@@ -38,7 +40,7 @@ class Distillation:
         self,
         supernet: BlockSupernet,
         block: BlockSpace,
-        loss: DistillLoss,
+        lesson: Lesson,
         settings: Distill,
         seed: int,
         steps_per_epoch: int,
@@ -47,9 +49,9 @@ class Distillation:
         self.epoch = 0
         """Number of finished epochs."""
         self.supernet, self._steps_per_epoch = supernet, steps_per_epoch
-        self._loss, self._seed = loss, seed
+        self._lesson, self._seed = lesson, seed
         self._sampler: Sampler = SAMPLERS[settings.sampler](block, settings.updates, seed)
-        groups = _parameter_groups(supernet, block, settings.lr)
+        groups = _parameter_groups(supernet, block, settings.lr, lesson.beside.parameters())
         self._optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
         if settings.compile:
             compile_operations(supernet, block)
@@ -87,6 +89,7 @@ class Distillation:
         state = checkpoint.load()
         if state is not None:
             self.supernet.load_state_dict(state["supernet"])
+            self._lesson.beside.load_state_dict(state["beside"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._schedule.load_state_dict(state["schedule"])
             self.epoch = int(state["epoch"])
@@ -94,14 +97,20 @@ class Distillation:
     def begin_epoch(self) -> None:
         """Put the supernet into train mode and start a new mean of the loss."""
         self.supernet.train()
+        self._lesson.beside.train()
         self._total = 0.0
 
-    def step(self, offset: int, batch: BlockBatch) -> None:
+    @property
+    def beside(self) -> dict[str, Tensor]:
+        """The tensors to save beside the supernet's weights."""
+        return dict(self._lesson.beside.state_dict())
+
+    def step(self, offset: int, batch: Any) -> None:
         """Train the weights once: run each path of the step on the batch, then let the optimizer move.
 
         Args:
             offset: Number of the step within this epoch, counted from 0.
-            batch: The block's inputs and targets.
+            batch: The block's batch, as the lesson's supervision makes it.
 
         Raises:
             DivergenceError: The loss is not finite. Then no weight has moved.
@@ -109,43 +118,44 @@ class Distillation:
         step = self.num_steps_before + offset
         paths = self._sampler(step)
         self._optimizer.zero_grad(set_to_none=True)
-        for index, path in enumerate(paths):
+        losses = self._lesson.losses(batch, paths)
+        for index in range(len(paths)):
             with pinned(derive_seed(self._seed, "step", step, index)):  # for dropout
-                loss = self._loss_of(path, batch)
+                loss = next(losses)
             self._total += self._require_finite(loss, step, batch) / len(paths)
             if loss.requires_grad:  # false for a path without weights, such as a block with all its layers dropped
                 loss.backward()
         self._optimizer.step()
         self._schedule.step()
+        self._lesson.after_step((step + 1) / self.num_steps)
 
-    def _require_finite(self, loss: Tensor, step: int, batch: BlockBatch) -> float:
+    def _require_finite(self, loss: Tensor, step: int, batch: Any) -> float:
         name, lr = f"distill_loss of block {self.block_id}", self._optimizer.param_groups[0]["lr"]
-        return require_finite(loss, name, step, "distill.lr", lr, {"inputs": batch.inputs, "targets": batch.targets})
-
-    def _loss_of(self, path: Path, batch: BlockBatch) -> Tensor:
-        device = batch.inputs.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            outputs = self.supernet(batch.inputs, path)
-        return self._loss(outputs.float(), self.supernet.aim(batch.targets))
+        tensors = {field.name: getattr(batch, field.name) for field in fields(batch)}
+        return require_finite(loss, name, step, "distill.lr", lr, tensors)
 
     def end_epoch(self, checkpoint: Checkpoint, log: Log) -> None:
         """Log ``distill_loss``, the mean over the steps of the epoch, and save the state."""
         log("distill_loss", self._total / self.num_steps_in_epoch, self.epoch)
         self.epoch += 1
         self.supernet.eval()
+        self._lesson.beside.eval()
         checkpoint.save(self._state())
 
     def _state(self) -> dict[str, Any]:
         return {
             "epoch": self.epoch,
             "supernet": self.supernet.state_dict(),
+            "beside": self.beside,
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
         }
 
 
-def _parameter_groups(supernet: BlockSupernet, block: BlockSpace, lr: float) -> list[dict[str, Any]]:
-    """Fresh candidates and adapters at ``lr``, and layers inherited from the teacher at a share of ``lr``.
+def _parameter_groups(
+    supernet: BlockSupernet, block: BlockSpace, lr: float, beside: Iterable[nn.Parameter]
+) -> list[dict[str, Any]]:
+    """Fresh candidates, adapters and what learns ``beside`` them at ``lr``, the teacher's own layers at a share of it.
 
     A block with nothing to learn gets an unused parameter, since an optimizer must have at least one.
     """
@@ -154,4 +164,5 @@ def _parameter_groups(supernet: BlockSupernet, block: BlockSpace, lr: float) -> 
         members = inherited if block.cells[index].is_of_teacher else fresh
         members.extend(supernet.cells[index].parameters())
     groups = [{"params": fresh, "lr": lr}, {"params": inherited, "lr": TEACHER_LR_SCALE * lr}]
+    fresh.extend(parameter for parameter in beside if parameter.requires_grad)
     return [group for group in groups if group["params"]] or [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr}]

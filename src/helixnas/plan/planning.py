@@ -235,8 +235,8 @@ def _impossible(
 ) -> str | None:
     """Why no architecture fits the counted costs; None where an architecture does, or none is found in time."""
     nothing = [
-        RatingTable(table.block_id, tuple(path.key for path in block.paths()), (0.0,) * block.num_paths, 0, 0)
-        for block, table in zip(space.blocks, tables, strict=True)
+        RatingTable(block.block_id, tuple(path.key for path in block.paths()), (0.0,) * block.num_paths, 0, 0, "", None)
+        for block in space.blocks
     ]
     try:
         solve(space, nothing, tables, fixed, _counted(budget), 1, time_limit_s)

@@ -1,16 +1,18 @@
-"""Rate every path of a block by its distill_loss on held-out images (DNA, Eq. 6 and Alg. 1)."""
+"""Rate every path of a block by a criterion on held-out images (DNA, arXiv 1911.13053, Alg. 1)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import count
 
 import torch
 from torch import Tensor, nn
 
 from helixnas.progress import Progress
+from helixnas.rating.criterion import Criterion, Leaf
 from helixnas.results import RatingTable
-from helixnas.search_space import BlockSpace
+from helixnas.search_space import BlockSpace, Path
 from helixnas.student import BlockSupernet, measuring
-from helixnas.teacher import BlockBatch, DistillLoss
+from helixnas.teacher import BlockBatch
 
 Batches = Sequence[Callable[[], BlockBatch]]
 """Functions that each make one batch; a function is called where its batch is needed, and again if needed again."""
@@ -20,39 +22,42 @@ Batches = Sequence[Callable[[], BlockBatch]]
 def rate(
     supernet: BlockSupernet,
     block: BlockSpace,
-    loss: DistillLoss,
+    criterion: Criterion,
     calibration: Tensor,
     batches: Batches,
     seed: int,
     progress: Progress,
     memory_bytes: int,
 ) -> RatingTable:
-    """Rate every path of a block on held-out images: the mean distill_loss of its images (DNA, Eq. 6 and Alg. 1).
-
-    The paths of a cell form a tree, and each node of the tree is run once: the BatchNorm statistics of a layer depend
-    on the layers before that layer alone. So the calibration inputs are carried down the tree beside the batches.
+    """Rate every path of a block on held-out images: the mean over the images of what the criterion says of each.
 
     Args:
         supernet: The trained supernet of the block.
         block: The space of the supernet.
-        loss: The loss of a cell's output against the teacher's output.
+        criterion: Gives the number of each image for each path.
         calibration: Inputs of the block, [N, ...], on which BatchNorm statistics are measured for each path.
-        batches: The held-out batches that decide the rating.
+        batches: The held-out batches that decide the rating, as ``criterion.read`` makes them.
         seed: Stored in the table; nothing here draws random numbers.
         progress: Told after each path.
         memory_bytes: Limit of the features carried at once. Where all batches need more, the batches are rated some at
             a time (at least one), each time with the calibration anew. The numbers are the same to the bit.
 
     Returns:
-        The distill_loss of every path, summed in float64, in the order of ``block.paths()``.
+        The rating of every path, summed in float64, in the order of ``block.paths()``.
     """
     held = max(1, memory_bytes // _bytes_held(supernet, block, batches[0]()))
     starts = range(0, len(batches), held)
-    walk = _Walk(loss, block.num_paths, len(starts), progress)
+    sums, num_images, num_done = [0.0] * block.num_paths, 0, count(1)
     for start in starts:
-        walk.rate(supernet, block, calibration, [make() for make in batches[start : start + held]])
-    keys = tuple(path.key for path in block.paths())
-    return RatingTable(block.block_id, keys, walk.losses(), walk.num_images, seed)
+        some = [make() for make in batches[start : start + held]]
+        num_images += sum(len(batch.inputs) for batch in some)
+        walk = partial(_leaves, supernet, block, calibration, some)
+        for index, numbers in zip(range(block.num_paths), criterion.numbers(walk, some), strict=True):
+            for each in numbers:
+                sums[index] += float(each.cpu().numpy().sum())
+            progress(next(num_done), block.num_paths * len(starts))
+    keys, ratings = tuple(path.key for path in block.paths()), tuple(total / num_images for total in sums)
+    return RatingTable(block.block_id, keys, ratings, num_images, seed, criterion.name, criterion.constant)
 
 
 def _bytes_held(supernet: BlockSupernet, block: BlockSpace, batch: BlockBatch) -> int:
@@ -69,53 +74,35 @@ def _bytes_held(supernet: BlockSupernet, block: BlockSpace, batch: BlockBatch) -
     return deepest * num_images
 
 
-class _Walk:
-    """Walk depth first through the trees of the cells; losses come in the order of the paths, summed batch by batch."""
+def _leaves(
+    supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batches: Sequence[BlockBatch]
+) -> Iterator[Leaf]:
+    """Walk depth first through the trees of the cells, and give the leaf of every path.
 
-    def __init__(self, loss: DistillLoss, num_paths: int, num_walks: int, progress: Progress) -> None:
-        self._loss, self._progress = loss, progress
-        self._sums, self._num_steps = [0.0] * num_paths, num_paths * num_walks
-        self._targets: list[Tensor] = []
-        self._path, self._step = 0, 0
-        self.num_images = 0
+    Each node of a tree is run once: the BatchNorm statistics of a layer depend on the layers before that layer alone.
+    So the calibration inputs are carried down the tree beside the batches.
+    """
+    for index, cell in enumerate(block.cells):
+        # the statistics of the teacher's block come from all of its training: keep them
+        carried = None if cell.is_teacher else supernet.enter(index, calibration)
+        inputs = [supernet.enter(index, batch.inputs) for batch in batches]
+        yield from _descend(supernet, Path(block.block_id, index, ()), carried, inputs)
 
-    def rate(
-        self, supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batches: Sequence[BlockBatch]
-    ) -> None:
-        """Add the loss of every path on some batches."""
-        self._path, self._targets = 0, [batch.targets for batch in batches]
-        self.num_images += sum(len(batch.inputs) for batch in batches)
-        for index, cell in enumerate(block.cells):
-            # the statistics of the teacher's block come from all of its training: keep them
-            carried = None if cell.is_teacher else supernet.enter(index, calibration)
-            inputs = [supernet.enter(index, batch.inputs) for batch in batches]
-            self._descend(supernet.layers(index), carried, inputs, partial(supernet.leave, index))
 
-    def losses(self) -> tuple[float, ...]:
-        """Return the mean loss of each path over all images, in the order of the paths."""
-        return tuple(total / self.num_images for total in self._sums)
-
-    def _descend(
-        self,
-        layers: Sequence[nn.ModuleList],
-        calibration: Tensor | None,
-        inputs: list[Tensor],
-        leave: Callable[[Tensor], Tensor],
-    ) -> None:
-        """Run each candidate of the first layer on the outputs of the layers before it, and the later layers below."""
-        first, *rest = layers
-        for operation in first:
-            carried = None if calibration is None else _recalibrated(operation, calibration)
-            if rest:
-                self._descend(rest, carried, [operation(x) for x in inputs], leave)
-            else:
-                self._end(leave(operation(x)) for x in inputs)
-
-    def _end(self, outputs: Iterable[Tensor]) -> None:
-        for output, targets in zip(outputs, self._targets, strict=True):
-            self._sums[self._path] += float(self._loss.per_image(output, targets).cpu().numpy().sum())
-        self._path, self._step = self._path + 1, self._step + 1
-        self._progress(self._step, self._num_steps)
+def _descend(
+    supernet: BlockSupernet, before: Path, calibration: Tensor | None, inputs: Sequence[Tensor]
+) -> Iterator[Leaf]:
+    """Run each candidate of the layer behind ``before`` on that layer's outputs, and the later layers below."""
+    layers = supernet.layers(before.cell)
+    leave = partial(supernet.leave, before.cell)
+    for choice, operation in enumerate(layers[len(before.choices)]):
+        carried = None if calibration is None else _recalibrated(operation, calibration)
+        path = Path(before.block_id, before.cell, (*before.choices, choice))
+        if len(path.choices) < len(layers):
+            yield from _descend(supernet, path, carried, [operation(x) for x in inputs])
+        else:
+            outputs = (leave(operation(x)) for x in inputs)
+            yield Leaf(path, None if carried is None else leave(carried), outputs)
 
 
 def _recalibrated(operation: nn.Module, calibration: Tensor) -> Tensor:

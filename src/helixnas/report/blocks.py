@@ -40,7 +40,7 @@ def chosen_blocks(
     views = []
     in_width = space.blocks[0].spec.in_width
     for block, path, rating, table in zip(space.blocks, architecture.paths, ratings, costs, strict=True):
-        losses = dict(zip(rating.paths, rating.distill_loss, strict=True))
+        losses = dict(zip(rating.paths, rating.ratings, strict=True))
         costs_here = _of_width(table, in_width)
         views.append(ChosenBlock(block, path, in_width, losses, costs_here, _teacher_cost(block, table)))
         in_width = block.out_width(path)

@@ -1,4 +1,4 @@
-"""The ratings, block by block: every path's distill_loss against its madds."""
+"""The ratings, block by block: every path's rating against its madds."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -19,7 +19,7 @@ def rating_charts(views: Sequence[ChosenBlock], ratings: Sequence[RatingTable]) 
 
 
 def _chart(view: ChosenBlock, counts: Trained) -> str:
-    figure = blank("madds", "distill_loss", height=340)
+    figure = blank("madds", "rating", height=340)
     for index, cell in enumerate(view.block.cells):
         paths = [path for path in view.block.paths_after(view.in_width) if path.cell == index]
         color = TEACHER if cell.is_teacher else OTHERS[index % len(OTHERS)]
@@ -50,7 +50,7 @@ def _points(view: ChosenBlock, paths: Sequence[Path], label: str, marker: Mappin
         cliponaxis=False,
         marker=marker,
         hovertemplate="<b>%{customdata[0]}</b>  %{customdata[1]}<br>"
-        "distill_loss %{y:.4f}<br>%{customdata[2]} madds<extra></extra>",
+        "rating %{y:.4f}<br>%{customdata[2]} madds<extra></extra>",
     )
 
 

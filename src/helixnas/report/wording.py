@@ -86,7 +86,7 @@ def rating_warnings(space: SearchSpace, ratings: Sequence[RatingTable]) -> tuple
         if counts.has_failed:
             warnings.append(f"Block {block.block_id} learnt too little to be rated: {counts}. {remedy}")
         if worse:
-            paths = ", ".join(f"{each.path} with {each.distill_loss:.3g}" for each in worse)
+            paths = ", ".join(f"{each.path} with {each.rating:.3g}" for each in worse)
             warnings.append(
                 f"Block {block.block_id} has cells that could do nothing, but rate worse than leaving the block out, "
                 f"which has {worse[0].identity_loss:.3g}: {paths}. {remedy}"

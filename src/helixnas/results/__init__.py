@@ -27,6 +27,7 @@ from helixnas.results.tables import (
     SearchResult,
     Trained,
     WorseThanIdentity,
+    require_one_criterion,
     trained,
     worse_than_identity,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "figures_from_json",
     "figures_to_json",
     "mcnemar",
+    "require_one_criterion",
     "search_result_from_json",
     "search_result_to_json",
     "trained",

@@ -1,6 +1,7 @@
 """Tables of every path of a block, and the outcome of the search: plain values that travel between stages."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from helixnas import telling
@@ -11,28 +12,47 @@ from helixnas.search_space import SKIP, Architecture, BlockSpace, Cell
 
 @dataclass(frozen=True, slots=True)
 class RatingTable:
-    """The distill_loss of every path of a block, in the order of ``BlockSpace.paths()``; low is good."""
+    """The rating of every path of a block by a criterion, in the order of ``BlockSpace.paths()``; low is good.
+
+    Attributes:
+        criterion: Its name; ratings by different criteria do not add up.
+        constant: The rating of the best constant output, of which any useful path is below; None where the criterion
+            has no such number.
+    """
 
     block_id: int
     paths: tuple[str, ...]
-    distill_loss: tuple[float, ...]
+    ratings: tuple[float, ...]
     num_images: int
     seed: int
+    criterion: str
+    constant: float | None
 
     def check(self, block: BlockSpace) -> "RatingTable":
         """Return the table itself if it is complete for ``block`` and finite.
 
         Raises:
-            ArtifactError: Paths are missing or in another order, or a loss is not finite.
+            ArtifactError: Paths are missing or in another order, or a rating is not finite.
         """
         _check_rows("rating", self.block_id, self.paths, tuple(path.key for path in block.paths()))
-        bad = [key for key, loss in zip(self.paths, self.distill_loss, strict=True) if not math.isfinite(loss)]
+        bad = [key for key, rating in zip(self.paths, self.ratings, strict=True) if not math.isfinite(rating)]
         if bad:
             raise ArtifactError(
-                f"The rating table of block {self.block_id} must hold finite losses, but path {bad[0]} has none. "
+                f"The rating table of block {self.block_id} must hold finite ratings, but path {bad[0]} has none. "
                 f"Lower distill.lr, then run `dvc repro distill@{self.block_id}`."
             )
         return self
+
+
+def require_one_criterion(tables: Sequence[RatingTable]) -> None:
+    """Raise ArtifactError unless all blocks were rated by one criterion: only then do their ratings add up."""
+    first, *others = tables
+    for table in others:
+        if table.criterion != first.criterion:
+            raise ArtifactError(
+                f"The ratings of all blocks must be by one criterion to add up, but block {first.block_id} is rated by "
+                f"{first.criterion} and block {table.block_id} by {table.criterion}. Run `dvc repro`."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +61,20 @@ class Trained:
 
     Attributes:
         num_paths: All trained paths.
-        beat_constant: Paths that are better than the best constant output, whose distill_loss is 1.
+        beat_constant: Paths that are better than the best constant output; None where the criterion rates none.
         beat_identity: Paths that are better than leaving the block out; None where the block has no skip.
     """
 
     block_id: int
     num_paths: int
-    beat_constant: int
+    beat_constant: int | None
     beat_identity: int | None
 
     @property
     def has_failed(self) -> bool:
         """Whether fewer than half of the paths beat the constant, or none beats the identity."""
-        return self.num_paths > 0 and (2 * self.beat_constant < self.num_paths or self.beat_identity == 0)
+        few = self.beat_constant is not None and 2 * self.beat_constant < self.num_paths
+        return self.num_paths > 0 and (few or self.beat_identity == 0)
 
     def __str__(self) -> str:
         return telling.trained_paths(self.num_paths, self.beat_constant, self.beat_identity)
@@ -62,10 +83,11 @@ class Trained:
 def trained(table: RatingTable, block: BlockSpace) -> Trained:
     """Count a block's trained paths that beat the best constant output, and those that beat the identity."""
     identity = _identity_loss(table, block)
-    rows = zip(block.paths(), table.distill_loss, strict=True)
+    rows = zip(block.paths(), table.ratings, strict=True)
     losses = [loss for path, loss in rows if block.cells[path.cell].is_trainable]
     beat_identity = None if identity is None else sum(loss < identity for loss in losses)
-    return Trained(block.block_id, len(losses), sum(loss < 1 for loss in losses), beat_identity)
+    beat_constant = None if table.constant is None else sum(loss < table.constant for loss in losses)
+    return Trained(block.block_id, len(losses), beat_constant, beat_identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +95,7 @@ class WorseThanIdentity:
     """A cell that contains the identity, but whose best path has a higher loss than the identity."""
 
     path: str
-    distill_loss: float
+    rating: float
     identity_loss: float
 
 
@@ -83,7 +105,7 @@ def worse_than_identity(table: RatingTable, block: BlockSpace) -> tuple[WorseTha
     if identity is None:
         return ()
     best: dict[int, tuple[float, str]] = {}
-    for path, loss in zip(block.paths(), table.distill_loss, strict=True):
+    for path, loss in zip(block.paths(), table.ratings, strict=True):
         if _contains_identity(block.cells[path.cell], block.spec.in_width):
             best[path.cell] = min(best.get(path.cell, (math.inf, "")), (loss, path.key))
     return tuple(WorseThanIdentity(key, loss, identity) for loss, key in best.values() if loss > identity)
@@ -97,7 +119,7 @@ def _contains_identity(cell: Cell, in_width: int) -> bool:
 
 def _identity_loss(table: RatingTable, block: BlockSpace) -> float | None:
     """The rating of leaving the block out; None where it cannot be."""
-    rows = zip(block.paths(), table.distill_loss, strict=True)
+    rows = zip(block.paths(), table.ratings, strict=True)
     return next((loss for path, loss in rows if block.cells[path.cell].candidates == ((SKIP,),)), None)
 
 

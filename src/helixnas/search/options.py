@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from helixnas.cost_kinds import kind
 from helixnas.errors import ArtifactError
-from helixnas.results import Budget, Cost, CostTable, RatingTable
+from helixnas.results import Budget, Cost, CostTable, RatingTable, require_one_criterion
 from helixnas.search.frontier import frontier
 from helixnas.search_space import BlockSpace, SearchSpace
 
@@ -21,7 +21,7 @@ class BlockOptions:
         in_width: The width that comes in, [n].
         out_width: The width that the path hands on, [n].
         path: The index of the path in ``BlockSpace.paths()``, [n].
-        values: The distill_loss, then the d costs that count, [n, 1 + d].
+        values: The rating, then the d costs that count, [n, 1 + d].
         is_max: Which of these columns combine by their maximum over blocks, [1 + d]; the others by their sum.
     """
 
@@ -62,8 +62,9 @@ def block_options(
         cost_names: The costs that count.
 
     Raises:
-        ArtifactError: A table is incomplete, or lacks a cost that counts.
+        ArtifactError: A table is incomplete, or lacks a cost that counts, or ratings are by different criteria.
     """
+    require_one_criterion(ratings)
     tables = zip(space.blocks, ratings, costs, strict=True)
     options = [_options(block, rating.check(block), cost.check(block), cost_names) for block, rating, cost in tables]
     widths = [np.array([space.blocks[0].spec.in_width]), *(option.out_width for option in options)]
@@ -82,7 +83,7 @@ def _options(block: BlockSpace, rating: RatingTable, table: CostTable, cost_name
         in_width=in_width,
         out_width=out_width[path],
         path=path,
-        values=np.column_stack([np.array(rating.distill_loss)[path], *columns]),
+        values=np.column_stack([np.array(rating.ratings)[path], *columns]),
         is_max=np.array([False, *(kind(name).is_max for name in cost_names)]),
     )
 

@@ -15,7 +15,7 @@ class Pricer:
     Attributes:
         space: The search space.
         fixed: The cost of stem and head together.
-        losses: For each block, the distill_loss by path key.
+        losses: For each block, the rating by path key.
         costs: For each block, the cost by in_width and path key.
         tables: The rating tables and cost tables of all blocks.
     """
@@ -27,7 +27,7 @@ class Pricer:
     tables: tuple[Sequence[RatingTable], Sequence[CostTable]]
 
     def __call__(self, architecture: Architecture) -> Choice:
-        """Return an architecture with its predicted_loss and cost.
+        """Return an architecture with its predicted_loss, which is the sum of its blocks' ratings, and its cost.
 
         Sums run from stem and head over the last block to the first, as in ``merge``, so that the last bit agrees.
         """
@@ -55,7 +55,7 @@ class Pricer:
 
 def pricer(space: SearchSpace, ratings: Sequence[RatingTable], costs: Sequence[CostTable], fixed: Cost) -> Pricer:
     """Make the Pricer of a search space's tables; ``fixed`` is the cost of stem and head together."""
-    losses = [dict(zip(table.paths, table.distill_loss, strict=True)) for table in ratings]
+    losses = [dict(zip(table.paths, table.ratings, strict=True)) for table in ratings]
     prices = [dict(zip(zip(t.in_widths, t.paths, strict=True), t.costs, strict=True)) for t in costs]
     return Pricer(space, fixed, losses, prices, (ratings, costs))
 

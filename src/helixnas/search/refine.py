@@ -56,7 +56,7 @@ def refine(
     """Measure up to ``num_trials`` distinct architectures and return them as measured, in order of trial.
 
     A proposal picks a path in each block: a path of the block's frontier, which no other path of the block beats in
-    distill_loss and in every cost that counts, or a path that ``seeds`` use. An additive prediction never needs another
+    rating and in every cost that counts, or a path that ``seeds`` use. An additive prediction never needs another
     path, so some tens of paths remain in a block instead of all. The seeds themselves are proposed first.
 
     The objective is val_loss. Every limit is a constraint. Counted costs are exact in the tables, so an architecture

@@ -126,7 +126,7 @@ class _Trainer:
         pairs = list(zip(space.blocks, self._teacher.blocks, strict=True))
         self._fresh = [BlockSupernet(block, piece).to(setting.device) for block, piece in pairs]
         self._distilled = (
-            [load_supernet(root, space, self._teacher, block.block_id).to(setting.device) for block in space.blocks]
+            [load_supernet(root, block, self._teacher).to(setting.device) for block in space.blocks]
             if config.compare.random
             else []
         )

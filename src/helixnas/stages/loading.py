@@ -30,12 +30,13 @@ from helixnas.results import (
 from helixnas.search_space import Architecture, BlockSpace, SearchSpace, block_from_json, build
 from helixnas.stages.network import PROGRAM, new_network
 from helixnas.student import BlockSupernet, num_calibration_images, register_custom
-from helixnas.teacher import BlockBatch, DistillLoss, block_batch
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NUM_PROOF_IMAGES = 8
+BESIDE = "beside.safetensors"
+"""What is saved beside a supernet, in the same folder, by a supervision that saves anything."""
 LABELS = folder("teacher") / "labels.safetensors"
 """What the teacher says of each image, for images that have no labels of their own."""
 SEEN = folder("teacher") / "seen.safetensors"
@@ -84,9 +85,18 @@ def _cut(root: Path) -> Mapping[str, Any]:
 
 def load_space(root: Path, config: RunConfig) -> SearchSpace:
     """The search space of the cut teacher; SpaceMismatchError if it was cut into other blocks."""
+    return SearchSpace(tuple(load_block(root, config, block_id) for block_id in range(len(_cut(root)["blocks"]))))
+
+
+def load_block(root: Path, config: RunConfig, block_id: int) -> BlockSpace:
+    """The choices of a block, its custom operations made known; SpaceMismatchError if the teacher was cut elsewhere."""
     if _cut(root)["asked"] != config.teacher.blocks:
         raise _stale(root, "cut.json", "teacher.blocks")
-    return SearchSpace(tuple(_block(root, block_id) for block_id in range(len(_cut(root)["blocks"]))))
+    value = artifacts.load_json(block_file(root, block_id), "search_space")
+    is_map = value["block"]["spec"]["layout"] != "NLC"
+    names = list(value["custom"].values())
+    register_custom(names if is_map else [], [] if is_map else names)
+    return block_from_json(value["block"])
 
 
 def block_file(root: Path, block_id: int) -> Path:
@@ -97,15 +107,6 @@ def block_file(root: Path, block_id: int) -> Path:
 def block_files(root: Path, space: SearchSpace) -> list[Path]:
     """The files with the choices of all blocks."""
     return [block_file(root, block.block_id) for block in space.blocks]
-
-
-def _block(root: Path, block_id: int) -> BlockSpace:
-    """The choices of a block, its custom operations made known."""
-    value = artifacts.load_json(block_file(root, block_id), "search_space")
-    is_map = value["block"]["spec"]["layout"] != "NLC"
-    names = list(value["custom"].values())
-    register_custom(names if is_map else [], [] if is_map else names)
-    return block_from_json(value["block"])
 
 
 def new_space(specs: Sequence[BlockSpec], config: RunConfig) -> SearchSpace:
@@ -194,12 +195,12 @@ def load_variances(root: Path, space: SearchSpace) -> list[Tensor]:
     return [load_feature_moments(root, block.block_id)[1] for block in space.blocks]
 
 
-def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id: int) -> BlockSupernet:
+def load_supernet(root: Path, block: BlockSpace, teacher: CutTeacher) -> BlockSupernet:
     """A distilled supernet in eval mode; SpaceMismatchError if it is of another space or another teacher."""
-    path = root / folder("distill", block_id) / "supernet.safetensors"
+    path = root / folder("distill", block.block_id) / "supernet.safetensors"
     tensors, facts = artifacts.load_tensors(path, "supernet")
-    _require_space(path, facts["space"], space.blocks[block_id])
-    supernet = BlockSupernet(space.blocks[block_id], teacher.blocks[block_id])
+    _require_space(path, facts["space"], block)
+    supernet = BlockSupernet(block, teacher.blocks[block.block_id])
     try:
         supernet.load_state_dict(tensors)
     except RuntimeError as error:  # the teacher's own block is a part of it
@@ -207,18 +208,10 @@ def load_supernet(root: Path, space: SearchSpace, teacher: CutTeacher, block_id:
     return supernet.requires_grad_(False).eval()
 
 
-def load_loss(root: Path, supernet: BlockSupernet) -> DistillLoss:
-    """The loss of a block, in units of the variance of what its cells imitate."""
-    if supernet.target is not None:
-        return DistillLoss(supernet.target.variance)
-    _, variance = load_feature_moments(root, supernet.block.block_id)
-    return DistillLoss(variance)
-
-
-def aimed_batch(supernet: BlockSupernet, teacher: CutTeacher, images: Tensor) -> BlockBatch:
-    """What goes into the teacher's block for normalised images, and what the supernet's cells imitate."""
-    batch = block_batch(teacher, supernet.block.block_id, images)
-    return BlockBatch(batch.inputs, supernet.aim(batch.targets))
+def load_beside(root: Path, block_id: int) -> dict[str, Tensor]:
+    """What the supervision of a block saved beside the weights of the supernet; empty if it saves nothing."""
+    path = root / folder("distill", block_id) / BESIDE
+    return artifacts.load_tensors(path, "beside")[0] if path.exists() else {}
 
 
 def load_ratings(root: Path, space: SearchSpace) -> tuple[RatingTable, ...]:
@@ -228,10 +221,11 @@ def load_ratings(root: Path, space: SearchSpace) -> tuple[RatingTable, ...]:
 
 def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
     path = root / folder("rating", block_id) / "rating.parquet"
-    frame, facts = artifacts.load_table(path, "rating")
+    frame, facts = artifacts.load_table(path, "ratings")
     _require_space(path, facts["space"], space.blocks[block_id])
-    losses = tuple(map(float, frame["distill_loss"]))
-    table = RatingTable(block_id, tuple(frame["path"]), losses, facts["num_images"], facts["seed"])
+    ratings = tuple(map(float, frame["rating"]))
+    about = {name: facts[name] for name in ("num_images", "seed", "criterion", "constant")}
+    table = RatingTable(block_id, tuple(frame["path"]), ratings, **about)
     with _reading(path):
         return table.check(space.blocks[block_id])
 

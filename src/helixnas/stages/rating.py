@@ -10,9 +10,16 @@ from torch import Tensor
 from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.data import normalize
-from helixnas.rating import rate
+from helixnas.rating import Sources, open_criterion, rate
 from helixnas.results import trained
-from helixnas.stages.loading import aimed_batch, load_loss, load_part, load_space, load_supernet, load_teacher
+from helixnas.stages.loading import (
+    load_beside,
+    load_block,
+    load_feature_moments,
+    load_part,
+    load_supernet,
+    load_teacher,
+)
 from helixnas.stages.setting import begin
 from helixnas.student import num_calibration_images
 from helixnas.teacher import BlockBatch
@@ -22,19 +29,21 @@ def run(config: RunConfig, block_id: int) -> None:
     """Run the stage: rate every path of one block, and save the table."""
     settings = config.rating
     setting = begin(f"rating@{block_id}", config, settings.num_threads)
-    space = load_space(setting.root, config)
-    block = space.blocks[block_id]
+    block = load_block(setting.root, config, block_id)
     teacher = load_teacher(setting.root, config, setting.device)
-    supernet = load_supernet(setting.root, space, teacher, block_id).to(setting.device)
+    supernet = load_supernet(setting.root, block, teacher).to(setting.device)
     train, part = load_part(setting.root, "train"), load_part(setting.root, "rating")
     part = part.first(settings.num_images) if settings.num_images else part
     # channels last: its kernels are faster on a CPU, and the order of sums alone changes
     for piece in (teacher.stem, *teacher.blocks, supernet):
         piece.to(memory_format=torch.channels_last)
+    moments = load_feature_moments(setting.root, block_id)
+    sources = Sources(supernet, load_beside(setting.root, block_id), teacher, moments)
+    criterion = open_criterion(settings.criterion, sources)
 
     def batch(rows: Tensor) -> BlockBatch:
         images = normalize(rows, part.mean, part.std).to(setting.device, memory_format=torch.channels_last)
-        return aimed_batch(supernet, teacher, images)
+        return criterion.read(images)
 
     num_calibration = num_calibration_images(settings.num_calibration_images, len(train), [block.spec])
     chunks = train.first(num_calibration).images.split(settings.batch_size)
@@ -42,14 +51,16 @@ def run(config: RunConfig, block_id: int) -> None:
     table = rate(
         supernet,
         block,
-        load_loss(setting.root, supernet),
+        criterion,
         calibration,
         [partial(batch, rows) for rows in part.images.split(settings.batch_size)],
         config.seed,
         setting.progress,
         settings.memory_mib * 2**20,
     ).check(block)
-    frame = pd.DataFrame({"path": table.paths, "distill_loss": table.distill_loss})
-    facts = {"space": block.digest, "num_images": table.num_images, "seed": table.seed}
-    artifacts.save_table(setting.out / "rating.parquet", "rating", frame, facts)
+    frame = pd.DataFrame({"path": table.paths, "rating": table.ratings})
+    facts = {"space": block.digest} | {
+        name: getattr(table, name) for name in ("num_images", "seed", "criterion", "constant")
+    }
+    artifacts.save_table(setting.out / "rating.parquet", "ratings", frame, facts)
     print(f"block {block_id}: {trained(table, block)}", file=sys.stderr)

@@ -86,7 +86,7 @@ def _initial_student(
             supernets = _new_supernets(space, source)
         else:
             source = teacher
-            supernets = [load_supernet(setting.root, space, teacher, block.block_id) for block in space.blocks]
+            supernets = [load_supernet(setting.root, block, teacher) for block in space.blocks]
         student = assemble(source.stem, supernets, source.head, architecture)
     recalibrate(student, load_calibration(setting.root, setting.config, space).normalized_batches())
     return student.requires_grad_(True)

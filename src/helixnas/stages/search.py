@@ -87,8 +87,7 @@ class _Objective:
         self._setting, self._budget = setting, budget
         self._teacher = load_teacher(setting.root, config, setting.device)
         self._supernets = [
-            load_supernet(setting.root, space, self._teacher, block.block_id).to(setting.device)
-            for block in space.blocks
+            load_supernet(setting.root, block, self._teacher).to(setting.device) for block in space.blocks
         ]
         calibration = load_calibration(setting.root, config, space)
         self._calibration = [images.to(setting.device) for images in calibration.normalized_batches()]

@@ -52,7 +52,9 @@ class Setting:
             sections: The sections of params.yaml on which the work depends.
             inputs: The files on which it depends; those that name custom code count always.
         """
-        code = source.stage_digest(self.name.partition("@")[0])
+        stage = self.name.partition("@")[0]
+        way = getattr(getattr(self.config, stage), source.WAYS[stage][0]) if stage in source.WAYS else None
+        code = source.stage_digest(stage, way)
         inputs = [*inputs, *sorted((self.root / folder("custom")).glob("*.json"))]
         digest = hashlib.sha256(f"{code}:{self.name}:{self.config.seed}".encode())
         dump = self.config.model_dump(mode="json", exclude=SPEED)

@@ -61,6 +61,10 @@ class BlockSupernet(nn.Module):
         """
         return y if self.target is None else cast("Tensor", self.target(y))
 
+    def aimed_variance(self, variance: Tensor) -> Tensor:
+        """Return the variance of what cells imitate, float64 [r]; ``variance`` [C] is that of the teacher's output."""
+        return variance if self.target is None else self.target.variance
+
     def operations(self, path: Path) -> list[nn.Module]:
         """Return the modules along a path, shared with the supernet, without adapters."""
         return [layer[choice] for layer, choice in zip(self.layers(path.cell), path.choices, strict=True)]

@@ -119,7 +119,7 @@ def test_before_efficientnets_own_stem_and_head_the_tables_tell_the_published_co
     fixed = count(teacher.stem, (3, 224, 224), COUNTED) + count(teacher.head, space.blocks[-1].spec.out_shape, COUNTED)
     tables = [count_paths(block, in_widths(space, block.block_id), nn.Identity(), COUNTED) for block in space.blocks]
     ratings = [
-        RatingTable(block.block_id, table.paths[: block.num_paths], (0.0,) * block.num_paths, 0, 0)
+        RatingTable(block.block_id, table.paths[: block.num_paths], (0.0,) * block.num_paths, 0, 0, "feature", 1.0)
         for block, table in zip(space.blocks, tables, strict=True)
     ]
     price = pricer(space, ratings, tables, fixed)
