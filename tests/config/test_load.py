@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from helixnas.config import RunConfig, load
+from helixnas.cost_kinds import known
 from helixnas.errors import ConfigError
 from tests.conftest import ROOT
 
@@ -220,7 +221,8 @@ def schema_keys(section: type[BaseModel], prefix: str = "") -> set[str]:
 
 def test_params_yaml_lists_every_key_of_the_schema_and_no_other() -> None:
     listed = keys(yaml.safe_load((ROOT / "params.yaml").read_text()))
-    free = {"teacher.model_args"}  # whatever the user's model takes
+    free = {"teacher.model_args", "search.budget"}  # whatever the user's model takes, any kind of cost
+    assert set(load(ROOT).search.budget) == set(known())
     listed = {key for key in listed if not any(key.startswith(f"{name}.") for name in free)} | free
     assert listed == schema_keys(RunConfig)
 

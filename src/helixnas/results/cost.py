@@ -11,6 +11,11 @@ EPSILON = 1e-9
 """Relative slack of a limit, so that rounding in a sum of measured times breaks no limit."""
 
 
+def _place(name: str) -> tuple[bool, str]:
+    """Counted kinds come before measured ones."""
+    return kind(name).is_measured, name
+
+
 class _Numbers(Mapping[str, float]):
     """Numbers by kind of cost, in a fixed order; nothing in it can be changed.
 
@@ -23,7 +28,8 @@ class _Numbers(Mapping[str, float]):
 
     def __init__(self, numbers: Mapping[str, float | None] | None = None, /, **more: float | None) -> None:
         every = {**(numbers or {}), **more}
-        self._numbers = {name: value for name, value in every.items() if value is not None}
+        given = {name: value for name, value in every.items() if value is not None}
+        self._numbers = {name: given[name] for name in sorted(given, key=_place)}
 
     def __getitem__(self, name: str) -> float:
         return self._numbers[name]
@@ -41,7 +47,7 @@ class _Numbers(Mapping[str, float]):
         return type(self)({**self._numbers, **other})
 
     def only(self, names: Iterable[str]) -> Self:
-        """Return the numbers of these kinds alone, in this order, as far as there are such."""
+        """Return the numbers of these kinds alone, as far as there are such."""
         return type(self)({name: self._numbers[name] for name in names if name in self._numbers})
 
 
