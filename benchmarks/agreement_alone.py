@@ -25,12 +25,15 @@ from helixnas.data import derive_seed
 from helixnas.distill import Distillation, FeatureBatches, Member, train_group
 from helixnas.distill.teacher import Imitation
 from helixnas.fit import Checkpoint
+from helixnas.handover.parts import load_part
+from helixnas.handover.space import load_space
+from helixnas.handover.tables import load_costs
+from helixnas.handover.teacher import load_feature_moments, load_teacher
 from helixnas.progress import Reporter, forget, silent
 from helixnas.rating import Sources, rate
 from helixnas.rating.feature import FeatureCriterion
 from helixnas.search_space import BlockSpace, Cell
 from helixnas.search_space import Path as BlockPath
-from helixnas.stages.loading import load_costs, load_feature_moments, load_part, load_space, load_teacher
 from helixnas.student import BlockSupernet, num_calibration_images
 from helixnas.teacher import DistillLoss, block_batch
 

@@ -28,9 +28,11 @@ from figure import Figure, publish
 
 from helixnas.artifacts import CACHE
 from helixnas.config import load
+from helixnas.handover.space import load_space
+from helixnas.handover.student import load_supernet
+from helixnas.handover.teacher import load_teacher
 from helixnas.progress import Reporter
 from helixnas.search_space import Path as BlockPath
-from helixnas.stages.loading import load_space, load_supernet, load_teacher
 from helixnas.student import BlockSupernet
 from helixnas.student.supernet import _match, bare
 

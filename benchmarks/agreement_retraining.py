@@ -27,11 +27,11 @@ from helixnas.cut import cut
 from helixnas.data import ImageSet
 from helixnas.data.decode import decode
 from helixnas.fit import Checkpoint
+from helixnas.handover.student import load_retraining
 from helixnas.progress import Reporter, forget
 from helixnas.results import Retraining
 from helixnas.retrain import retrain
 from helixnas.search_space import build
-from helixnas.stages.retrain import load_retraining
 from helixnas.student import BlockSupernet, assemble, recalibrate
 from helixnas.teacher import create, feature_statistics
 

@@ -25,22 +25,16 @@ from torch import nn
 
 from helixnas.config import load
 from helixnas.fit import Checkpoint, accuracy, image_losses
+from helixnas.handover.parts import load_calibration, load_part
+from helixnas.handover.space import load_space
+from helixnas.handover.student import load_supernet
+from helixnas.handover.tables import load_costs, load_outer_costs, load_ratings
+from helixnas.handover.teacher import load_feature_moments, load_teacher
 from helixnas.progress import Reporter, forget, silent
 from helixnas.results import Budget
 from helixnas.retrain import retrain
 from helixnas.search import pricer
 from helixnas.search_space import Architecture
-from helixnas.stages.loading import (
-    load_calibration,
-    load_costs,
-    load_feature_moments,
-    load_outer_costs,
-    load_part,
-    load_ratings,
-    load_space,
-    load_supernet,
-    load_teacher,
-)
 from helixnas.student import BlockSupernet, assemble, recalibrate
 
 COUNTED = ("madds", "num_params")

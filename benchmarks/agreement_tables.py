@@ -14,9 +14,10 @@ from figure import Figure, publish
 from helixnas.config import load
 from helixnas.data import derive_seed
 from helixnas.distill import SAMPLERS
+from helixnas.handover.space import load_space
+from helixnas.handover.tables import load_ratings
 from helixnas.results import trained, worse_than_identity
 from helixnas.search_space import BlockSpace
-from helixnas.stages.loading import load_ratings, load_space
 
 
 def num_updates(block: BlockSpace, sampler: str, updates: int, seed: int) -> list[int]:

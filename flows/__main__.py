@@ -28,8 +28,8 @@ from helixnas.errors import EnvironmentFault, HelixError
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
+    from helixnas.registry.publish import Published
     from helixnas.results import Figures
-    from helixnas.stages.publish import Published
     from helixnas.tracking import Version
 
     Result = tuple[Figures, Version | None]
@@ -85,7 +85,7 @@ def _arguments() -> argparse.Namespace:
 
 def _current(root: Path, config: RunConfig, *, register: bool) -> Result | None:
     """The last run's result, since which nothing has changed, if its student is registered."""
-    from helixnas.stages import publish as publishing
+    from helixnas.registry import publish as publishing
 
     if not register:
         print("Nothing to do: every stage is up to date.\n")
@@ -103,7 +103,7 @@ def _run(root: Path, changed: Collection[str], *, register: bool) -> Result:
     _prepare(root, console, is_planned=bool(changed))
     from flows.run_stage import BROKEN, FAULT
     from flows.search import search
-    from helixnas.stages.publish import load_figures
+    from helixnas.registry.publish import load_figures
 
     try:
         state: State[Any] = search(register_student=register, return_state=True)

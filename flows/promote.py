@@ -11,7 +11,7 @@ from prefect.states import Failed
 from flows.run_stage import FAULT
 from helixnas.config import load
 from helixnas.errors import HelixError
-from helixnas.stages import promote as promoting
+from helixnas.registry import promote as promoting
 
 
 @flow(name="promote", persist_result=False)

@@ -27,8 +27,8 @@ from flows.run_stage import BROKEN, FAULT, run_stage
 from flows.watch import Watch
 from helixnas.config import RunConfig, load
 from helixnas.errors import HelixError
-from helixnas.stages import publish as publishing
-from helixnas.stages.publish import Published
+from helixnas.registry import publish as publishing
+from helixnas.registry.publish import Published
 
 PUBLISH = "publish"
 

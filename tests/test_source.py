@@ -51,7 +51,7 @@ def test_a_stage_is_followed_to_the_files_that_define_what_it_imports() -> None:
 
 def test_of_another_stages_file_only_what_is_used_is_followed() -> None:
     names = {str(path.relative_to(source.PACKAGE)) for path in source.files_of("distill")}
-    assert "stages/loading.py" in names  # where `load_calibration` decides which images are measured on
+    assert "handover/parts.py" in names  # where `load_calibration` decides which images are measured on
     assert "results/tables.py" not in names  # `load_ratings` stands in the same file as `load_supernet`
 
 

@@ -175,7 +175,7 @@ def plan(
 def publish() -> None:
     """Record the last run in MLflow and register its student: what `make run` does after the stages."""
     config = _config()
-    from helixnas.stages import publish as publishing
+    from helixnas.registry import publish as publishing
 
     version = publishing.publish(Path(), config).version
     print(f"{version.name} version {version.version} ({', '.join(version.aliases) or 'no alias'})")
@@ -185,7 +185,7 @@ def publish() -> None:
 def promote(version: VersionOption = None) -> None:
     """Make the challenger the champion, if it passes the gate: the budget, and accuracy on the test part."""
     config = _config()
-    from helixnas.stages import promote as promoting
+    from helixnas.registry import promote as promoting
 
     print(promoting.promote(Path(), config, version).reason)
 
@@ -194,7 +194,7 @@ def promote(version: VersionOption = None) -> None:
 def rollback() -> None:
     """Make the previous champion the champion again."""
     config = _config()
-    from helixnas.stages import promote as promoting
+    from helixnas.registry import promote as promoting
 
     version = promoting.rollback(Path(), config)
     print(f"{version.name} version {version.version} is the champion again.")
@@ -207,7 +207,7 @@ def predict(
 ) -> None:
     """Classify image files with a registered student."""
     config = _config()
-    from helixnas.stages import promote as promoting
+    from helixnas.registry import promote as promoting
 
     for path, class_name, probability in promoting.predict(Path(), config, images, alias):
         shown = str(path).encode(errors="backslashreplace").decode()  # a file's name may be no text
@@ -218,7 +218,7 @@ def predict(
 def versions() -> None:
     """List the registered students, the newest first."""
     config = _config()
-    from helixnas.stages import promote as promoting
+    from helixnas.registry import promote as promoting
     from helixnas.telling import quantity
 
     registered = promoting.versions(Path(), config)
@@ -234,7 +234,7 @@ def versions() -> None:
 def delete(version: Annotated[int, typer.Argument(min=1, help="The version's number.")]) -> None:
     """Delete a registered student; never the champion or the previous one."""
     config = _config()
-    from helixnas.stages import promote as promoting
+    from helixnas.registry import promote as promoting
 
     promoting.delete(Path(), config, version)
     print(f"Version {version} is deleted.")

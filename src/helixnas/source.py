@@ -16,6 +16,7 @@ from typing import NamedTuple, get_args
 from helixnas.config.values import Criterion, Supervision
 
 PACKAGE = Path(__file__).parent
+HANDOVER = PACKAGE / "handover"
 LOADED_BY_NAME = {
     "search_space/build.py": "search_space/spaces",
     "cost/count.py": "cost_kinds",
@@ -124,12 +125,12 @@ def files_of(stage: str) -> list[Path]:
     """List the files that decide what a stage computes, in alphabetical order.
 
     Imports are followed by name: ``from helixnas.student import assemble`` leads to ``student/network.py`` alone,
-    whatever else the room offers. Another file of ``stages/`` counts as a whole, but only the imports of those
+    whatever else the room offers. A file of ``handover/`` counts as a whole, but only the imports of those
     definitions that the stage uses are followed. The stage's WAYS are not in the list; what they import is.
     """
     ways = {PACKAGE / stage / f"{name}.py" for name in WAYS.get(stage, ("", ()))[1]}
-    taken = set(_taken_by_stage(stage, None))
-    glue = {path for path in taken if path.parent == PACKAGE / "stages"}
+    taken = set(_taken_by_stage(PACKAGE / "stages" / f"{stage}.py", None))
+    glue = {path for path in taken if path.parent in {PACKAGE / "stages", HANDOVER}}
     taken |= set(chain(*map(_loaded_by_name, glue)))
     taken |= {origin for way in ways for each in imports(way) for origin in _origins(each)}
     return sorted({*glue, *_with_imports(taken - glue, stage, ways)})
@@ -176,18 +177,17 @@ def _is_counted(path: Path, stage: str | None) -> bool:
     return room not in HARMLESS or (stage == "report" and room in SHOWN)
 
 
-def _taken_by_stage(stage: str, name: str | None) -> Iterator[Path]:
-    """``stages/STAGE.py`` and the files that it imports: all of them, or those that its definition ``name`` needs."""
-    path = PACKAGE / "stages" / f"{stage}.py"
+def _taken_by_stage(path: Path, name: str | None) -> Iterator[Path]:
+    """A file of ``stages/`` or ``handover/``, and those that it imports: all, or what its definition ``name`` needs."""
     yield path
     used = None if name is None else _names_used(path, name)
     for each in imports(path):
         if used is None or each.alias in used:
-            other = each.module.removeprefix("helixnas.stages.")
-            if other != each.module:
-                yield from _taken_by_stage(other, each.name)
-            else:
-                yield from _origins(each)
+            for origin in _origins(each):
+                if origin.parent == HANDOVER:
+                    yield from _taken_by_stage(origin, each.name)
+                else:
+                    yield origin
 
 
 def _origins(found: Import) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from flows.parameters import change
 from helixnas import artifacts
 from helixnas.config import load
-from helixnas.stages.retrain import load_deployed
+from helixnas.handover.student import load_deployed
 from tests.conftest import ROOT
 from tests.project import new_project, run_all
 

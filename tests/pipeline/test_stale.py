@@ -46,7 +46,7 @@ def test_edits_repeat_what_they_can_change_and_nothing_else(finished: Path) -> N
     assert stale(finished) == {"report", "search", *RATED, "retrain", "compare"}
     edit(finished, "distill/teacher.py")
     assert stale(finished) == {"report", "search", *RATED, "retrain", "compare", *DISTILLED}
-    edit(finished, "stages/loading.py")
+    edit(finished, "handover/parts.py")
     assert stale(finished) == {"teacher", "search_space", "cost", *DISTILLED, *RATED, *CHOSEN}
 
 

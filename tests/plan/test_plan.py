@@ -13,10 +13,11 @@ from rich.console import Console
 
 from flows.parameters import change
 from helixnas.config import RunConfig, load
+from helixnas.handover.parts import load_part
+from helixnas.handover.teacher import load_teacher_accuracy
 from helixnas.plan.planning import Plan, plan
 from helixnas.plan.workload import START_S, num_nodes
 from helixnas.report import print_plan
-from helixnas.stages.loading import load_part, load_teacher_accuracy
 from tests.conftest import ROOT
 
 

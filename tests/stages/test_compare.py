@@ -14,8 +14,11 @@ from helixnas import artifacts
 from helixnas.compare import Rival
 from helixnas.config import load
 from helixnas.fit import Checkpoint
+from helixnas.handover.parts import load_part
+from helixnas.handover.space import load_space
+from helixnas.handover.student import load_rival, load_rivals, load_student, load_supernet
+from helixnas.handover.teacher import load_teacher
 from helixnas.stages import compare, report
-from helixnas.stages.loading import load_part, load_space, load_supernet, load_teacher
 from helixnas.student import BlockSupernet
 from tests.costs import three
 
@@ -30,7 +33,7 @@ def run(root: Path, *overrides: str) -> list[Rival]:
     config = load(root)
     with contextlib.chdir(root):
         compare.run(config)
-    return list(compare.load_rivals(root))
+    return list(load_rivals(root))
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -42,7 +45,7 @@ def choose(root: Path, arch_id: str) -> None:
 
 
 def test_the_way_with_the_lowest_loss_is_retrained_and_no_other(finished: Path) -> None:
-    rivals = compare.load_rivals(finished)
+    rivals = load_rivals(finished)
     losses = {rival.key: rival.before.val_loss for rival in rivals if rival.before}
     assert len(losses) == len(rivals) == 2
     assert [rival.key for rival in rivals if rival.after] == [min(losses, key=lambda key: losses[key])]
@@ -54,7 +57,7 @@ def test_an_untrained_way_has_the_teachers_weights_and_no_distilled_one(finished
     config = load(finished)
     space = load_space(finished, config)
     teacher = load_teacher(finished, config, torch.device("cpu"))
-    rival = next(rival for rival in compare.load_rivals(finished) if rival.after)
+    rival = next(rival for rival in load_rivals(finished) if rival.after)
     weights, facts = artifacts.load_tensors(finished / OUT / rival.key / "initial.safetensors", "student")
     assert facts["arch_id"] == rival.arch_id
     differences = 0
@@ -87,7 +90,7 @@ def test_what_is_retrained_is_retrained_exactly_as_the_chosen_student(
 
 
 def test_a_way_that_was_chosen_is_measured_but_not_trained_again(project: Path) -> None:
-    best = next(rival for rival in compare.load_rivals(project) if rival.after)
+    best = next(rival for rival in load_rivals(project) if rival.after)
     choose(project, best.arch_id)
     chosen, other = sorted(run(project), key=lambda rival: not rival.is_chosen)
     assert (chosen.arch_id, chosen.is_chosen, chosen.after) == (best.arch_id, True, None)
@@ -155,9 +158,9 @@ def test_the_figures_are_counted_image_by_image_on_the_test_part(finished: Path)
     config, test = load(finished), load_part(finished, "test")
     space, teacher = load_space(finished, config), load_teacher(finished, config, torch.device("cpu"))
     (compared,) = figures["comparisons"]
-    (rival,) = (rival for rival in compare.load_rivals(finished) if rival.after)
-    networks = [compare.load_rival(finished, space, teacher, rival, name) for name in ("initial", "student")]
-    networks.append(report.load_student(finished, config, teacher, "student"))
+    (rival,) = (rival for rival in load_rivals(finished) if rival.after)
+    networks = [load_rival(finished, space, teacher, rival, name) for name in ("initial", "student")]
+    networks.append(load_student(finished, config, teacher, "student"))
     with torch.no_grad():
         before, after, student = (
             (network(test.normalized()).argmax(dim=1) == test.labels).tolist() for network in networks

@@ -9,9 +9,9 @@ import torch
 from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.errors import ArtifactError
+from helixnas.handover.space import load_space
 from helixnas.progress import Reporter
 from helixnas.stages import rating
-from helixnas.stages.loading import load_space
 
 TABLE = Path("artifacts/rating/block_0/rating.parquet")
 SUPERNET = Path("artifacts/distill/block_0/supernet.safetensors")

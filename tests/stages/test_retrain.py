@@ -16,8 +16,11 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import load
 from helixnas.errors import ConfigError
+from helixnas.handover.space import load_space
+from helixnas.handover.student import load_retraining, load_student
+from helixnas.handover.teacher import load_teacher
 from helixnas.progress import Reporter
-from helixnas.stages import data, loading, retrain, teacher
+from helixnas.stages import data, retrain, teacher
 from tests.project import new_project
 
 
@@ -85,7 +88,7 @@ def test_a_student_that_retraining_made_worse_stays_as_it_was(
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("Retraining made the student"))
     assert f"{100 * arch['initial_acc']:.2f} % of the rating images before, {100 * arch['retrained_acc']:.2f} %" in line
     assert line.endswith("Change retrain.recipe.lr or retrain.distillation.")
-    assert retrain.load_retraining(project).warning == line
+    assert load_retraining(project).warning == line
 
 
 def test_a_student_that_is_better_goes_on(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,8 +142,8 @@ def test_from_scratch_nothing_of_the_trained_teacher_is_left(
     for name in easily_missed:  # training has moved them, so that a leak can be told from a constant
         assert any(name in key and not is_constant(tensor) for key, tensor in trained.items())
     config = load(root)
-    cut = loading.load_teacher(root, config, torch.device("cpu"))
-    student = retrain.load_student(root, config, cut, "initial")
+    cut = load_teacher(root, config, torch.device("cpu"))
+    student = load_student(root, config, cut, "initial")
     for name, parameter in student.named_parameters():
         known = [tensor for tensor in trained.values() if tensor.shape == parameter.shape]
         assert is_constant(parameter) or not any(torch.equal(parameter, tensor) for tensor in known), name
@@ -156,7 +159,7 @@ def test_from_scratch_repeats_by_seed(tmp_path: Path) -> None:
 def test_from_scratch_a_space_with_widths_of_its_own_starts_alive(tmp_path: Path) -> None:
     blocks = ["teacher.block_ids=[0,1,2]", "teacher.blocks=[[layer1,layer2],[layer3],[layer4]]"]
     root = taught(tmp_path, *RESNET, ["search_space.name=nats_size", *blocks])
-    space = loading.load_space(root, load(root))
+    space = load_space(root, load(root))
     choose(root, "-".join(next(iter(block.paths())).key for block in space.blocks))
     run(root, "retrain.init=scratch")  # and trains, though its features are none of the teacher's
     student = weights(root / folder("retrain") / "initial.safetensors")

@@ -10,8 +10,8 @@ from helixnas import artifacts
 from helixnas.config import load
 from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError, ConfigError, DataError
+from helixnas.handover.parts import load_part
 from helixnas.stages import teacher
-from helixnas.stages.loading import load_part
 
 REGISTERED = "teacher.source=models:/student/3"
 

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from helixnas.config import load
+from helixnas.handover.space import load_space
+from helixnas.handover.tables import load_chosen, load_outer_costs, load_search_result
 from helixnas.search_space import keeps_interface
 from helixnas.search_space.spaces import hytra
-from helixnas.stages.loading import load_chosen, load_outer_costs, load_search_result, load_space
 from tests.project import new_project, run_all
 
 RESNET = {"source": "timm:resnet18", "model_args": {"channels": [8, 16, 24, 32]}}

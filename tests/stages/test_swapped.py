@@ -9,8 +9,8 @@ import pytest
 from helixnas.artifacts import exclusive
 from helixnas.config import load
 from helixnas.errors import ArtifactError
+from helixnas.handover.setting import Setting
 from helixnas.stages import rating, report, search
-from helixnas.stages.setting import Setting
 from helixnas.tracking.pipeline import _points
 
 SWAPPED = [

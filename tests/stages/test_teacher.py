@@ -8,10 +8,12 @@ import pytest
 from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.fit import accuracy
+from helixnas.handover.parts import load_part
+from helixnas.handover.setting import begin
+from helixnas.handover.space import load_specs
+from helixnas.handover.teacher import load_layer_losses, load_teacher, load_teacher_accuracy
 from helixnas.results import LayerLoss
 from helixnas.stages import teacher
-from helixnas.stages.loading import load_layer_losses, load_part, load_specs, load_teacher, load_teacher_accuracy
-from helixnas.stages.setting import begin
 
 
 def test_the_accuracy_that_is_saved_is_the_saved_teachers_on_the_rating_part(

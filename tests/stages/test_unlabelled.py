@@ -13,8 +13,9 @@ from helixnas import artifacts
 from helixnas.config import load
 from helixnas.data import ImageSet
 from helixnas.fit import predict
+from helixnas.handover.parts import load_part
+from helixnas.handover.teacher import load_teacher
 from helixnas.results import figures_from_json
-from helixnas.stages.loading import load_part, load_teacher
 from tests.project import new_project, run_all
 
 OVERRIDES = (

@@ -15,14 +15,14 @@ from helixnas.cut import CutTeacher, cut
 from helixnas.data import Peek, peek, peek_rating
 from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy, require_known
+from helixnas.handover.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
+from helixnas.handover.space import new_space, whole_space
 from helixnas.plan.workload import Likely, Sizes, Workload, workloads
 from helixnas.progress import silent
 from helixnas.results import Budget, Cost, CostTable, RatingTable, TeacherAccuracy
 from helixnas.scratch import scratch
 from helixnas.search import extreme, solve
 from helixnas.search_space import SearchSpace
-from helixnas.stages.loading import new_space, whole_space
-from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
 from helixnas.student import BlockSupernet, assemble
 from helixnas.telling import quantity
 

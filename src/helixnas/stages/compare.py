@@ -12,33 +12,22 @@ from torch import nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
-from helixnas.compare import Rival, obvious_ways, random_rivals, reach, rival_from_json, rival_to_json
+from helixnas.compare import Rival, obvious_ways, random_rivals, reach, rival_to_json
 from helixnas.config import RunConfig
-from helixnas.cut import CutTeacher
 from helixnas.data import derive_seed
 from helixnas.fit import Checkpoint, pinned, resolve_loaders
+from helixnas.handover.feature_cache import cache_for_students
+from helixnas.handover.parts import load_calibration, load_part
+from helixnas.handover.setting import Setting, begin, clear
+from helixnas.handover.space import block_files, load_space
+from helixnas.handover.student import RESULTS, load_supernet
+from helixnas.handover.tables import load_chosen, load_costs, load_outer_costs
+from helixnas.handover.teacher import load_teacher, load_variances, new_teacher
 from helixnas.progress import Progress, forget
 from helixnas.results import Budget
 from helixnas.retrain import retrain
 from helixnas.search_space import SearchSpace, keeps_interface
-from helixnas.stages.feature_cache import cache_for_students
-from helixnas.stages.loading import (
-    block_files,
-    load_calibration,
-    load_chosen,
-    load_costs,
-    load_outer_costs,
-    load_part,
-    load_space,
-    load_supernet,
-    load_teacher,
-    load_variances,
-    new_teacher,
-)
-from helixnas.stages.setting import Setting, begin, clear
 from helixnas.student import BlockSupernet, StudentNetwork, assemble, recalibrate
-
-RESULTS = folder("compare") / "results.json"
 
 
 def run(config: RunConfig) -> None:
@@ -48,20 +37,6 @@ def run(config: RunConfig) -> None:
     artifacts.save_json(setting.root / RESULTS, "compare", list(map(rival_to_json, compared)))
     for resume in resumes:
         clear(resume)
-
-
-def load_rivals(root: Path) -> tuple[Rival, ...]:
-    """What the compare stage found, the obvious ways first; empty where it is switched off."""
-    return tuple(map(rival_from_json, artifacts.load_json(root / RESULTS, "compare")))
-
-
-def load_rival(root: Path, space: SearchSpace, teacher: CutTeacher, rival: Rival, weights: str) -> StudentNetwork:
-    """A rival retrained (``weights`` "student"), or as it was before ("initial"), in eval mode on the CPU."""
-    blank = [BlockSupernet(block, part) for block, part in zip(space.blocks, teacher.blocks, strict=True)]
-    network = assemble(teacher.stem, blank, teacher.head, space.parse(rival.arch_id))
-    tensors, _ = artifacts.load_tensors(root / folder("compare") / rival.key / f"{weights}.safetensors", "student")
-    network.load_state_dict(tensors)
-    return network.requires_grad_(False).eval()
 
 
 def _compared(setting: Setting) -> tuple[list[Rival], list[Path]]:

@@ -14,10 +14,12 @@ from helixnas.config import RunConfig
 from helixnas.cost import Subject, count, count_paths, in_widths, machine, measure, path_subjects
 from helixnas.cost_kinds import measured
 from helixnas.cut import CutTeacher
+from helixnas.handover.parts import load_part
+from helixnas.handover.setting import Setting, begin
+from helixnas.handover.space import load_space
+from helixnas.handover.teacher import load_teacher
 from helixnas.results import Cost, CostTable
 from helixnas.search_space import SearchSpace
-from helixnas.stages.loading import load_part, load_space, load_teacher
-from helixnas.stages.setting import Setting, begin
 
 
 def run(config: RunConfig) -> None:

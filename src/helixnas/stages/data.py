@@ -7,7 +7,7 @@ import sys
 from helixnas.artifacts import save_text
 from helixnas.config import RunConfig
 from helixnas.data import prepare
-from helixnas.stages.setting import begin
+from helixnas.handover.setting import begin
 
 
 def run(config: RunConfig) -> None:

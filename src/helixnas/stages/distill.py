@@ -18,10 +18,13 @@ from helixnas.config import RunConfig
 from helixnas.data import derive_seed
 from helixnas.distill import Distillation, Member, Sources, open_supervision, partition, train_group, trainable_cells
 from helixnas.fit import pinned, resolve_loaders
+from helixnas.handover.feature_cache import TEACHER, TRAIN, fill_from_cache
+from helixnas.handover.parts import load_part
+from helixnas.handover.setting import Curve, Resumable, Setting, begin, clear
+from helixnas.handover.space import block_file, load_block
+from helixnas.handover.student import BESIDE
+from helixnas.handover.teacher import load_feature_moments, load_teacher
 from helixnas.search_space import BlockSpace
-from helixnas.stages.feature_cache import TEACHER, TRAIN, fill_from_cache
-from helixnas.stages.loading import BESIDE, block_file, load_block, load_feature_moments, load_part, load_teacher
-from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
 from helixnas.student import BlockSupernet
 
 

@@ -10,17 +10,13 @@ from torch import Tensor
 from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.data import normalize
+from helixnas.handover.parts import load_part
+from helixnas.handover.setting import begin
+from helixnas.handover.space import load_block
+from helixnas.handover.student import load_beside, load_supernet
+from helixnas.handover.teacher import load_feature_moments, load_teacher
 from helixnas.rating import Sources, open_criterion, rate
 from helixnas.results import trained
-from helixnas.stages.loading import (
-    load_beside,
-    load_block,
-    load_feature_moments,
-    load_part,
-    load_supernet,
-    load_teacher,
-)
-from helixnas.stages.setting import begin
 from helixnas.student import num_calibration_images
 from helixnas.teacher import BlockBatch
 

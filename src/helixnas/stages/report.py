@@ -15,22 +15,15 @@ from helixnas.config import RunConfig
 from helixnas.cost import count, machine, measure
 from helixnas.data import ImageSet
 from helixnas.fit import predict
+from helixnas.handover.parts import load_part
+from helixnas.handover.setting import CURVE, Setting, begin, environment_facts
+from helixnas.handover.space import load_space
+from helixnas.handover.student import load_retraining, load_rival, load_rivals, load_student
+from helixnas.handover.tables import load_costs, load_ratings, load_search_result
+from helixnas.handover.teacher import load_layer_losses, load_teacher, load_teacher_accuracy
 from helixnas.report import ReportData, rating_warnings, write
 from helixnas.results import Budget, Comparison, Cost, Figure, Figures, SearchResult, figures_to_json, mcnemar
 from helixnas.search_space import SearchSpace
-from helixnas.stages.compare import load_rival, load_rivals
-from helixnas.stages.loading import (
-    load_costs,
-    load_layer_losses,
-    load_part,
-    load_ratings,
-    load_search_result,
-    load_space,
-    load_teacher,
-    load_teacher_accuracy,
-)
-from helixnas.stages.retrain import load_retraining, load_student
-from helixnas.stages.setting import CURVE, Setting, begin, environment_facts
 from helixnas.teacher import idle_layers_warning
 
 

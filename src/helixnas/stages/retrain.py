@@ -2,10 +2,8 @@
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
-from torch import nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
@@ -13,23 +11,17 @@ from helixnas.config import RunConfig
 from helixnas.cut import CutTeacher
 from helixnas.data import derive_seed
 from helixnas.fit import pinned, resolve_loaders
+from helixnas.handover.feature_cache import cache_for_students
+from helixnas.handover.parts import load_calibration, load_part
+from helixnas.handover.setting import Curve, Resumable, Setting, begin, clear
+from helixnas.handover.space import block_files, load_space
+from helixnas.handover.student import load_supernet, new_supernets
+from helixnas.handover.tables import load_chosen
+from helixnas.handover.teacher import load_teacher, load_variances, new_teacher
 from helixnas.results import Retraining
 from helixnas.retrain import retrain
 from helixnas.search_space import Architecture, SearchSpace, keeps_interface
-from helixnas.stages.feature_cache import cache_for_students
-from helixnas.stages.loading import (
-    block_files,
-    load_calibration,
-    load_chosen,
-    load_part,
-    load_space,
-    load_supernet,
-    load_teacher,
-    load_variances,
-    new_teacher,
-)
-from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
-from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble, recalibrate
+from helixnas.student import StudentNetwork, assemble, recalibrate
 
 
 def run(config: RunConfig) -> None:
@@ -83,17 +75,13 @@ def _initial_student(
     with pinned(derive_seed(setting.seed, "init")):
         if setting.config.retrain.init == "scratch":
             source = new_teacher(setting.root, setting.config, teacher)
-            supernets = _new_supernets(space, source)
+            supernets = new_supernets(space, source)
         else:
             source = teacher
             supernets = [load_supernet(setting.root, block, teacher) for block in space.blocks]
         student = assemble(source.stem, supernets, source.head, architecture)
     recalibrate(student, load_calibration(setting.root, setting.config, space).normalized_batches())
     return student.requires_grad_(True)
-
-
-def _new_supernets(space: SearchSpace, teacher: CutTeacher) -> list[BlockSupernet]:
-    return [BlockSupernet(block, part) for block, part in zip(space.blocks, teacher.blocks, strict=True)]
 
 
 def _save_arch(setting: Setting, space: SearchSpace, architecture: Architecture, retraining: Retraining) -> None:
@@ -108,29 +96,3 @@ def _save_arch(setting: Setting, space: SearchSpace, architecture: Architecture,
         **asdict(retraining),
     }
     artifacts.save_json(setting.out / "arch.json", "arch", value)
-
-
-def load_retraining(root: Path) -> Retraining:
-    """Which student goes on, and how good both were on the rating part."""
-    arch = artifacts.load_json(root / folder("retrain") / "arch.json", "arch")
-    return Retraining(arch["kept"], arch["initial_acc"], arch["retrained_acc"])
-
-
-def load_student(root: Path, config: RunConfig, teacher: CutTeacher, weights: str) -> StudentNetwork:
-    """The student that goes on (``weights`` "student"), or as it was before retraining ("initial").
-
-    In eval mode, on the CPU.
-    """
-    space = load_space(root, config)
-    arch = artifacts.load_json(root / folder("retrain") / "arch.json", "arch")
-    student = assemble(teacher.stem, _new_supernets(space, teacher), teacher.head, space.parse(arch["arch_id"]))
-    tensors, _ = artifacts.load_tensors(root / folder("retrain") / f"{weights}.safetensors", "student")
-    student.load_state_dict(tensors)
-    return student.requires_grad_(False).eval()
-
-
-def load_deployed(root: Path, config: RunConfig) -> nn.Module:
-    """The retrained student as it is deployed: images float32 [N, C, H, W] in 0 to 1 in, logits out."""
-    train = load_part(root, "train")
-    teacher = load_teacher(root, config, torch.device("cpu"))
-    return Deployed(load_student(root, config, teacher, "student"), train.mean, train.std).eval()

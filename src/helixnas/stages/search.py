@@ -10,22 +10,16 @@ from helixnas.config import RunConfig
 from helixnas.cost import measure
 from helixnas.data import ImageSet
 from helixnas.fit import image_losses
+from helixnas.handover.parts import load_calibration, load_part
+from helixnas.handover.setting import Setting, begin
+from helixnas.handover.space import block_files, load_space
+from helixnas.handover.student import load_supernet
+from helixnas.handover.tables import load_costs, load_outer_costs, load_ratings
+from helixnas.handover.teacher import load_teacher
 from helixnas.progress import silent
 from helixnas.results import Budget, Choice, search_result_to_json
 from helixnas.search import Measurement, decide, frontier_table, pricer, refine, solve, trials_table
 from helixnas.search_space import Architecture, SearchSpace, keeps_interface
-from helixnas.stages.loading import (
-    block_files,
-    load_calibration,
-    load_costs,
-    load_outer_costs,
-    load_part,
-    load_ratings,
-    load_space,
-    load_supernet,
-    load_teacher,
-)
-from helixnas.stages.setting import Setting, begin
 from helixnas.student import assemble, recalibrate
 
 STUDIES = CACHE / "search"

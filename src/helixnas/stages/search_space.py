@@ -8,9 +8,9 @@ from pathlib import Path
 
 from helixnas import artifacts, source
 from helixnas.config import RunConfig
+from helixnas.handover.setting import begin
+from helixnas.handover.space import load_specs, new_space
 from helixnas.search_space import TEACHER, block_to_json
-from helixnas.stages.loading import load_specs, new_space
-from helixnas.stages.setting import begin
 from helixnas.student import custom_name
 
 

@@ -13,10 +13,11 @@ from helixnas.cut import CutTeacher, cut, recut
 from helixnas.data import ImageSet, derive_seed
 from helixnas.errors import DataError
 from helixnas.fit import Fit, accuracy, pinned, predict, resolve_loaders
+from helixnas.handover.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
+from helixnas.handover.parts import LABELS, SEEN, load_part, load_raw_part
+from helixnas.handover.setting import Curve, Resumable, Setting, begin, clear
+from helixnas.handover.teacher import NUM_PROOF_IMAGES
 from helixnas.results import TeacherAccuracy
-from helixnas.stages.loading import LABELS, NUM_PROOF_IMAGES, SEEN, load_part, load_raw_part
-from helixnas.stages.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
-from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
 from helixnas.teacher import FeatureStatistics, feature_statistics, idle_layers_warning, layer_losses
 
 NUM_LAYER_IMAGES = 256

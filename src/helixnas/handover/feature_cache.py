@@ -10,7 +10,7 @@ from helixnas.config.schema import Augment
 from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.distill import FeatureBatches, may_cache
-from helixnas.stages.setting import Setting
+from helixnas.handover.setting import Setting
 from helixnas.teacher import FeatureCache, feature_bytes
 
 FEATURES = CACHE / "features"

@@ -10,8 +10,8 @@ import torch
 from helixnas import artifacts, source
 from helixnas.config import RunConfig, load
 from helixnas.errors import ConfigError
+from helixnas.handover.setting import Curve, Resumable, Setting, begin, clear, environment_facts
 from helixnas.progress import Reporter
-from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear, environment_facts
 from tests.conftest import ROOT
 
 

@@ -14,10 +14,10 @@ from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError, DataError, PromotionError
+from helixnas.handover import student
+from helixnas.registry import promote as promoting
+from helixnas.registry import publish as publishing
 from helixnas.results import figures_to_json
-from helixnas.stages import promote as promoting
-from helixnas.stages import publish as publishing
-from helixnas.stages import retrain
 from helixnas.tracking import CHAMPION, Store, load_model
 from tests.tracking.conftest import FACTS, LOCK, NAME, Brightness, figures, images, save_seen
 
@@ -33,7 +33,7 @@ def finished(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_seen(project / folder("teacher") / "seen.safetensors", (1000, 1001))
     artifacts.save_json(project / folder("retrain") / "arch.json", "arch", FACTS)
     artifacts.save_tensors(project / folder("retrain") / "student.safetensors", "student", Brightness().state_dict())
-    monkeypatch.setattr(retrain, "load_deployed", deployed)
+    monkeypatch.setattr(student, "load_deployed", deployed)
     return project
 
 
@@ -91,7 +91,7 @@ def test_a_publication_that_breaks_off_is_a_failed_run(
     def broken(root: Path, config: RunConfig) -> nn.Module:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(retrain, "load_deployed", broken)
+    monkeypatch.setattr(student, "load_deployed", broken)
     with pytest.raises(KeyboardInterrupt):
         publishing.publish(finished, config, OUTCOMES)
     (run,) = store.client.search_runs([store.experiment_id])

@@ -15,8 +15,12 @@ from helixnas import artifacts
 from helixnas.config import RunConfig, load
 from helixnas.cut import CutTeacher
 from helixnas.errors import ArtifactError, SpaceMismatchError
+from helixnas.handover.parts import load_part
+from helixnas.handover.space import load_block, load_space, load_specs, new_space
+from helixnas.handover.student import load_supernet
+from helixnas.handover.tables import load_chosen, load_costs, load_outer_costs, load_ratings, load_search_result
+from helixnas.handover.teacher import load_feature_moments, load_layer_losses, load_teacher, load_teacher_accuracy
 from helixnas.search_space import SearchSpace
-from helixnas.stages import loading
 from tests.costs import COUNTED as COUNTED_KINDS
 from tests.costs import KINDS
 
@@ -27,37 +31,37 @@ MEASURED = Path("artifacts/cost/measured/block_1.parquet")
 Load = Callable[[Path, RunConfig], Any]
 
 
-space_of = loading.load_space
+space_of = load_space
 
 
 def supernet(root: Path, config: RunConfig) -> nn.Module:
-    teacher = loading.load_teacher(root, config, CPU)
-    return loading.load_supernet(root, loading.load_block(root, config, 1), teacher)
+    teacher = load_teacher(root, config, CPU)
+    return load_supernet(root, load_block(root, config, 1), teacher)
 
 
 LOADERS: dict[str, Load] = {
-    "artifacts/data/train.safetensors": lambda root, _: loading.load_part(root, "train"),
-    "artifacts/data/rating.safetensors": lambda root, _: loading.load_part(root, "rating"),
-    "artifacts/teacher/cut.json": loading.load_space,
-    "artifacts/teacher/teacher.safetensors": lambda root, config: loading.load_teacher(root, config, CPU),
-    "artifacts/teacher/accuracy.json": lambda root, _: loading.load_teacher_accuracy(root),
-    "artifacts/teacher/layers.json": lambda root, _: loading.load_layer_losses(root),
-    "artifacts/teacher/features.safetensors": lambda root, _: loading.load_feature_moments(root, 1),
+    "artifacts/data/train.safetensors": lambda root, _: load_part(root, "train"),
+    "artifacts/data/rating.safetensors": lambda root, _: load_part(root, "rating"),
+    "artifacts/teacher/cut.json": load_space,
+    "artifacts/teacher/teacher.safetensors": lambda root, config: load_teacher(root, config, CPU),
+    "artifacts/teacher/accuracy.json": lambda root, _: load_teacher_accuracy(root),
+    "artifacts/teacher/layers.json": lambda root, _: load_layer_losses(root),
+    "artifacts/teacher/features.safetensors": lambda root, _: load_feature_moments(root, 1),
     "artifacts/distill/block_1/supernet.safetensors": supernet,
-    str(RATING): lambda root, config: loading.load_ratings(root, space_of(root, config)),
-    str(COUNTED): lambda root, config: loading.load_costs(root, space_of(root, config), COUNTED_KINDS),
-    str(MEASURED): lambda root, config: loading.load_costs(root, space_of(root, config), KINDS),
-    "artifacts/cost/counted/fixed.json": lambda root, _: loading.load_outer_costs(root, COUNTED_KINDS),
-    "artifacts/cost/measured/fixed.json": lambda root, _: loading.load_outer_costs(root, KINDS),
-    "artifacts/search/result.json": lambda root, config: loading.load_search_result(root, space_of(root, config)),
-    "artifacts/search/chosen.json": lambda root, config: loading.load_chosen(root, space_of(root, config)),
+    str(RATING): lambda root, config: load_ratings(root, space_of(root, config)),
+    str(COUNTED): lambda root, config: load_costs(root, space_of(root, config), COUNTED_KINDS),
+    str(MEASURED): lambda root, config: load_costs(root, space_of(root, config), KINDS),
+    "artifacts/cost/counted/fixed.json": lambda root, _: load_outer_costs(root, COUNTED_KINDS),
+    "artifacts/cost/measured/fixed.json": lambda root, _: load_outer_costs(root, KINDS),
+    "artifacts/search/result.json": lambda root, config: load_search_result(root, space_of(root, config)),
+    "artifacts/search/chosen.json": lambda root, config: load_chosen(root, space_of(root, config)),
 }
 every_file = pytest.mark.parametrize("name", LOADERS)
 
 
 @pytest.fixture
 def space(project: Path, run_config: RunConfig) -> SearchSpace:
-    return loading.load_space(project, run_config)
+    return load_space(project, run_config)
 
 
 @every_file
@@ -106,9 +110,9 @@ def test_what_was_made_for_another_space_is_named(project: Path, name: str) -> N
 
 @pytest.mark.parametrize("name", ["artifacts/search/result.json", "artifacts/search/chosen.json"])
 def test_what_was_chosen_from_another_space_is_named(project: Path, run_config: RunConfig, name: str) -> None:
-    specs = loading.load_specs(project)
-    other = loading.new_space(specs[:1], run_config)
-    loader = loading.load_chosen if name.endswith("chosen.json") else loading.load_search_result
+    specs = load_specs(project)
+    other = new_space(specs[:1], run_config)
+    loader = load_chosen if name.endswith("chosen.json") else load_search_result
     with pytest.raises(SpaceMismatchError, match=rf"{name} cannot be used\. An arch_id .* must name 1 blocks"):
         loader(project, other)
 
@@ -117,23 +121,23 @@ def test_a_cut_into_other_blocks_is_named(project: Path, run_config: RunConfig) 
     blocks = [[name for names in run_config.teacher.blocks for name in names]]
     other = run_config.model_copy(update={"teacher": run_config.teacher.model_copy(update={"blocks": blocks})})
     with pytest.raises(SpaceMismatchError, match=r"cut\.json must belong to teacher\.blocks as they are now"):
-        loading.load_space(project, other)
+        load_space(project, other)
 
 
 def test_another_teachers_weights_are_named(project: Path, run_config: RunConfig) -> None:
     path = project / "artifacts/teacher/teacher.safetensors"
     artifacts.save_tensors(path, "teacher", {"x": torch.zeros(1)})
     with pytest.raises(SpaceMismatchError, match=r"teacher\.safetensors must belong to teacher\.source"):
-        loading.load_teacher(project, run_config, CPU)
+        load_teacher(project, run_config, CPU)
 
 
 def test_a_supernet_of_another_teacher_is_named(project: Path, run_config: RunConfig, space: SearchSpace) -> None:
-    teacher = loading.load_teacher(project, run_config, CPU)
+    teacher = load_teacher(project, run_config, CPU)
     wider = copy.deepcopy(teacher.blocks[1])
     wider.add_module("more", nn.Conv2d(3, 3, 1))
     other: CutTeacher = replace(teacher, blocks=(nn.Identity(), wider))
     with pytest.raises(SpaceMismatchError, match=r"block_1/supernet\.safetensors must belong to this teacher"):
-        loading.load_supernet(project, space.blocks[1], other)
+        load_supernet(project, space.blocks[1], other)
 
 
 def changed(project: Path, path: Path, kind: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
@@ -154,7 +158,7 @@ def test_a_rating_table_of_other_rows_is_named(
 ) -> None:
     changed(project, RATING, "ratings", change)
     with pytest.raises(ArtifactError, match=rf"{RATING} cannot be used\. .*{message}"):
-        loading.load_ratings(project, space)
+        load_ratings(project, space)
 
 
 @pytest.mark.parametrize(("change", "message"), FAULTS.values(), ids=FAULTS.keys())
@@ -163,28 +167,28 @@ def test_a_cost_table_of_other_rows_is_named(
 ) -> None:
     changed(project, COUNTED, "counted", change)
     with pytest.raises(ArtifactError, match=rf"{COUNTED} cannot be used\. .*{message}"):
-        loading.load_costs(project, space, COUNTED_KINDS)
+        load_costs(project, space, COUNTED_KINDS)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_a_rating_that_is_no_number_is_named(project: Path, space: SearchSpace, value: str) -> None:
     changed(project, RATING, "ratings", lambda frame: frame.assign(rating=float(value)))
     with pytest.raises(ArtifactError, match=rf"{RATING} cannot be used\. .* finite ratings, but path 0:0 has none"):
-        loading.load_ratings(project, space)
+        load_ratings(project, space)
 
 
 @pytest.mark.parametrize("column", ["path", "in_width"])
 def test_times_of_other_rows_than_were_counted_are_named(project: Path, space: SearchSpace, column: str) -> None:
     changed(project, MEASURED, "measured", lambda frame: frame.assign(**{column: frame[column].iloc[0] * 2}))
     with pytest.raises(ArtifactError, match=rf"{MEASURED} must hold the paths of \S*{COUNTED}, but does not"):
-        loading.load_costs(project, space, KINDS)
+        load_costs(project, space, KINDS)
 
 
 def test_tables_come_back_as_they_were_saved(project: Path, space: SearchSpace) -> None:
     for block, rating, cost in zip(
         space.blocks,
-        loading.load_ratings(project, space),
-        loading.load_costs(project, space, KINDS),
+        load_ratings(project, space),
+        load_costs(project, space, KINDS),
         strict=True,
     ):
         frame, facts = artifacts.load_table(
@@ -199,14 +203,14 @@ def test_tables_come_back_as_they_were_saved(project: Path, space: SearchSpace) 
 def test_without_a_latency_budget_no_time_is_read(project: Path, space: SearchSpace) -> None:
     for path in (project / "artifacts/cost/measured").iterdir():
         path.unlink()
-    tables = loading.load_costs(project, space, COUNTED_KINDS)
+    tables = load_costs(project, space, COUNTED_KINDS)
     assert all("latency_ms" not in cost for table in tables for cost in table.costs)
-    assert all("latency_ms" not in cost for cost in loading.load_outer_costs(project, COUNTED_KINDS))
+    assert all("latency_ms" not in cost for cost in load_outer_costs(project, COUNTED_KINDS))
 
 
 def test_a_teacher_comes_back_in_pieces_that_nothing_trains(project: Path, run_config: RunConfig) -> None:
-    teacher = loading.load_teacher(project, run_config, CPU)
-    assert [spec.in_shape for spec in teacher.specs] == [spec.in_shape for spec in loading.load_specs(project)]
+    teacher = load_teacher(project, run_config, CPU)
+    assert [spec.in_shape for spec in teacher.specs] == [spec.in_shape for spec in load_specs(project)]
     assert not any(parameter.requires_grad for parameter in teacher.network.parameters())
     assert not any(module.training for module in (teacher.network, teacher.stem, *teacher.blocks, teacher.head))
 

@@ -89,8 +89,8 @@ def _student(root: Path, config: RunConfig, figures: Figures) -> Student:
     """The student with what it has seen in training, which must be of the split that its figures are of."""
     # imported here, since with the student comes timm, and a version that is registered already needs neither
     from helixnas.data import ImageSet
-    from helixnas.stages.loading import SEEN
-    from helixnas.stages.retrain import load_deployed
+    from helixnas.handover.parts import SEEN
+    from helixnas.handover.student import load_deployed
 
     _, facts = artifacts.load_tensors(root / SEEN, "seen")
     if facts["split"] != figures.split:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from helixnas import tracking
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet, read_images
-from helixnas.stages.publish import load_figures
+from helixnas.registry.publish import load_figures
 from helixnas.tracking import CHAMPION, Promotion, Store, Version
 
 BATCH_SIZE = 256
@@ -29,7 +29,7 @@ def promote(root: Path, config: RunConfig, version: int | None = None) -> Promot
     The gate is the run's budget, and top-1 accuracy on the test part, taken anew for both, of which neither may have
     seen an image in training.
     """
-    from helixnas.stages.loading import load_part  # with it comes timm, and the other commands here need none
+    from helixnas.handover.parts import load_part  # with it comes timm, and the other commands here need none
 
     test = load_part(root, "test")
     figures, settings = load_figures(root), config.tracking

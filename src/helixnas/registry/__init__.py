@@ -1,0 +1,1 @@
+"""What becomes of a student after the stages: it is published, promoted, rolled back, used."""

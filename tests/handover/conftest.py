@@ -1,0 +1,3 @@
+from tests.stages.conftest import project, run_config
+
+__all__ = ["project", "run_config"]
