@@ -14,7 +14,7 @@ from flows.parameters import change
 from helixnas.config import load
 from helixnas.data import ImageSet
 from helixnas.errors import ConfigError, DataError
-from helixnas.plan import plan
+from helixnas.plan.planning import plan
 from helixnas.stages import data
 from tests.project import new_project
 

@@ -97,8 +97,10 @@ def workloads(
     estimate = _Estimate(config, sizes, teacher, space, likely)
     blocks = list(zip(space.blocks, estimate.supernets, strict=True))
     return [
+        Workload("custom", START_S / 2, BASE_BYTES // 4, 10**3),
         estimate.data(),
         estimate.teacher(),
+        Workload("search_space", START_S, BASE_BYTES, 10**5),
         *(estimate.distill(block_id) for block_id in range(len(blocks))),
         *(estimate.rating(block, supernet) for block, supernet in blocks),
         estimate.cost(blocks),
