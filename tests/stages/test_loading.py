@@ -34,8 +34,8 @@ def supernet(root: Path, config: RunConfig) -> nn.Module:
 
 
 LOADERS: dict[str, Load] = {
-    "artifacts/data/train.safetensors": lambda root, _: loading.load_part(root, "train"),
-    "artifacts/data/rating.safetensors": lambda root, _: loading.load_part(root, "rating"),
+    "artifacts/data/train/index.parquet": lambda root, _: loading.load_part(root, "train"),
+    "artifacts/data/rating/images.json": lambda root, _: loading.load_part(root, "rating"),
     "artifacts/teacher/cut.json": loading.load_space,
     "artifacts/teacher/teacher.safetensors": lambda root, config: loading.load_teacher(root, config, CPU),
     "artifacts/teacher/accuracy.json": lambda root, _: loading.load_teacher_accuracy(root),

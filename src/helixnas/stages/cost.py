@@ -11,12 +11,14 @@ import torch
 from torch import nn
 
 from helixnas import artifacts
+from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.cost import count, count_paths, in_widths, machine, measure, path_runs, runner
 from helixnas.cut import CutTeacher
+from helixnas.data import load_in_shape
 from helixnas.results import Cost, CostTable
 from helixnas.search_space import SearchSpace
-from helixnas.stages.loading import load_part, load_space, load_teacher
+from helixnas.stages.loading import load_space, load_teacher
 from helixnas.stages.setting import Setting, begin
 
 
@@ -25,7 +27,7 @@ def run(config: RunConfig) -> None:
     setting = begin("cost", config, config.cost.num_threads)
     space = load_space(setting.root, config)
     teacher = load_teacher(setting.root, config, torch.device("cpu"))
-    in_shape = load_part(setting.root, "train").in_shape
+    in_shape = load_in_shape(setting.root / folder("data") / "train")
     tables = _count(setting, space, teacher, in_shape)
     if config.cost.latency.num_rounds:
         teacher.to(setting.device)

@@ -16,7 +16,7 @@ from helixnas.artifacts import CACHE, exclusive
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
 from helixnas.distill import Distillation, FeatureBatches, Member, partition, train_group, trainable_cells
-from helixnas.fit import pinned, resolve_loaders
+from helixnas.fit import pinned
 from helixnas.stages.feature_cache import TEACHER, TRAIN, fill_from_cache
 from helixnas.stages.loading import load_feature_moments, load_loss, load_part, load_space, load_teacher
 from helixnas.stages.setting import Curve, Resumable, Setting, begin, clear
@@ -80,11 +80,10 @@ class _Work:
         self._teacher = load_teacher(setting.root, setting.config, setting.device)
         # on a CPU, depthwise layers train up to 2.5 times faster so
         self._teacher.network.to(memory_format=torch.channels_last)
-        self._train = load_part(setting.root, "train")
+        self._train = load_part(setting.root, "train", setting.num_loaders)
         seed = derive_seed(setting.config.seed, "distill")  # not the block's: its group sees the same batches
         settings = self._config.augment, self._config.batch_size
-        loaders = resolve_loaders(setting.config.num_loaders, setting.device)
-        self._batches = FeatureBatches(self._teacher, self._train, *settings, seed, setting.device, loaders)
+        self._batches = FeatureBatches(self._teacher, self._train, *settings, seed, setting.device, setting.num_loaders)
 
     def is_trainable(self, block_id: int) -> bool:
         return bool(trainable_cells(self.space.blocks[block_id]))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from helixnas import artifacts
 from helixnas.config import RunConfig
-from helixnas.data import normalize
+from helixnas.data import ImageSet
 from helixnas.rating import rate
 from helixnas.results import trained
 from helixnas.stages.loading import aimed_batch, load_loss, load_part, load_space, load_supernet, load_teacher
@@ -32,19 +32,19 @@ def run(config: RunConfig, block_id: int) -> None:
     for piece in (teacher.stem, *teacher.blocks, supernet):
         piece.to(memory_format=torch.channels_last)
 
-    def batch(rows: Tensor) -> BlockBatch:
-        images = normalize(rows, part.mean, part.std).to(setting.device, memory_format=torch.channels_last)
+    def batch(images_of: ImageSet, rows: Tensor) -> BlockBatch:
+        images = images_of.normalized(rows).to(setting.device, memory_format=torch.channels_last)
         return aimed_batch(supernet, teacher, images)
 
     num_calibration = num_calibration_images(settings.num_calibration_images, len(train), [block.spec])
-    chunks = train.first(num_calibration).images.split(settings.batch_size)
-    calibration = torch.cat([batch(rows).inputs for rows in chunks])
+    chunks = train.first(num_calibration).batches(settings.batch_size)
+    calibration = torch.cat([batch(train, rows).inputs for rows in chunks])
     table = rate(
         supernet,
         block,
         load_loss(setting.root, supernet),
         calibration,
-        [partial(batch, rows) for rows in part.images.split(settings.batch_size)],
+        [partial(batch, part, rows) for rows in part.batches(settings.batch_size)],
         config.seed,
         setting.progress,
         settings.memory_mib * 2**20,

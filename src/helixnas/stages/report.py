@@ -14,7 +14,7 @@ from helixnas.compare import Rival, excess
 from helixnas.config import RunConfig
 from helixnas.cost import count, machine, measure, runner
 from helixnas.data import ImageSet
-from helixnas.fit import predict
+from helixnas.fit import top1
 from helixnas.report import ReportData, rating_warnings, write
 from helixnas.results import Budget, Comparison, Figure, Figures, SearchResult, figures_to_json, mcnemar
 from helixnas.search_space import SearchSpace
@@ -71,7 +71,7 @@ def run(config: RunConfig) -> None:
 
 def _figures(setting: Setting, space: SearchSpace, result: SearchResult, rivals: Sequence[Rival]) -> Figures:
     config, root = setting.config, setting.root
-    test = load_part(root, "test")
+    test = load_part(root, "test", setting.num_loaders)
     teacher = load_teacher(root, config, torch.device("cpu"))
     networks: list[tuple[str, nn.Module]] = [
         ("teacher", teacher.network),
@@ -119,7 +119,7 @@ def _tested(setting: Setting, networks: Sequence[tuple[str, nn.Module]], test: I
 
 
 def _is_right(network: nn.Module, test: ImageSet) -> Tensor:
-    return predict(network, test).argmax(dim=1) == test.labels
+    return top1(network, test) == test.labels
 
 
 def _share(is_right: Tensor) -> float:

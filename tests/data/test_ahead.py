@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from helixnas.data import ahead, resolve_loaders
 from helixnas.errors import ConfigError
-from helixnas.fit import ahead, pinned, resolve_loaders
+from helixnas.fit import pinned
 
 STEPS = range(3, 12)
 
