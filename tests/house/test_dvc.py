@@ -90,12 +90,14 @@ def test_a_stage_needs_no_artifact_but_its_deps_and_writes_its_outs_alone(run: C
 
 
 UNUSED = {
-    "data": {"device", "seed"},
+    "data": {"device", "seed", "num_loaders"},
     "cost": {"seed"},
     "teacher": {"num_loaders"},
     "distill": {"num_loaders", "teacher.features", "teacher.cache_gb", "distill.groups"},
+    "search": {"num_loaders"},
     "retrain": {"num_loaders", "teacher.features", "teacher.cache_gb"},
     "compare": {"num_loaders", "teacher.features", "teacher.cache_gb"},
+    "report": {"num_loaders"},
 }
 """What `begin` reads for every stage, but these make nothing of; and what changes a stage's speed alone."""
 

@@ -24,8 +24,7 @@ START_S = 1.5
 """Seconds of a stage in a flow before it works: DVC and files. Alone, importing torch and timm takes 4 s more."""
 BASE_BYTES = 450 * 2**20
 """Bytes of memory that a process holds before it works."""
-INDEX_BYTES = 60
-"""Bytes of one image's line in the index of a part."""
+INDEX_BYTES = 60  # of one image's line in the index of a part
 NUM_SAMPLED = 3
 FLOAT = 4
 
