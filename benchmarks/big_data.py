@@ -84,7 +84,9 @@ def paint(folder: Path, num_images: int) -> None:
 
 def _encoded(rng: np.random.Generator) -> bytes:
     """Coloured noise, coarse and fine, as a JPEG file."""
-    coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize((PIXELS, PIXELS), Image.Resampling.BICUBIC)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize(
+        (PIXELS, PIXELS), Image.Resampling.BICUBIC
+    )
     fine = rng.integers(-20, 21, (PIXELS, PIXELS, 3))
     buffer = io.BytesIO()
     Image.fromarray((np.asarray(coarse) + fine).clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=60)

@@ -3,7 +3,6 @@
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -26,8 +25,9 @@ class Packer:
     """
 
     def __init__(self, out: Path, names: Iterable[str]) -> None:
-        out.mkdir(parents=True, exist_ok=True)
-        self._out, self._folder = out, Path(tempfile.mkdtemp(dir=out, prefix=".packing."))
+        self._out, self._folder = out, out / ".packing"
+        shutil.rmtree(self._folder, ignore_errors=True)  # what a killed process left
+        self._folder.mkdir(parents=True)
         self._files: dict[str, BinaryIO] = {name: (self._folder / name).open("w+b") for name in names}
 
     def __enter__(self) -> "Packer":

@@ -108,9 +108,8 @@ class _Reading:
         def read(chunk: int) -> tuple[Tensor, Tensor, dict[int, str]]:
             return _read(self._source, chunks[chunk], size)
 
-        made = ahead(
-            read, range(len(chunks)), min(num_loaders, len(chunks) // 4)
-        )  # few images take longer to hand over
+        num_loaders = min(num_loaders, len(chunks) // 4)  # few images take longer to hand over than to decode
+        made = ahead(read, range(len(chunks)), num_loaders)
         for chunk, (images, digests, errors) in zip(chunks, made, strict=True):
             failed |= errors
             if len(images):
@@ -126,8 +125,8 @@ class _Reading:
         self._digests[rows] = digests
         names, parts = list(self._rows), self._parts[rows.numpy()]
         self._counts = self._counts + _histogram(images[torch.from_numpy(parts == names.index("train"))])
-        for image, part, place in zip(images, parts, self._places[rows.numpy()], strict=True):
-            if self._is_packed:
+        if self._is_packed:
+            for image, part, place in zip(images, parts, self._places[rows.numpy()], strict=True):
                 self._packer.write(names[part], int(place), image)
 
     def _begin(self, images: Tensor) -> None:
