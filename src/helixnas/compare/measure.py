@@ -11,8 +11,9 @@ from helixnas.fit import predict
 
 def reach(network: nn.Module, part: ImageSet) -> Reached:
     """Compute loss and accuracy of a network on a part, from one pass over its images."""
-    losses, is_right = [], []
-    for logits, labels in zip(predict(network, part), part.labels.split(room_for(part.in_shape)), strict=True):
-        losses.append(cross_entropy(logits.double(), labels, reduction="none"))
-        is_right.append(logits.argmax(dim=1) == labels)
-    return Reached(float(torch.cat(losses).mean()), float(torch.cat(is_right).double().mean()))
+    losses, num_right = torch.zeros(len(part), dtype=torch.float64), 0
+    size = room_for(part.in_shape)
+    for some, labels, logits in zip(losses.split(size), part.labels.split(size), predict(network, part), strict=True):
+        some.copy_(cross_entropy(logits.double(), labels, reduction="none"))
+        num_right += int((logits.argmax(dim=1) == labels).sum())
+    return Reached(float(losses.mean()), num_right / len(part))

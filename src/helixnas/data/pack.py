@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,7 +36,8 @@ class Packer:
 
     def __exit__(self, *_: object) -> None:
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # it tries once more to write what the full disk refused
+                file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def write(self, name: str, place: int, image: Tensor) -> None:

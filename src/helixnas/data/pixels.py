@@ -20,8 +20,8 @@ Shape = tuple[int, int, int]
 MAPPED, HEADER, KIND = "images.u8", "images.json", "packed"
 CHECKED_BYTES = 2**26
 """Bytes of a mapped file that are read for its check: all of a small part, evenly spaced images of a large one."""
-RELEASED_BYTES = 2**26
-"""Bytes after whose reading the pages of a mapped file are given back to the system."""
+KEPT_BYTES, NUM_AT_ONCE = 2**26, 16
+"""A larger file's pages are given back after so many images, each of which may have mapped some 2^21 bytes around it."""
 
 
 class Pixels(Protocol):
@@ -42,7 +42,7 @@ class Packed:
 
     def __init__(self, images: NDArray[np.uint8] | Tensor, mapped: mmap.mmap | None = None) -> None:
         self._images: NDArray[np.uint8] = images.numpy() if isinstance(images, Tensor) else images
-        self._mapped, self._num_read = mapped, 0
+        self._mapped = mapped
 
     @classmethod
     def open(cls, folder: Path) -> "Packed":
@@ -75,13 +75,14 @@ class Packed:
 
     def read(self, rows: Tensor) -> Tensor:
         """Read the images uint8 [B, C, H, W] of ``rows``, int64 [B]."""
-        images = torch.from_numpy(self._images[rows.numpy()])
-        self._num_read += images.numel()
-        if self._mapped is not None and self._num_read > RELEASED_BYTES and hasattr(mmap, "MADV_DONTNEED"):
-            # else the process would come to hold every page that it has ever read; they stay in the system's cache
+        if self._mapped is None or self._images.nbytes <= KEPT_BYTES:
+            return torch.from_numpy(self._images[rows.numpy()])
+        pieces = []
+        for some in rows.split(NUM_AT_ONCE):
+            pieces.append(torch.from_numpy(self._images[some.numpy()]))
+            # else the process would come to hold the file; its pages stay in the system's cache
             self._mapped.madvise(mmap.MADV_DONTNEED)
-            self._num_read = 0
-        return images
+        return torch.cat(pieces)
 
     def save_header(self, folder: Path) -> None:
         """Save the shape and the digest of the images, which lie in ``folder`` already, for ``open``."""

@@ -226,7 +226,19 @@ def predict(network: nn.Module, part: ImageSet) -> Iterator[Tensor]:
 
 def top1(network: nn.Module, part: ImageSet) -> Tensor:
     """Compute the likeliest class of each image of a part, int64 [N], on the CPU."""
-    return torch.cat([logits.argmax(dim=1) for logits in predict(network, part)])
+    classes = torch.empty(len(part), dtype=torch.int64)
+    _fill(classes, network, part, lambda logits, _: logits.argmax(dim=1))
+    return classes
+
+
+def _fill(values: Tensor, network: nn.Module, part: ImageSet, value: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Fill a value for each image from its logits and its label.
+
+    A list of small tensors, one a batch, would lie scattered over the memory that the next batch needs in one piece.
+    """
+    size = room_for(part.in_shape)
+    for some, labels, logits in zip(values.split(size), part.labels.split(size), predict(network, part), strict=True):
+        some.copy_(value(logits, labels))
 
 
 def accuracy(network: nn.Module, part: ImageSet) -> float:
@@ -239,6 +251,6 @@ def image_losses(network: nn.Module, part: ImageSet) -> Tensor:
 
     Their mean is the val_loss.
     """
-    labels = part.labels.split(room_for(part.in_shape))
-    batches = zip(predict(network, part), labels, strict=True)
-    return torch.cat([cross_entropy(logits.double(), some, reduction="none") for logits, some in batches])
+    losses = torch.empty(len(part), dtype=torch.float64)
+    _fill(losses, network, part, lambda logits, labels: cross_entropy(logits.double(), labels, reduction="none"))
+    return losses
