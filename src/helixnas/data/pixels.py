@@ -21,7 +21,7 @@ MAPPED, HEADER, KIND = "images.u8", "images.json", "packed"
 CHECKED_BYTES = 2**26
 """Bytes of a mapped file that are read for its check: all of a small part, evenly spaced images of a large one."""
 KEPT_BYTES, NUM_AT_ONCE = 2**26, 16
-"""A larger file's pages are given back after so many images, each of which may have mapped some 2^21 bytes around it."""
+"""A larger file's pages are given back after so many images, each of which may have mapped 2^21 bytes around it."""
 
 
 class Pixels(Protocol):
