@@ -51,6 +51,8 @@ def test_packed_and_decoded_images_are_the_same(
     write: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "KEPT_BYTES", 1)
+    monkeypatch.setattr(pixels, "KEPT_BYTES", 1)
+    monkeypatch.setattr(pixels, "NUM_AT_ONCE", 4)
     source = write(tmp_path / "images")
     packed = made(source, tmp_path / "images", tmp_path / "packed", 1)
     decoded = made(source, tmp_path / "images", tmp_path / "decoded", 0)
@@ -161,6 +163,23 @@ def test_of_a_large_part_some_images_are_checked(tmp_path: Path, monkeypatch: py
     path.write_bytes(content.tobytes())
     with pytest.raises(ArtifactError, match="its checksum differs"):
         ImageSet.load(tmp_path / "out/train")
+
+
+def mapped_bytes() -> int:
+    """What this process holds of files."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+
+def test_a_process_does_not_come_to_hold_what_it_has_read(tmp_path: Path) -> None:
+    shape = (1500, 3, 224, 224)  # 226 MB
+    np.memmap(tmp_path / "images.u8", np.uint8, "w+", shape=shape).flush()
+    pixels.Packed(np.memmap(tmp_path / "images.u8", np.uint8, "r", shape=shape)).save_header(tmp_path)
+    packed = pixels.Packed.open(tmp_path)
+    before = mapped_bytes()
+    for rows in torch.arange(1500).split(64):
+        assert packed.read(rows).shape == (len(rows), *shape[1:])
+    assert mapped_bytes() - before < 2**26
 
 
 def test_a_table_that_is_no_longer_there_is_named(tmp_path: Path) -> None:
