@@ -40,8 +40,8 @@ def supernet(root: Path, config: RunConfig) -> nn.Module:
 
 
 LOADERS: dict[str, Load] = {
-    "artifacts/data/train.safetensors": lambda root, _: load_part(root, "train"),
-    "artifacts/data/rating.safetensors": lambda root, _: load_part(root, "rating"),
+    "artifacts/data/train/index.parquet": lambda root, _: load_part(root, "train"),
+    "artifacts/data/rating/images.json": lambda root, _: load_part(root, "rating"),
     "artifacts/teacher/cut.json": load_space,
     "artifacts/teacher/teacher.safetensors": lambda root, config: load_teacher(root, config, CPU),
     "artifacts/teacher/accuracy.json": lambda root, _: load_teacher_accuracy(root),

@@ -24,6 +24,7 @@ START_S = 1.5
 """Seconds of a stage in a flow before it works: DVC and files. Alone, importing torch and timm takes 4 s more."""
 BASE_BYTES = 450 * 2**20
 """Bytes of memory that a process holds before it works."""
+INDEX_BYTES = 60  # of one image's line in the index of a part
 NUM_SAMPLED = 3
 FLOAT = 4
 
@@ -130,8 +131,9 @@ class _Estimate:
         """The workload of the data stage."""
         sizes = self._sizes
         num_images = sizes.num_train + sizes.num_rating + sizes.num_test
-        held = num_images * sizes.bytes_per_image
-        return Workload("data", START_S + num_images * 2e-4, BASE_BYTES + 2 * held, held)
+        packed = num_images * sizes.bytes_per_image
+        disk_bytes = packed if packed <= self._config.data.pack_gb * 1e9 else num_images * INDEX_BYTES
+        return Workload("data", START_S + num_images * 2e-4, BASE_BYTES + self._data_bytes(), disk_bytes)
 
     def teacher(self) -> Workload:
         """The workload of the teacher stage."""
@@ -274,7 +276,8 @@ class _Estimate:
         return num_calibration_images(asked, self._sizes.num_train, self._teacher.specs)
 
     def _data_bytes(self) -> int:
-        return (self._sizes.num_train + self._sizes.num_rating) * self._sizes.bytes_per_image
+        """What a process holds of the images: a batch of bytes, and one of floats."""
+        return room_for(self._sizes.in_shape) * self._sizes.bytes_per_image * (1 + FLOAT)
 
 
 def num_nodes(block: BlockSpace) -> int:
