@@ -17,7 +17,7 @@ from flows.parameters import change
 from flows.processes import environment
 from helixnas import artifacts
 from tests.conftest import ROOT
-from tests.spoil import Spoil, gone, resized, tampered, text, truncated, unspoilt, value
+from tests.spoil import Spoil, gone, resized, respaced, tampered, text, truncated, unspoilt, value
 
 RATING = "artifacts/rating/block_1/rating.parquet"
 LATER = re.compile(r"\.cache/|mlflow\.db")
@@ -117,7 +117,7 @@ WITH_TORCH = {
     "a truncated table": (truncated(RATING), "helixnas search", rf"{RATING} must be whole, .* run `dvc repro`"),
     "a tampered table": (tampered(RATING), "helixnas search", rf"{RATING} was changed after .* run `dvc repro`"),
     "another space's table": (
-        value("search_space.kernels=[3,7]"),
+        respaced,
         "helixnas search",
         r"artifacts/rating/block_0/rating\.parquet must belong to the search space .* Run `dvc repro`",
     ),

@@ -30,7 +30,7 @@ def root(finished: Path, tmp_path: Path) -> Path:
     root = tmp_path / "project"
     root.mkdir()
     new_project(root)
-    for name in ("data", "teacher"):
+    for name in ("custom", "data", "teacher", "search_space"):
         shutil.copytree(finished / "artifacts" / name, root / "artifacts" / name)
     return root
 
@@ -76,8 +76,8 @@ def test_a_supervision_and_a_criterion_are_one_file_and_one_word_each(copied: Pa
 def test_the_code_of_a_way_counts_where_it_is_chosen(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "PACKAGE", copied)
     add(copied, "distill", "toy_siamese", 'Supervision = Literal["teacher"]')
-    before = {way: source.digest("distill", way=way) for way in ("teacher", "toy_siamese")}
+    before = {way: source.stage_digest("distill", way) for way in ("teacher", "toy_siamese")}
     with (copied / "distill" / "toy_siamese.py").open("a") as file:
         file.write("# an edit\n")
-    assert source.digest("distill", way="teacher") == before["teacher"]
-    assert source.digest("distill", way="toy_siamese") != before["toy_siamese"]
+    assert source.stage_digest("distill", "teacher") == before["teacher"]
+    assert source.stage_digest("distill", "toy_siamese") != before["toy_siamese"]
