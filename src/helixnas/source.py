@@ -16,7 +16,6 @@ from typing import NamedTuple, get_args
 from helixnas.config.values import Criterion, Supervision
 
 PACKAGE = Path(__file__).parent
-HANDOVER = PACKAGE / "handover"
 LOADED_BY_NAME = {
     "search_space/build.py": "search_space/spaces",
     "cost/count.py": "cost_kinds",
@@ -130,7 +129,7 @@ def files_of(stage: str) -> list[Path]:
     """
     ways = {PACKAGE / stage / f"{name}.py" for name in WAYS.get(stage, ("", ()))[1]}
     taken = set(_taken_by_stage(PACKAGE / "stages" / f"{stage}.py", None))
-    glue = {path for path in taken if path.parent in {PACKAGE / "stages", HANDOVER}}
+    glue = {path for path in taken if path.parent in {PACKAGE / "stages", PACKAGE / "handover"}}
     taken |= set(chain(*map(_loaded_by_name, glue)))
     taken |= {origin for way in ways for each in imports(way) for origin in _origins(each)}
     return sorted({*glue, *_with_imports(taken - glue, stage, ways)})
@@ -184,7 +183,7 @@ def _taken_by_stage(path: Path, name: str | None) -> Iterator[Path]:
     for each in imports(path):
         if used is None or each.alias in used:
             for origin in _origins(each):
-                if origin.parent == HANDOVER:
+                if origin.parent == PACKAGE / "handover":
                     yield from _taken_by_stage(origin, each.name)
                 else:
                     yield origin
