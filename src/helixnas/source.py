@@ -61,8 +61,14 @@ class Import(NamedTuple):
     alias: str
 
 
-def digest(paths: Iterable[Path], folder: Path = PACKAGE) -> str:
-    """Return hexadecimal digits that change with the text of a file, or with its name relative to ``folder``."""
+def digest(paths: Iterable[Path], folder: Path | None = None) -> str:
+    """Return hexadecimal digits that change with the text of a file, or with its name relative to ``folder``.
+
+    Args:
+        paths: The files, in an order that does not change.
+        folder: A folder above all of them; None for the package.
+    """
+    folder = folder or PACKAGE
     total = hashlib.sha256()
     for path in paths:
         total.update(f"{path.relative_to(folder)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
