@@ -5,7 +5,7 @@ and in every cost by another part that takes the same width, no completion can m
 partial sums are merged block by block (the exact replacement of DNA's traversal, arXiv 1911.13053, Alg. 2, which skips
 solutions), and the fronts then tell which parts can lead to one of the k best.
 
-Where the fronts of several costs grow too large, ``large`` finds the best without them, and states the gap that is
+Where the fronts of several costs grow too large, ``program`` finds the best without them, and states the gap that is
 left.
 """
 
@@ -18,11 +18,10 @@ from helixnas.errors import OutOfTimeError
 from helixnas.results import Budget, Choice, Cost, CostTable, RatingTable
 from helixnas.search.best import best_rows
 from helixnas.search.infeasible import infeasible
-from helixnas.search.large import TOLERANCE, Found, best_within
 from helixnas.search.merge import FrontsExplodeError, merge
-from helixnas.search.options import BlockOptions, block_options, ceilings, cost_value, room_behind
-from helixnas.search.parts import Floats
+from helixnas.search.options import BlockOptions, Floats, block_options, ceilings, cost_value
 from helixnas.search.price import Pricer, counted_names, pricer
+from helixnas.search.program import TOLERANCE, Found, best_within
 from helixnas.search_space import Architecture, SearchSpace
 
 
@@ -150,9 +149,10 @@ def _by_floors(problem: _Problem, price: Pricer, num_best: int, time_limit_s: fl
 
 def _best_within(problem: _Problem, num_best: int, time_limit_s: float, least: int = 0) -> Found:
     """Find the architectures with the least of column ``least`` (0 is the loss) within the limits on all others."""
-    columns = np.array([column for column in range(1, 1 + len(problem.names)) if column != least])
-    room = room_behind(ceilings(problem.budget, problem.names), problem.outside(), problem.options[0].is_max[1:])
-    return best_within(problem.columns(least, *columns), room[columns - 1], num_best, time_limit_s)
+    columns = [column for column in range(1, 1 + len(problem.names)) if column != least]
+    fixed = np.concatenate([[0.0], problem.outside()])[[least, *columns]]
+    limits = ceilings(problem.budget, [problem.names[column - 1] for column in columns])
+    return best_within(problem.columns(least, *columns), fixed, limits, num_best, time_limit_s)
 
 
 def _optimality(best: Sequence[Choice], found: Found, time_limit_s: float) -> str:

@@ -12,6 +12,8 @@ from helixnas.results import Budget, Cost, CostTable, RatingTable
 from helixnas.search.frontier import frontier
 from helixnas.search_space import BlockSpace, SearchSpace
 
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockOptions:
