@@ -138,7 +138,7 @@ def _by_fronts(problem: _Problem, price: Pricer, num_best: int, time_limit_s: fl
         raise infeasible(frontier, problem.budget, price)
     found = problem.best(num_best, time_limit_s, known=fitting.rows[np.lexsort(fitting.sums.T[::-1])[0]])
     best = problem.ranked(map(price, problem.architectures(found.rows)))[:num_best]
-    return ExactResult(tuple(best), frontier, _optimality(best, found, time_limit_s))
+    return ExactResult(tuple(best), frontier, _optimality(best, found, num_best, time_limit_s))
 
 
 def _by_floors(problem: _Problem, price: Pricer, num_best: int, time_limit_s: float) -> ExactResult:
@@ -152,16 +152,16 @@ def _by_floors(problem: _Problem, price: Pricer, num_best: int, time_limit_s: fl
             f"An architecture within {problem.budget} must be found within search.time_limit_s = {time_limit_s:g}, but "
             "none was, and that none exists is not proven either. Raise search.time_limit_s, or a limit of the budget."
         )
-    return ExactResult(tuple(best), frontier, _optimality(best, found, time_limit_s))
+    return ExactResult(tuple(best), frontier, _optimality(best, found, num_best, time_limit_s))
 
 
-def _optimality(best: Sequence[Choice], found: Found, time_limit_s: float) -> str:
+def _optimality(best: Sequence[Choice], found: Found, num_best: int, time_limit_s: float) -> str:
     gap = 1 - found.floor / best[0].predicted_loss if best[0].predicted_loss else 0.0
     if gap > TOLERANCE:
         return f"within {gap:.2g} of its predicted_loss, when search.time_limit_s = {time_limit_s:g} was over"
-    if best[-1].predicted_loss <= found.floor_of_rest * (1 + TOLERANCE):
+    if len(best) == num_best or found.floor_of_rest == np.inf:
         return "proven"
-    return f"proven for the best; of the next {len(best) - 1} it is not, better ones may be missing"
+    return "proven for the best; the next best are not given: too many architectures are nearly as good"
 
 
 def _single_frontiers(problem: _Problem, price: Pricer) -> tuple[Choice, ...]:

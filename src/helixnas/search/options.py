@@ -115,16 +115,6 @@ def combine(first: NDArray[np.float64], second: NDArray[np.float64], is_max: NDA
     return both
 
 
-def room_behind(
-    limits: NDArray[np.float64], costs: NDArray[np.float64], is_max: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return the most [..., d] that the rest may cost within the limits [d], beside parts with these costs [..., d]."""
-    room = limits - costs
-    if is_max.any():
-        room[..., is_max] = np.where(costs <= limits, limits, -np.inf)[..., is_max]
-    return room
-
-
 def _check_widths(block: BlockSpace, option: BlockOptions, handed_on: NDArray[np.int64]) -> None:
     missing = np.setdiff1d(handed_on, option.in_width)
     if len(missing):
