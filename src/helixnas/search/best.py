@@ -39,7 +39,9 @@ def best_within(
     time_limit_s: float,
     best: Rows | None = None,
 ) -> Found:
-    """Find the ``num_best`` best architectures within the limits, and sometimes more.
+    """Find the ``num_best`` best architectures within the limits and their equals; or the best alone.
+
+    The best alone is given where it is not proven in time, and where the merge for the next best would take too long.
 
     Args:
         options: The options of every block.

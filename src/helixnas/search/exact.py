@@ -3,7 +3,7 @@
 A sum of block losses under sums of block costs has optimal substructure: if a part of an architecture is beaten in loss
 and in every cost by another part that takes the same width, no completion can make the beaten part better. So fronts of
 partial sums are merged block by block (the exact replacement of DNA's traversal, arXiv 1911.13053, Alg. 2, which skips
-solutions), and the fronts then tell which parts can lead to one of the k best.
+solutions). The next best come from a second merge, of the rows that floors leave (``best``).
 
 Where the fronts of several costs grow too large, ``program`` finds the best without them, and states the gap that is
 left.
@@ -58,8 +58,8 @@ def solve(
 
     One limit takes milliseconds, whatever the space. With more limits the frontier itself grows, and the time with it:
     five blocks of 300 paths take 0.2 to 0.4 s with two limits and 1 s with three, as costs of real layers go together.
-    Where the frontier grows too large, the frontiers of each limited cost alone are given, ties come in any order, and
-    the best are sought for ``time_limit_s``.
+    Where the frontier grows too large, the frontiers of each limited cost alone are given, ties for the best come in any
+    order, and the best is sought for ``time_limit_s``.
 
     Args:
         space: The search space.
@@ -68,7 +68,7 @@ def solve(
         fixed: The cost of stem and head together.
         budget: The limits.
         num_best: How many of the best to return.
-        time_limit_s: Seconds for the search without fronts.
+        time_limit_s: Seconds for the integer programs of the search without fronts.
 
     Returns:
         The best and the frontier; ``optimality`` says what is proven.

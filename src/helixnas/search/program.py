@@ -98,6 +98,7 @@ class Program:
         )
         if solution.status == 2:
             return None
+        assert solution.status == 0, solution.message
         prices, potentials = np.maximum(-solution.ineqlin.marginals, 0), solution.eqlin.marginals
         reduced = np.where(self._is_open, self._loss + self._spent.T @ prices - self._flow.T @ potentials, np.inf)
         lowest = np.minimum.reduceat(reduced, self._starts[:-1])
