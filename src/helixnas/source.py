@@ -5,6 +5,7 @@ that it can change, and no other. ``python -m helixnas.source`` writes the list 
 """
 
 import ast
+import contextlib
 import hashlib
 import io
 from collections.abc import Collection, Iterable, Iterator
@@ -38,7 +39,7 @@ HARMLESS = {
     "artifacts": "moves values without changing them; VERSION marks a new format on disk",
     "cached": "says what is damaged",
     "config": "what is read there is in params.yaml, which DVC watches key by key",
-    "custom": "finds the user's code, whose folder each stage names that may run it",
+    "custom": "finds the user's code, which the stages custom and search_space watch",
     "errors": "says what is wrong",
     "plan": "foretells",
     "progress": "shows progress",
@@ -106,7 +107,7 @@ def custom_files(root: Path, function: str) -> list[Path]:
             continue
         found.add(path)
         package = path.relative_to(root).parent.parts
-        for node in ast.walk(tree(path)):
+        for node in _nodes(path):
             if isinstance(node, ast.Import):
                 left |= {file for alias in node.names for file in _files_of_module(root, alias.name)}
             elif isinstance(node, ast.ImportFrom):
@@ -115,6 +116,12 @@ def custom_files(root: Path, function: str) -> list[Path]:
                 for name in (module, *(f"{module}.{alias.name}" for alias in node.names)):
                     left |= _files_of_module(root, name)
     return sorted(found)
+
+
+def _nodes(path: Path) -> Iterator[ast.AST]:
+    """The syntax of a custom file; nothing where it has none, of which the stage that loads the file will say more."""
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+        yield from ast.walk(ast.parse(path.read_bytes()))
 
 
 def _files_of_module(root: Path, module: str) -> set[Path]:
