@@ -58,7 +58,7 @@ def solve(
 
     One limit takes milliseconds, whatever the space. With more limits the frontier itself grows, and the time with it:
     five blocks of 300 paths take 0.2 to 0.4 s with two limits and 1 s with three, as costs of real layers go together.
-    Where the frontier grows too large, the frontiers of each limited cost alone are given, ties for the best come in
+    Where the frontier grows too large, the frontiers of each limited cost alone are given, equals of the best come in
     any order, and the best is sought for ``time_limit_s``.
 
     Args:
