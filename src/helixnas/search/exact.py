@@ -56,8 +56,8 @@ def solve(
     the budget. Of equal losses the cheaper comes first; of architectures equal in everything, the one with the lowest
     paths; where a maximum is limited, such as peak_memory_bytes, any of these.
 
-    One limit takes 0.1 s for five blocks of 300 paths and 1 s for twenty. With more limits the frontier itself grows, and
-    the time with it, to seconds, the less the costs go together.
+    One limit takes 0.1 s for five blocks of 300 paths and 1 s for twenty. With more limits the frontier itself grows,
+    and the time with it, to seconds, the less the costs go together.
     Where the frontier grows too large, the frontiers of each limited cost alone are given, equals of the best come in
     any order, and the best is sought for ``time_limit_s``.
 
