@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.export.pt2_archive._package import load_pt2
 
 from helixnas.errors import ArtifactError
 
@@ -75,6 +74,8 @@ def load_exported(data: bytes, name: object) -> nn.Module:
         ) from refused
     except Exception as error:  # torch's reader raises what its parts raise
         raise _no_archive(name, error) from error
+    from torch.export.pt2_archive._package import load_pt2  # takes a second to load, and other networks need none of it
+
     try:
         module: nn.Module = load_pt2(io.BytesIO(data)).exported_programs["model"].module()
     except Exception as error:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from helixnas.data.decode import decode, guess_channels
 from helixnas.data.files import Files
@@ -93,6 +92,8 @@ def with_channels(image: Tensor, channels: int | None) -> Tensor:
     if num == 1:
         return image.expand(channels, -1, -1)
     if (num, channels) == (3, 1):
+        from torchvision.transforms.v2.functional import rgb_to_grayscale  # takes seconds to load
+
         grey: Tensor = rgb_to_grayscale(image)
         return grey
     raise DataError(

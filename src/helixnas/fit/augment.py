@@ -1,14 +1,12 @@
 """Apply timm's training transform to batches of uint8 images, with pinned randomness."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from timm.data import create_transform
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
 
 from helixnas.config.schema import Augment
 from helixnas.data import normalize
@@ -48,24 +46,7 @@ class Augmenter:
 
     def __init__(self, settings: Augment, image_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         self._settings, self._mean, self._std = settings, mean, std
-        try:
-            self._transform = create_transform(
-                input_size=image_size,
-                is_training=True,
-                scale=(settings.min_scale, 1.0),
-                hflip=settings.hflip,
-                color_jitter=None,
-                auto_augment=settings.rand_augment,
-                interpolation="bilinear",
-                mean=mean,
-                std=std,
-                re_prob=settings.random_erasing,
-            )
-        except (AssertionError, KeyError, ValueError) as error:
-            raise ConfigError(
-                "augment.rand_augment must be a policy of timm such as 'rand-m9-mstd0.5', or null, "
-                f"but is {settings.rand_augment!r}."
-            ) from error
+        self._transform = _transform(settings, image_size, mean, std) if settings.beyond_flips else None
 
     def __call__(self, images: Tensor, seed: int) -> Tensor:
         """Augment and normalise uint8 images [B, C, H, W] to float32.
@@ -74,11 +55,11 @@ class Augmenter:
             images: uint8, [B, C, H, W].
             seed: Of all random numbers of this batch.
         """
-        if not self._settings.beyond_flips:  # gives the same bits without PIL, some 30 times as fast
+        if self._transform is None:  # flips alone: the same bits without PIL, some 30 times as fast
             plain = normalize(images, self._mean, self._std)
             return torch.where(self.flips(len(images), seed).view(-1, 1, 1, 1), plain.flip(3), plain)
         with pinned(seed):
-            return torch.stack([self._transform(to_pil_image(image)) for image in images])
+            return torch.stack([self._transform(image) for image in images])
 
     def views(self, rows: Tensor, num_images: int, seed: int) -> Tensor:
         """Return the view of each row, int64 [B], where augmentation only flips: the row of its image or of its mirror.
@@ -96,3 +77,31 @@ class Augmenter:
         """Return which images of a batch are mirrored, bool [num_images], where augmentation only flips."""
         with pinned(seed):
             return torch.cat([torch.rand(1) for _ in range(num_images)]) < self._settings.hflip
+
+
+def _transform(
+    settings: Augment, image_size: int, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Callable[[Tensor], Tensor]:
+    """Timm's training transform of one uint8 image [C, H, W]."""
+    from timm.data import create_transform  # takes seconds to load, and flips alone need none of it
+    from torchvision.transforms.functional import to_pil_image
+
+    try:
+        transform = create_transform(
+            input_size=image_size,
+            is_training=True,
+            scale=(settings.min_scale, 1.0),
+            hflip=settings.hflip,
+            color_jitter=None,
+            auto_augment=settings.rand_augment,
+            interpolation="bilinear",
+            mean=mean,
+            std=std,
+            re_prob=settings.random_erasing,
+        )
+    except (AssertionError, KeyError, ValueError) as error:
+        raise ConfigError(
+            "augment.rand_augment must be a policy of timm such as 'rand-m9-mstd0.5', or null, "
+            f"but is {settings.rand_augment!r}."
+        ) from error
+    return lambda image: transform(to_pil_image(image))

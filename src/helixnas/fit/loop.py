@@ -4,9 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from timm.optim import create_optimizer_v2
-from timm.scheduler import create_scheduler_v2
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -69,6 +66,8 @@ class Fit:
         self._augmenter = Augmenter(recipe.augment, train.in_shape[1], train.mean, train.std)
         self._steps_per_epoch = num_batches(len(train), recipe.batch_size)
         self._optimizer = _optimizer(network, recipe, key)
+        from timm.utils import ModelEmaV3  # timm takes seconds to load, and those who only judge a network need none
+
         self._ema = ModelEmaV3(network, decay=recipe.ema_decay, use_warmup=True)
         self._scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
 
@@ -185,6 +184,8 @@ def require_known(recipe: AnyRecipe, key: str) -> None:
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, key: str) -> torch.optim.Optimizer:
+    from timm.optim import create_optimizer_v2
+
     try:
         made: torch.optim.Optimizer = create_optimizer_v2(
             network, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay
@@ -198,6 +199,8 @@ def _optimizer(network: nn.Module, recipe: Recipe, key: str) -> torch.optim.Opti
 
 def _scheduler(optimizer: torch.optim.Optimizer, lr: float, num_steps: int, num_warmup_steps: int) -> Any:
     """Cosine decay to zero over all steps, after a linear warm-up."""
+    from timm.scheduler import create_scheduler_v2
+
     scheduler, _ = create_scheduler_v2(
         optimizer,
         sched="cosine",

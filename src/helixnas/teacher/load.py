@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
-import timm
 import torch
 from safetensors import SafetensorError
 from torch import nn
@@ -75,6 +74,8 @@ def check(network: nn.Module, in_shape: Shape, num_classes: int | None) -> None:
 
 
 def _timm(name: str, settings: Teacher, in_shape: Shape, num_classes: int | None) -> nn.Module:
+    import timm  # takes seconds to load, and other teachers need none of it
+
     if not timm.is_model(name) or ("." in name and name not in timm.list_pretrained()):
         raise _unknown(name, "model of timm", [*timm.list_models(), *timm.list_pretrained()])
     options = {"pretrained": settings.pretrained, "in_chans": in_shape[0], **_told(num_classes)}
