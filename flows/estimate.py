@@ -22,6 +22,7 @@ FIRST_S = {
     "search": 9.0,
     "retrain": 23.0,
     "compare": 60.0,
+    "export": 15.0,
     "report": 3.0,
     "publish": 6.0,
 }
