@@ -1,6 +1,6 @@
 """A student that needs nothing of ours: files for ONNX Runtime and for torch, each proved, and a card."""
 
-from helixnas.export.card import MAX_CHARACTERS, CardFacts, write_card
+from helixnas.export.card import CardFacts, write_card
 from helixnas.export.contract import INPUT, OPSET, Contract
 from helixnas.export.files import (
     CARD,
@@ -35,7 +35,6 @@ __all__ = [
     "FACTS",
     "INPUT",
     "INT8",
-    "MAX_CHARACTERS",
     "MODULE",
     "ONNX",
     "OPSET",

@@ -9,8 +9,6 @@ from helixnas.export.prove import Latency, Proof
 
 MAX_CLASSES = 20
 """So many class names are listed; all of them are in the files."""
-MAX_CHARACTERS = 5000
-"""What MLflow's databases hold as a description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class CardFacts:
 
 
 def write_card(facts: CardFacts, contract: Contract, proofs: Sequence[Proof]) -> str:
-    """Write the card in Markdown, short enough to be a description in MLflow."""
+    """Write the card in Markdown, of a few thousand characters."""
     files = "\n".join(
         f"| `{p.file}` | {p.num_bytes / 1e6:.2f} MB | {p.top1_acc:.2%} | {p.max_difference:.1e} | {p.agreement:.2%} | "
         f"{p.latency.p50_ms:.2f} ms | {p.latency.p90_ms:.2f} ms | {p.runtime} |"
@@ -68,7 +66,7 @@ An image classifier that HelixNAS distilled from a teacher, block by block, and 
 |---|---|
 | Teacher | `{facts.teacher}` |
 | Its accuracy | {facts.teacher_acc or "unknown: it was not measured"} |
-| Data | `{facts.data}`, digest of the split `{facts.split or "unknown"}`: {train:,} train, {rating:,} rating, {test:,} test |
+| Data | `{facts.data}`: {train:,} train, {rating:,} rating, {test:,} test; digest `{facts.split or "unknown"}` |
 | Classes | {_classes(contract)} |
 | Budget | {_listed(facts.budget) or "none"} |
 | Cost | {_listed(facts.costs)} |
@@ -82,18 +80,20 @@ An image classifier that HelixNAS distilled from a teacher, block by block, and 
 |---|---|---|---|---|---|---|---|
 {files}
 
-Each was run on the whole test part beside the student in torch: the difference is of a logit, as a share of the largest.
+Each was run on the whole test part beside the student in torch; the difference is a share of the largest logit.
 Times are of one image on {facts.machine}; eager PyTorch takes {facts.student_latency.p50_ms:.2f} ms for the student.
 `{INT8}`: {facts.int8}
 
 ## Use
 
 {_usage(contract, [p.file for p in proofs])}
+
 ## Limits
 
 - It knows these classes alone, and images like those of its data; any other image gets one of the classes too.
 - Times are of this machine; on yours, measure them.
-- Unknown: how it does on other data, under noise or attack, and between groups of people; what its probabilities are worth.
+- Unknown: how it does on other data, under noise or attack, or between groups of people; how far its
+  probabilities can be trusted.
 - Unknown: the licence of the data, and of the teacher's weights, which bind the student too.
 """
 
@@ -110,15 +110,18 @@ def _usage(contract: Contract, files: Sequence[str]) -> str:
         f"images = {batch}\n"
     )
     runs = {
-        ONNX: f'import onnxruntime\nlogits = onnxruntime.InferenceSession("{ONNX}").run(None, {{"{INPUT}": images}})[0]',
+        ONNX: (
+            f'import onnxruntime\nsession = onnxruntime.InferenceSession("{ONNX}")\n'
+            f'logits = session.run(None, {{"{INPUT}": images}})[0]'
+        ),
         PT2: f'import torch\nlogits = torch.export.load("{PT2}").module()(torch.from_numpy(images))',
         MODULE: 'import torch\nfrom model import load\nlogits = load("student.safetensors")(torch.from_numpy(images))',
     }
     shown = "".join(f"`{name}`:\n\n```python\n{code}\n```\n\n" for name, code in runs.items() if name in files)
     also = f"`{INT8}` is read as `{ONNX}` is. " if INT8 in files else ""
     return (
-        f"An image file as a batch:\n\n```python\n{read}```\n\n{shown}{also}ONNX has opset {OPSET}. The classes' names: "
-        "`CLASS_NAMES` of `model.py`, `class_names` in ONNX's metadata.\n\n"
+        f"An image file as a batch:\n\n```python\n{read}```\n\n{shown}{also}ONNX has opset {OPSET}. "
+        "The classes' names: `CLASS_NAMES` of `model.py`, `class_names` in ONNX's metadata."
     )
 
 

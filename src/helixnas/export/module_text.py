@@ -163,7 +163,8 @@ class _Writer:
 
     def _counter(self, prefix: str) -> Tensor:
         """BatchNorm's count of batches, which no graph needs, but which torch looks for in a file of weights."""
-        return self.program.state_dict.get(f"{prefix}.num_batches_tracked", torch.tensor(0))
+        found: Tensor = self.program.state_dict.get(f"{prefix}.num_batches_tracked", torch.tensor(0))
+        return found
 
     def _value(self, target: str) -> Tensor:
         value = self.program.state_dict.get(target)

@@ -14,7 +14,7 @@ from torch.export import ExportedProgram
 from helixnas.artifacts import atomic
 from helixnas.errors import ConfigError
 from helixnas.export.contract import INPUT, OPSET, OUTPUT, Contract
-from helixnas.export.program import cannot_export, export_program, find_culprit, silence
+from helixnas.export.program import cannot_export, find_culprit, record, silence
 from helixnas.scratch import scratch
 
 
@@ -34,9 +34,7 @@ def save_onnx(program: ExportedProgram, network: nn.Module, contract: Contract, 
         proto = _to_onnx(program)
     except Exception as error:  # the exporter wraps what its parts raise
         example = torch.rand(2, *contract.in_shape)
-        culprit = find_culprit(
-            network, example, lambda module, inputs: _to_onnx(export_program(module, tuple(inputs[0].shape[1:])))
-        )
+        culprit = find_culprit(network, example, lambda module, inputs: _to_onnx(record(module, inputs)))
         raise ConfigError(cannot_export(culprit, "torch.onnx", _innermost(error))) from error
     _save(proto, contract, path)
 

@@ -32,9 +32,9 @@ def export_program(network: nn.Module, in_shape: tuple[int, int, int]) -> Export
     """
     example = torch.rand(2, *in_shape)  # of a single image, torch would make a graph for single images
     try:
-        return _export(network.eval(), (example,))
+        return record(network.eval(), (example,))
     except Exception as error:  # torch.export raises whatever it meets in foreign code
-        culprit = find_culprit(network, example, lambda module, inputs: _export(module, inputs))
+        culprit = find_culprit(network, example, record)
         raise ConfigError(cannot_export(culprit, "torch.export", error)) from error
 
 
@@ -47,7 +47,8 @@ def save_program(program: ExportedProgram, path: Path) -> None:
         temporary.write_bytes(data.getvalue())
 
 
-def _export(network: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
+def record(network: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
+    """Record a forward pass; any exception where that cannot be done."""
     with torch.no_grad(), silence():
         return torch.export.export(network, inputs, dynamic_shapes=tuple({0: Dim.DYNAMIC} for _ in inputs))
 

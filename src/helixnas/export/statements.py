@@ -93,27 +93,39 @@ def expression(node: fx.Node, write: Write) -> str:
     """
     name = str(node.target)
     args = [write(argument) for argument in node.args]
+    named = [f"{key}={write(value)}" for key, value in node.kwargs.items()]
     if node.target is operator.getitem:
         return f"{args[0]}[{args[1]}]"
-    if node.target in _SIZES:
-        return f"{args[0]} {_SIZES[node.target]} {args[1]}"
-    if name in _INFIX and len(args) == 2 and not node.kwargs:
-        return f"{args[0]} {_INFIX[name]} {args[1]}"
-    named = [f"{key}={write(value)}" for key, value in node.kwargs.items()]
+    infix = _SIZES.get(node.target) or _INFIX.get(name)
+    if infix and len(args) == 2 and not named:
+        return f"{args[0]} {infix} {args[1]}"
     if name in _METHODS:
         return f"{args[0]}.{_METHODS[name]}({', '.join([*args[1:], *named])})"
+    nicer = _rearranged(node, args) or _functional(node, args, named)
+    return nicer or f"torch.ops.{name}({', '.join([*args, *named])})"
+
+
+def _rearranged(node: fx.Node, args: list[str]) -> str | None:
+    """Write what has a form of its own in Python; None for other operators."""
+    name = str(node.target)
     if name == "aten.dropout.default":
         return f"F.dropout({args[0]}, {args[1]}, self.training)" if node.args[1] else args[0]
     if name == "aten.cat.default":
-        return f"torch.cat({', '.join([*args, *named])})"
+        return f"torch.cat({', '.join(args)})"
     if name == "aten.slice.Tensor" and len(args) > 2 and isinstance(node.args[1], int) and node.args[1] >= 0:
-        return f"{args[0]}[{':, ' * node.args[1]}{_slice(*args[2:])}]"
-    _, called, overload = [*name.split("."), "", ""][:3]
+        indices = _slice(*args[2:])
+        return args[0] if indices == ":" else f"{args[0]}[{':, ' * node.args[1]}{indices}]"
+    return None
+
+
+def _functional(node: fx.Node, args: list[str], named: list[str]) -> str | None:
+    """Write a function of torch.nn.functional; None where there is none of the operator's name."""
+    _, called, overload = [*str(node.target).split("."), "", ""][:3]
     is_inplace = called in _INPLACE
     function = called[:-1] if is_inplace else called
-    if overload == "default" and function in _FUNCTIONS:
-        return f"F.{function}({_keywords(node, args, [*named, 'inplace=True'] if is_inplace else named)})"
-    return f"torch.ops.{name}({', '.join([*args, *named])})"
+    if overload != "default" or function not in _FUNCTIONS:
+        return None
+    return f"F.{function}({_keywords(node, args, [*named, 'inplace=True'] if is_inplace else named)})"
 
 
 def _slice(start: str, end: str = "None", step: str = "1") -> str:
