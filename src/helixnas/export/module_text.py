@@ -91,6 +91,8 @@ class _Writer:
                 (value,) = node.args[0]
                 self.lines.append(f"return {names[value]}")
                 continue
+            if node.op == "get_attr":
+                continue  # a part of the graph that the call of it names
             if node.op != "call_function" or not str(node.target).startswith(("aten.", "<built-in")):
                 raise ConfigError(
                     f"The student must be written in torch's operators, but {node.target} is none that model.py can "
