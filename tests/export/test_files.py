@@ -1,6 +1,7 @@
 """Exported files are whole and unchanged, or they are not handed on."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,12 @@ def test_a_card_tells_what_is_known_and_what_is_not() -> None:
         "Unknown: the licence of the data",
     ):
         assert said in card
+
+
+def test_without_labels_the_card_speaks_of_agreement() -> None:
+    card = write_card(replace(FACTS_OF_A_CARD, is_labelled=False), Contract(("0", "1"), (3, 32, 32)), PROOFS)
+    assert "90.00% agreement with the teacher (the images have no labels) on the test part" in card
+    assert "top-1" not in card
 
 
 def test_a_card_of_many_classes_fits_mlflow() -> None:

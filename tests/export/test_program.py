@@ -36,6 +36,7 @@ def test_code_that_branches_on_values_is_named() -> None:
         export_program(network(Branches()), IN_SHAPE)
 
 
+@pytest.mark.slow
 def test_an_operator_that_onnx_lacks_is_named(tmp_path: Path) -> None:
     made = network(Determinant())
     program = export_program(made, IN_SHAPE)

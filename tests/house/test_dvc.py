@@ -154,7 +154,10 @@ def test_only_the_report_the_proof_of_the_files_and_the_teacher_depend_on_the_te
 
 
 def test_only_the_report_the_gate_and_proofs_load_the_test_part_and_the_teacher_where_it_must() -> None:
-    """The export stage proves files by it, and decides on int8 before it is loaded. The teacher stage labels it for want of labels, and asks whether a teacher of the registry has seen it."""
+    """The export stage decides on int8 before it loads it.
+
+    The teacher stage labels it for want of labels, and asks whether a teacher of the registry has seen it.
+    """
     readers = set()
     for path in python_files("src", "flows"):
         for node in ast.walk(tree(path)):

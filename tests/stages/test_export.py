@@ -10,7 +10,6 @@ import pytest
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import load
-from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError, ExportError
 from helixnas.export import CARD, FACTS, INT8, MODULE, ONNX, PT2, WEIGHTS, Latency, exported_files
 from helixnas.stages import export
@@ -60,6 +59,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, int8_ms: float) -> None:
     monkeypatch.setattr(export, "latencies", times)
 
 
+@pytest.mark.slow
 def test_int8_is_decided_before_the_test_part_is_read(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +71,7 @@ def test_int8_is_decided_before_the_test_part_is_read(
     assert "student.int8.onnx is kept: it is faster here" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_int8_is_kept_or_left_out_as_asked(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretended(monkeypatch, 0.5)
     facts = run(project, "export.max_acc_drop=1.0")
@@ -87,6 +88,7 @@ def test_int8_is_kept_or_left_out_as_asked(project: Path, monkeypatch: pytest.Mo
     assert names(project) == {*FLOAT, WEIGHTS, CARD, FACTS}
 
 
+@pytest.mark.slow
 def test_a_file_that_differs_ends_the_stage_and_nothing_is_sealed(project: Path) -> None:
     with pytest.raises(
         ExportError, match=r"^student\.onnx must give .* 1e-12 \(export\.tolerance\), but differs by \d"
@@ -94,20 +96,3 @@ def test_a_file_that_differs_ends_the_stage_and_nothing_is_sealed(project: Path)
         run(project, "export.tolerance=1e-12", "export.int8=false")
     assert FACTS not in names(project)
     assert CARD not in names(project)
-
-
-def test_without_labels_the_card_speaks_of_agreement(project: Path) -> None:
-    facts = {"num_classes": 10, "split": ""}
-    parts = {}
-    for name in ("train", "rating", "test"):
-        path = project / folder("data") / f"{name}.safetensors"
-        part = ImageSet.load(path)
-        parts[name], facts["split"] = part.labels, part.split
-        ImageSet(
-            part.images, part.labels * 0 - 1, (), part.mean, part.std, part.digests, part.split, is_labelled=False
-        ).save(path)
-    artifacts.save_tensors(project / folder("teacher") / "labels.safetensors", "labels", parts, facts)
-    run(project, "export.int8=false")
-    card = (project / folder("export") / CARD).read_text()
-    assert "agreement with the teacher (the images have no labels) on the test part" in card
-    assert "10: 0, 1, 2" in card
