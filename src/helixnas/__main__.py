@@ -140,6 +140,24 @@ def compare() -> None:
 
 
 @app.command(rich_help_panel=STAGES)
+def export(
+    to: Annotated[Path | None, typer.Option(help="Copy a registered version's files to this new folder.")] = None,
+    alias: Annotated[str, typer.Option(help="Which version, with --to: champion, challenger, previous.")] = "champion",
+) -> None:
+    """Write the student as files that run without this program, and prove them; or copy a version's files with --to."""
+    config = _config()
+    if to is None:
+        from helixnas.stages import export as stage
+
+        stage.run(config)
+    else:
+        from helixnas.registry import promote as promoting
+
+        for path in promoting.export(Path(), config, to, alias):
+            print(path)
+
+
+@app.command(rich_help_panel=STAGES)
 def report() -> None:
     """Take the final figures on the test part and write the report."""
     config = _config()

@@ -9,6 +9,7 @@
     ├── OutOfTimeError          a time limit was over before there was a result
     ├── DivergenceError         a loss became NaN or infinite
     ├── ArtifactError           a file is missing, truncated, tampered with, or from another version
+    ├── ExportError             an exported file does not compute what the student does
     ├── PromotionError          the registry refuses: nothing to promote, or the gate stays shut
     └── EnvironmentFault        the machine refuses: a full disk, a port in use
 
@@ -50,6 +51,10 @@ class DivergenceError(HelixError):
 
 class ArtifactError(HelixError):
     """A file is missing, truncated, tampered with, or from another version."""
+
+
+class ExportError(HelixError):
+    """An exported file does not compute what the student does."""
 
 
 class PromotionError(HelixError):

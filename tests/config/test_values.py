@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 WHOLE: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 NAN, INF = float("nan"), float("inf")
 BUDGET = r"above 0 and at most 1e\+15, a share .* at most 1000%, or null"
-TIMES = ("teacher", "rating", "cost", "search", "retrain", "compare", "report", "distill")
+TIMES = ("teacher", "rating", "cost", "search", "retrain", "compare", "export", "report", "distill")
 
 REFUSED: dict[str, tuple[list[Any], str]] = {
     "seed": ([-1, 2**31, True, 1.0, "0", None, 10**4000], ""),

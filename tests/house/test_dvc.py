@@ -92,6 +92,7 @@ def test_a_stage_needs_no_artifact_but_its_deps_and_writes_its_outs_alone(run: C
 UNUSED = {
     "data": {"device", "seed", "num_loaders"},
     "cost": {"seed"},
+    "export": {"device", "seed"},
     "teacher": {"num_loaders"},
     "distill": {"num_loaders", "teacher.features", "teacher.cache_gb", "distill.groups"},
     "search": {"num_loaders"},
@@ -147,22 +148,25 @@ def test_params_yaml_sets_every_field_and_the_schema_sets_none() -> None:
 TEST_PART = "artifacts/data/test"
 
 
-def test_only_the_report_and_the_teacher_depend_on_the_test_part() -> None:
+def test_only_the_report_the_proof_of_the_files_and_the_teacher_depend_on_the_test_part() -> None:
     entries = dvc_yaml()["stages"].items()
     assert [name for name, entry in entries if TEST_PART in entry["outs"]] == ["data"]
     readers = [name for name, entry in entries if any(covers(dep, TEST_PART, "/") for dep in entry["deps"])]
-    assert readers == ["teacher", "report"]
+    assert readers == ["teacher", "export", "report"]
 
 
-def test_only_the_report_and_the_gate_load_the_test_part_and_the_teacher_where_it_must() -> None:
-    """The teacher stage labels it for want of labels, and asks whether a teacher of the registry has seen it."""
+def test_only_the_report_the_gate_and_proofs_load_the_test_part_and_the_teacher_where_it_must() -> None:
+    """The export stage decides on int8 before it loads it.
+
+    The teacher stage labels it for want of labels, and asks whether a teacher of the registry has seen it.
+    """
     readers = set()
     for path in python_files("src", "flows"):
         for node in ast.walk(tree(path)):
             is_named = isinstance(node, ast.Constant) and str(node.value).endswith("data/test")
             if is_named or (isinstance(node, ast.Call) and _part(node) == "test"):
                 readers.add(path.name)
-    assert readers == {"report.py", "promote.py", "teacher.py"}
+    assert readers == {"export.py", "report.py", "promote.py", "teacher.py"}
     for function in (node for node in tree(PACKAGE / "stages/teacher.py").body if isinstance(node, ast.FunctionDef)):
         loads = any(isinstance(node, ast.Call) and _part(node) == "test" for node in ast.walk(function))
         assert loads == (function.name in {"_fetch", "_save_labels"}), function.name

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.flow]
 
 RATED = ("rating@0", "rating@1", "rating@2")
 DISTILLED = ("distill@0", "distill@1", "distill@2")
-CHOSEN = ("search", "retrain", "compare", "report")
+CHOSEN = ("search", "retrain", "compare", "export", "report")
 
 
 def stale(root: Path) -> set[str]:

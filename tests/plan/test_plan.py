@@ -65,6 +65,7 @@ def test_every_stage_has_its_time_memory_and_disk(made: Plan) -> None:
         "search",
         "retrain",
         "compare",
+        "export",
         "report",
     ]
     assert all(workload.time_s > 0 and workload.memory_bytes > 2**28 for workload in made.workloads)

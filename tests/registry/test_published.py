@@ -13,14 +13,15 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet, Packed
-from helixnas.errors import ArtifactError, DataError, PromotionError
+from helixnas.errors import ArtifactError, ConfigError, DataError, PromotionError
+from helixnas.export import exported_files, seal
 from helixnas.handover import student
 from helixnas.registry import promote as promoting
 from helixnas.registry import publish as publishing
 from helixnas.results import figures_to_json
 from helixnas.tracking import CHAMPION, Store, load_model
 from tests.conftest import save_packed
-from tests.tracking.conftest import FACTS, LOCK, NAME, Brightness, figures, images, save_seen
+from tests.tracking.conftest import FACTS, LOCK, NAME, Add, Brightness, figures, images, save_seen
 
 OUTCOMES = {"teacher": "ran", "distill@1": "cached"}
 
@@ -35,8 +36,20 @@ def finished(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_seen(project / folder("teacher") / "seen.safetensors", (1000, 1001))
     artifacts.save_json(project / folder("retrain") / "arch.json", "arch", FACTS)
     artifacts.save_tensors(project / folder("retrain") / "student.safetensors", "student", Brightness().state_dict())
+    write_export(project)
     monkeypatch.setattr(student, "load_deployed", deployed)
     return project
+
+
+EXPORTED = ["student.onnx", "student.pt2", "model.py", "student.safetensors", "MODEL_CARD.md"]
+
+
+def write_export(project: Path, facts: str = "first") -> None:
+    """Files as the export stage leaves them; what is in them does not matter here."""
+    out = project / folder("export")
+    for name in EXPORTED:
+        artifacts.save_text(out / name, f"{name} of the {facts}\n")
+    seal(out, EXPORTED, {"opset": 18})
 
 
 def deployed(root: Path, config: RunConfig) -> nn.Module:
@@ -186,3 +199,38 @@ def test_without_labels_the_gate_speaks_of_agreement(finished: Path, config: Run
     publishing.publish(finished, config, OUTCOMES)
     assert "Version 1 reaches 1.0000 agreement with the teacher" in promoting.promote(finished, config).reason
     assert store.client.get_model_version(NAME, "1").tags["top1_acc_is"] == "agreement with the teacher"
+
+
+def test_a_version_carries_its_files_and_its_card(finished: Path, config: RunConfig, store: Store) -> None:
+    publishing.publish(finished, config, OUTCOMES)
+    assert store.client.get_model_version(NAME, "1").description == "MODEL_CARD.md of the first\n"
+    copied = promoting.export(finished, config, finished / "out", "challenger")
+    ours = {path.name: path.read_bytes() for path in (finished / folder("export")).iterdir()}
+    assert {path.name: path.read_bytes() for path in copied} == ours
+    assert set(exported_files(finished / "out")) == set(copied)
+    with pytest.raises(ConfigError, match="--to must name a new or empty folder"):
+        promoting.export(finished, config, finished / "out", "challenger")
+    with pytest.raises(PromotionError, match="its aliases are: challenger"):
+        promoting.export(finished, config, finished / "other")
+
+
+def test_a_changed_file_is_not_registered(finished: Path, config: RunConfig) -> None:
+    (finished / folder("export") / "model.py").write_text("import os\n")
+    with pytest.raises(ArtifactError, match=r"model\.py was changed after it was written"):
+        publishing.publish(finished, config, OUTCOMES)
+    assert promoting.versions(finished, config) == []
+
+
+def test_a_file_that_was_changed_in_the_registry_is_not_copied(finished: Path, config: RunConfig, store: Store) -> None:
+    publishing.publish(finished, config, OUTCOMES)
+    (path,) = (finished / "mlartifacts").rglob("extra_files/model.py")
+    path.write_text("import os\n")
+    with pytest.raises(PromotionError, match="its files were changed after they were registered"):
+        promoting.export(finished, config, finished / "out", "challenger")
+    assert not (finished / "out").exists()
+
+
+def test_a_version_of_before_there_were_files_is_told(root: Path, config: RunConfig, add: Add) -> None:
+    add("old")
+    with pytest.raises(PromotionError, match=r"Version 1 of student must have exported files, .* by `make run`"):
+        promoting.export(root, config, root / "out", "challenger")

@@ -9,6 +9,7 @@ from helixnas.config.schema import (
     CostSection,
     Data,
     Distill,
+    Export,
     Flow,
     Rating,
     Report,
@@ -38,6 +39,7 @@ class RunConfig(Section):
     search: Search
     retrain: Retrain
     compare: Compare
+    export: Export
     report: Report
     tracking: Tracking
     flow: Flow

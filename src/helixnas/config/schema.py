@@ -242,6 +242,14 @@ class Compare(Section):
     num_threads: Threads
 
 
+class Export(Section):
+    int8: Literal["auto"] | bool
+    max_acc_drop: Share
+    tolerance: Annotated[float, Field(gt=0, le=1)]
+    num_latency_rounds: Repeats
+    num_threads: Threads
+
+
 class Report(Section):
     num_latency_rounds: Repeats
     num_threads: Threads

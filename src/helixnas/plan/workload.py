@@ -26,6 +26,10 @@ START_S = 1.5
 BASE_BYTES = 450 * 2**20
 """Bytes of memory that a process holds before it works."""
 INDEX_BYTES = 60  # of one image's line in the index of a part
+EXPORT_S, EXPORT_LAYER_S = 3.0, 0.07
+"""Seconds that torch and ONNX take to load and to record a network, and those for each of its layers: on two cores."""
+EXPORT_BYTES = 300 * 2**20
+"""Bytes of memory that ONNX and its runtime take."""
 NUM_SAMPLED = 3
 FLOAT = 4
 
@@ -55,6 +59,7 @@ def workloads(
         estimate.search(),
         estimate.retrain(),
         estimate.compare(),
+        estimate.export(),
         Workload("report", 2 * START_S, BASE_BYTES, 5 * 10**6),
     ]
 
@@ -176,6 +181,15 @@ class _Estimate:
         held = sum(map(num_bytes, self.supernets)) * (2 if settings.random else 1)
         memory = BASE_BYTES + 6 * weights + held + self._data_bytes()
         return Workload("compare", time_s, memory, 2 * num_trained * weights)
+
+    def export(self) -> Workload:
+        """The workload of writing a student's files and of running each on the test part."""
+        network, settings = self._student(), self._config.export
+        num_layers = self._likely.share * sum(not any(module.children()) for module in network.modules())
+        num_images = 4 * self._sizes.num_test + 2 * self._sizes.num_rating + 5 * settings.num_latency_rounds
+        time_s = 2 * START_S + EXPORT_S + EXPORT_LAYER_S * num_layers + num_images * self._student_s()
+        memory = BASE_BYTES + EXPORT_BYTES + 6 * num_bytes(network) + self._data_bytes()
+        return Workload("export", time_s, memory, 4 * num_bytes(network))
 
     def _retrain_s(self, num_threads: int) -> float:
         """Seconds of the training of one student."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from helixnas import tracking
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet, read_images
+from helixnas.errors import PromotionError
 from helixnas.registry.publish import load_figures
 from helixnas.tracking import CHAMPION, Promotion, Store, Version
 
@@ -59,6 +60,24 @@ def predict(root: Path, config: RunConfig, images: list[Path], alias: str = CHAM
     names = loaded.facts["class_names"]
     rows = zip(images, classes.tolist(), probabilities.tolist(), strict=True)
     return [Prediction(path, names[index], probability) for path, index, probability in rows]
+
+
+def export(root: Path, config: RunConfig, target: Path, alias: str = CHAMPION) -> list[Path]:
+    """Copy the exported files of the version that bears ``alias`` to a new folder, checked; the copies.
+
+    PromotionError where there is no such version, where its files are gone or changed, or where it has none.
+    """
+    from helixnas.export import FACTS, copy_files  # takes a second to load, and the other commands need none of it
+
+    store = _store(root, config)
+    version = tracking.require_alias(store, config.tracking.model_name, alias)
+    with tracking.extra_files(store, version) as folder:
+        if not (folder / FACTS).is_file():
+            raise PromotionError(
+                f"Version {version.version} of {version.name} must have exported files, but was registered before "
+                "there were any. Register it anew by `make run`, and name that version's alias."
+            )
+        return copy_files(folder, target)
 
 
 def versions(root: Path, config: RunConfig) -> list[Version]:

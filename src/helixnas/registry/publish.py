@@ -89,6 +89,7 @@ def _student(root: Path, config: RunConfig, figures: Figures) -> Student:
     """The student with what it has seen in training, which must be of the split that its figures are of."""
     # imported here, since with the student comes timm, and a version that is registered already needs neither
     from helixnas.data import ImageSet
+    from helixnas.export import CARD, exported_files
     from helixnas.handover.parts import SEEN
     from helixnas.handover.student import load_deployed
 
@@ -97,4 +98,6 @@ def _student(root: Path, config: RunConfig, figures: Figures) -> Student:
         raise ArtifactError(f"{root / SEEN} must be of the split of {FIGURES}, but is of another. Run `dvc repro`.")
     part = ImageSet.load(root / folder("data") / "rating")
     example = part.read(part.batches(NUM_EXAMPLE_IMAGES)[0]).float() / 255
-    return Student(load_deployed(root, config), example.numpy(), (root / STUDENT, root / ARCH, root / SEEN))
+    files = exported_files(root / folder("export"))
+    card = (root / folder("export") / CARD).read_text(encoding="utf-8")
+    return Student(load_deployed(root, config), example.numpy(), (root / ARCH, root / SEEN, *files), card)

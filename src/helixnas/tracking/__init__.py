@@ -11,7 +11,7 @@ os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model that is l
 
 from helixnas.tracking.alias import CHALLENGER, CHAMPION, PREVIOUS
 from helixnas.tracking.lineage import Commit, dvc_md5, read_commit, recorded_stages
-from helixnas.tracking.load import Loaded, fetch_program, load_model, load_version
+from helixnas.tracking.load import Loaded, extra_files, fetch_program, load_model, load_version, require_alias
 from helixnas.tracking.paired import Paired
 from helixnas.tracking.pipeline import begin, end
 from helixnas.tracking.promotion import Promotion, delete, promote, rollback
@@ -34,6 +34,7 @@ __all__ = [
     "delete",
     "dvc_md5",
     "end",
+    "extra_files",
     "fetch_program",
     "find",
     "load_model",
@@ -43,6 +44,7 @@ __all__ = [
     "read_commit",
     "recorded_stages",
     "register",
+    "require_alias",
     "rollback",
     "versions",
 ]

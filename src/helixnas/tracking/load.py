@@ -84,6 +84,13 @@ def files_of(store: Store, version: Version) -> Iterator[Path]:
             ) from error
 
 
+@contextmanager
+def extra_files(store: Store, version: Version) -> Iterator[Path]:
+    """A folder with the files that travel with a version's network for the body; PromotionError as ``files_of``."""
+    with files_of(store, version) as folder:
+        yield folder / EXTRA
+
+
 def _require_registered(version: Version, folder: Path) -> None:
     if version.sha256 is None:
         older = f"version {version.version} of {version.name} is older than checksums, so it has none."

@@ -18,18 +18,22 @@ from helixnas.tracking.load import digest, download, load_network
 from helixnas.tracking.store import Store, room
 from helixnas.tracking.versions import SHA256, Version, find, get, tags
 
+MAX_DESCRIPTION = 5000
+"""Characters that MLflow's databases hold of a version's description; the whole card is among its files."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Student:
     """What is registered.
 
     ``module`` takes float32 [N, C, H, W] in 0 to 1. ``example`` is such a batch with N >= 2: of a single image
-    torch.export would make a graph for single images. ``files`` travel with the module.
+    torch.export would make a graph for single images. ``files`` travel with the module; ``card`` describes the version.
     """
 
     module: nn.Module
     example: np.ndarray
     files: tuple[Path, ...]
+    card: str = ""
 
 
 @room()
@@ -64,6 +68,7 @@ def _add(store: Store, name: str, student: Student, values: dict[str, str], run_
     said = io.StringIO()  # two lines on stderr of what is returned anyway; a fault is raised
     with store.ambient(), redirect_stderr(said):
         made = mlflow.register_model(uri, name, tags=values, await_registration_for=0)
+    store.client.update_model_version(name, made.version, student.card[:MAX_DESCRIPTION])
     return int(made.version)
 
 
