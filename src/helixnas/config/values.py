@@ -197,5 +197,5 @@ Blocks = Annotated[
 ]
 Supervision = Literal["teacher"]
 """The ways to supervise: each is a file of ``distill/`` that defines ``new``, and this list is their registry."""
-Criterion = Literal["feature"]
+Criterion = Literal["feature", "output"]
 """The criteria: each is a file of ``rating/`` that defines ``new``, and this list is their registry."""
