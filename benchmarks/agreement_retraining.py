@@ -24,7 +24,7 @@ from torch import Tensor
 
 from helixnas.config import load
 from helixnas.cut import cut
-from helixnas.data import ImageSet
+from helixnas.data import ImageSet, Packed
 from helixnas.data.decode import decode
 from helixnas.fit import Checkpoint
 from helixnas.handover.student import load_retraining
@@ -67,7 +67,7 @@ def _image_set(pairs: list[tuple[Tensor, str]], classes: tuple[str, ...]) -> Ima
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0)).tolist()
     images = torch.stack([pairs[row][0] for row in order])
     labels = torch.tensor([classes.index(pairs[row][1]) for row in order])
-    return ImageSet(images, labels, classes, MEAN, STD)
+    return ImageSet(Packed(images), labels, classes, MEAN, STD)
 
 
 def brought(seed: int, train: ImageSet, rating: ImageSet, progress: Reporter) -> Retraining:

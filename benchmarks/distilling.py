@@ -16,7 +16,7 @@ from torch import Tensor
 
 from helixnas.config import RunConfig, load
 from helixnas.cut import CutTeacher, cut
-from helixnas.data import ImageSet
+from helixnas.data import ImageSet, Packed
 from helixnas.distill import Distillation, FeatureBatches, Member, train_group
 from helixnas.distill.teacher import Imitation
 from helixnas.fit import Checkpoint, pinned
@@ -128,7 +128,7 @@ def against_dna(bench: Bench, ours: Callable[[], list[State]], name: str, goal: 
 def random_images(num_images: int, size: int, channels: int = 3) -> ImageSet:
     images = torch.randint(0, 256, (num_images, channels, size, size), generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(num_images, dtype=torch.int64)
-    return ImageSet(images.to(torch.uint8), labels, ("a",), (0.5,) * channels, (0.25,) * channels)
+    return ImageSet(Packed(images.to(torch.uint8)), labels, ("a",), (0.5,) * channels, (0.25,) * channels)
 
 
 def dna(num_images: int, batch_size: int, epochs: int) -> Bench:

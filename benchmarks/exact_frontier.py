@@ -16,7 +16,6 @@ import numpy as np
 from figure import Figure, in_turns, publish, timed
 from tables import Floats, integer_program, layered, options_of
 
-from helixnas.search.best import best_rows
 from helixnas.search.merge import merge
 from helixnas.search.options import BlockOptions
 
@@ -28,9 +27,8 @@ NUM_EVALUATIONS, POPULATION = 50_000, 100
 
 def best_loss(blocks: list[BlockOptions], limit: float) -> float:
     """The whole frontier, and from it the optimum under one limit."""
-    fronts = merge(blocks, np.zeros(2))
-    rows = best_rows(blocks, fronts, np.array([limit]), 1)[0]
-    return float(sum(options.values[row, 0] for options, row in zip(blocks, rows, strict=True)))
+    sums = merge(blocks, np.zeros(2)).sums
+    return float(sums[sums[:, 1] <= limit, 0].min())
 
 
 def check_by_brute_force(rng: np.random.Generator) -> None:
@@ -42,7 +40,7 @@ def check_by_brute_force(rng: np.random.Generator) -> None:
         sums = sums[np.lexsort(sums.T)]  # by madds, then by loss
         lowest = np.minimum.accumulate(np.r_[np.inf, sums[:-1, 0]])
         wanted = sums[sums[:, 0] < lowest]
-        found = merge(blocks, np.zeros(2))[0][1].sums
+        found = merge(blocks, np.zeros(2)).sums
         assert np.allclose(found[np.argsort(found[:, 1])], wanted, rtol=1e-12)
 
 
@@ -82,7 +80,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     check_by_brute_force(rng)
     blocks = [layered(rng, depth) for depth in DEPTHS]
-    frontier = merge(blocks, np.zeros(2))[0][1].sums
+    frontier = merge(blocks, np.zeros(2)).sums
     limit = float(np.median(frontier[:, 1]))
     program = integer_program(blocks)
     rounds = in_turns([lambda: best_loss(blocks, limit), lambda: program(np.array([limit]))], NUM_ROUNDS)

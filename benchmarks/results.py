@@ -11,7 +11,16 @@ from pathlib import Path
 from figure import Figure
 
 HERE = Path(__file__).parent
-OTHERS = {"faults_inputs.py", "figure.py", "results.py", "tables.py", "distilling.py", "cut_zoo.py", "agreement.py"}
+OTHERS = {
+    "agreement.py",
+    "big_data.py",
+    "cut_zoo.py",
+    "distilling.py",
+    "faults_inputs.py",
+    "figure.py",
+    "results.py",
+    "tables.py",
+}
 """Not figures of speed."""
 AGREEMENT = "agreement_"
 """The scripts that start so look at a finished run, for some ten minutes each: `make agreement`."""

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 def options_of(values: Floats) -> BlockOptions:
     """A block of one width, from its paths' losses and costs [n, 1 + d]."""
     width = np.ones(len(values), dtype=np.int64)
-    return BlockOptions(width, width, np.arange(len(values)), values)
+    return BlockOptions(width, width, np.arange(len(values)), values, np.zeros(values.shape[1], dtype=bool))
 
 
 def layered(rng: np.random.Generator, depth: int) -> BlockOptions:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from flows.estimate import remember_plan
 from flows.processes import environment
 from helixnas.errors import HelixError
+from helixnas.plan.durations import remember_plan
 from helixnas.results import TeacherAccuracy
 
 FAULT = 2

@@ -17,7 +17,6 @@ from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
-from flows.estimate import expected_s
 from flows.forkserver import forkserver
 from flows.graph import Graph, downstream, read_changed, read_graph
 from flows.parameters import change
@@ -27,6 +26,7 @@ from flows.run_stage import BROKEN, FAULT, run_stage
 from flows.watch import Watch
 from helixnas.config import RunConfig, load
 from helixnas.errors import HelixError
+from helixnas.plan.durations import expected_s
 from helixnas.registry import publish as publishing
 from helixnas.registry.publish import Published
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from flows.estimate import remember, time_left_s
 from flows.graph import Graph
 from helixnas import progress
+from helixnas.plan.durations import remember, time_left_s
 
 POLL_S = 0.25
 LINE_S = 10.0

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from helixnas.config import RunConfig, load
 from helixnas.cut import CutTeacher, cut
 from helixnas.data import ImageSet, prepare
+from helixnas.data.files import Files
+from helixnas.data.pack import Packer
 from helixnas.progress import silent
 from helixnas.search_space import SearchSpace, build
 
@@ -60,8 +62,22 @@ def config() -> RunConfig:
 
 
 @pytest.fixture(scope="session")
-def parts(config: RunConfig) -> dict[str, ImageSet]:
-    return prepare(config.data, silent).parts
+def parts(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, ImageSet]:
+    return prepare(config.data, tmp_path_factory.mktemp("parts"), silent).parts
+
+
+def whole(part: ImageSet) -> Tensor:
+    """All images of a small part, uint8 [N, C, H, W]."""
+    return part.read(torch.arange(len(part)))
+
+
+def save_packed(part: ImageSet, folder: Path) -> None:
+    """Save a part as the data stage does where it fits ``data.pack_gb``."""
+    with Packer(folder.parent, [folder.name]) as packer:
+        for row, image in enumerate(whole(part)):
+            packer.write(folder.name, row, image)
+        packer.finish(folder.name, torch.arange(len(part)), part.in_shape)
+    part.save_index(folder, Files([""] * len(part), range(len(part))))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Ways to spoil a project's folder, each as a function of the folder."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 
 from flows.parameters import change
 from helixnas.config import load
+from helixnas.stages import search_space
 from tests.project import stages
 
 Spoil = Callable[[Path], object]
@@ -53,8 +55,15 @@ def tampered(path: str) -> Spoil:
 def resized(root: Path) -> None:
     """Images of another size, where the teacher saw the old ones."""
     change(root, None, ["data.image_size=16"])
-    next(stages(1)).run(root, load(root))
+    next(stage for stage in stages(1) if stage.name == "data").run(root, load(root))
 
 
 def unspoilt(root: Path) -> None:
     """Nothing is wrong in the folder: the command is."""
+
+
+def respaced(root: Path) -> None:
+    """Another search space, whose blocks are not distilled yet."""
+    change(root, None, ["search_space.kernels=[3,7]"])
+    with contextlib.chdir(root):
+        search_space.run(load(root))

@@ -17,7 +17,7 @@ from flows.parameters import change
 from flows.processes import environment
 from helixnas import artifacts
 from tests.conftest import ROOT
-from tests.spoil import Spoil, gone, resized, tampered, text, truncated, unspoilt, value
+from tests.spoil import Spoil, gone, resized, respaced, tampered, text, truncated, unspoilt, value
 
 RATING = "artifacts/rating/block_1/rating.parquet"
 LATER = re.compile(r"\.cache/|mlflow\.db")
@@ -117,7 +117,7 @@ WITH_TORCH = {
     "a truncated table": (truncated(RATING), "helixnas search", rf"{RATING} must be whole, .* run `dvc repro`"),
     "a tampered table": (tampered(RATING), "helixnas search", rf"{RATING} was changed after .* run `dvc repro`"),
     "another space's table": (
-        value("search_space.kernels=[3,7]"),
+        respaced,
         "helixnas search",
         r"artifacts/rating/block_0/rating\.parquet must belong to the search space .* Run `dvc repro`",
     ),
@@ -240,7 +240,7 @@ def test_a_loss_that_turns_nan_names_the_key_to_lower_and_keeps_the_batch(
 @pytest.mark.parametrize(
     ("command", "max_file_size", "what"),
     [
-        ("helixnas data", 4096, r"artifacts/data/train\.safetensors must be written"),
+        ("helixnas data", 4096, r"artifacts/data/train/images\.u8 must be written"),
         ("helixnas distill --block-id 0", 0, "Files must have room to grow"),  # progress, then the curve
         ("helixnas distill --block-id 0", 4096, "must have room for the teacher's features"),
         ("helixnas search", 0, "Files must have room to grow"),  # Optuna's journal
@@ -256,7 +256,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(
 LOCK = """
 schema: '2.0'
 stages:
-  data: {cmd: x, outs: [{path: artifacts/data/train.safetensors, md5: 11111111111111111111111111111111}]}
+  data: {cmd: x, outs: [{path: artifacts/data/train, md5: 11111111111111111111111111111111}]}
   retrain: {cmd: x, outs: [{path: artifacts/retrain, md5: 22222222222222222222222222222222.dir}]}
 """
 

@@ -212,7 +212,7 @@ def test_a_plan_for_machines_is_json_whatever_custom_code_prints_in_it(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command_line, "_config", lambda: None)
-    monkeypatch.setattr("helixnas.plan.plan", lambda _: print("in a forward pass") or Told())
+    monkeypatch.setattr("helixnas.plan.planning.plan", lambda _: print("in a forward pass") or Told())
     command_line.plan(as_json=True)
     out, err = capfd.readouterr()
     assert (json.loads(out), err) == ({"fault": None}, "in a forward pass\n")

@@ -27,13 +27,15 @@ def test_custom_code_is_followed_by_its_imports_inside_the_project(tmp_path: Pat
         "own/deep/far.py": "from .. import sibling",
         "own/sibling.py": "",
         "own/unused.py": "from own import operations",
+        "own/broken.py": "def f(:",
         "other.py": "",
     }
     for name, text in texts.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     found = {path.relative_to(tmp_path).as_posix() for path in source.custom_files(tmp_path, "own.operations:ghost")}
-    assert found == texts.keys() - {"own/unused.py", "other.py"}
+    assert found == texts.keys() - {"own/unused.py", "own/broken.py", "other.py"}
+    assert tmp_path / "own/broken.py" in source.custom_files(tmp_path, "own.broken:f")
     assert source.custom_files(tmp_path, "torch.nn:Linear") == []
 
 

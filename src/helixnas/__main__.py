@@ -156,7 +156,7 @@ def plan(
     from dataclasses import asdict
 
     from helixnas.errors import InfeasibleBudgetError
-    from helixnas.plan import plan
+    from helixnas.plan.planning import plan
     from helixnas.report import print_plan
 
     with printing_to_stderr():  # what custom code prints is no part of the plan

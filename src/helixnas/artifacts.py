@@ -94,12 +94,12 @@ def save_json(path: Path, kind: str, value: Any) -> None:
 
 def load_json(path: Path, kind: str) -> Any:
     """The value that ``save_json`` saved, with tuples as lists."""
-    _must_exist(path)
+    must_exist(path)
     try:
         envelope = json.loads(path.read_text(encoding="utf-8"))
         value, place = envelope["value"], envelope.get("place")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     _check(path, kind, envelope, _hash_json(value if place is None else [place, value]), place)
     return value
 
@@ -113,13 +113,13 @@ def save_bytes(path: Path, kind: str, data: bytes) -> None:
 
 def load_bytes(path: Path, kind: str) -> bytes:
     """The bytes that ``save_bytes`` saved, without their seal."""
-    _must_exist(path)
+    must_exist(path)
     try:
         data, _, line = path.read_bytes().rpartition(_SEAL)
         header = json.loads(line.replace(b"; ", b", "))
         seal = _seal(hashlib.sha256(data).hexdigest(), header["facts"])
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise _damaged(path, f"its last line must be its checksum: {error}") from error
+        raise damaged(path, f"its last line must be its checksum: {error}") from error
     _checked_facts(path, kind, header, seal)
     return data
 
@@ -147,14 +147,14 @@ def load_table(path: Path, kind: str) -> tuple["pd.DataFrame", dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    _must_exist(path)
+    must_exist(path)
     try:
         arrow = pq.read_table(path)
         header = json.loads((arrow.schema.metadata or {})[b"helixnas"])
         table = arrow.to_pandas()
         seal = _seal(_hash_table(table), header["facts"])
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     return table, _checked_facts(path, kind, header, seal)
 
 
@@ -175,14 +175,14 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, "Tensor"], dict[str, 
     """The tensors and the facts that ``save_tensors`` saved, on the CPU."""
     from safetensors import SafetensorError, safe_open
 
-    _must_exist(path)
+    must_exist(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["helixnas"])
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
         seal = _seal(_hash_tensors(tensors), header["facts"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     return tensors, _checked_facts(path, kind, header, seal)
 
 
@@ -205,14 +205,16 @@ def _remedy(path: Path) -> str:
     return f"Remove it{also} and run `dvc repro`."
 
 
-def _must_exist(path: Path) -> None:
+def must_exist(path: Path) -> None:
+    """ArtifactError unless ``path`` is a file."""
     if path.exists() and not path.is_file():
         raise ArtifactError(f"{path} must be a file, but is none. {_remedy(path)}")
     if not path.is_file():
         raise ArtifactError(f"{path} must exist, but does not. Run `dvc repro`, or `dvc pull` where a remote holds it.")
 
 
-def _damaged(path: Path, why: str) -> ArtifactError:
+def damaged(path: Path, why: str) -> ArtifactError:
+    """Make the error for a file that is not as it was written."""
     reason = " ".join(why.split())[:200]
     return ArtifactError(f"{path} must be whole, but cannot be read ({reason}). {_remedy(path)}")
 

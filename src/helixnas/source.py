@@ -5,6 +5,7 @@ that it can change, and no other. ``python -m helixnas.source`` writes the list 
 """
 
 import ast
+import contextlib
 import hashlib
 import io
 from collections.abc import Collection, Iterable, Iterator
@@ -16,7 +17,6 @@ from typing import NamedTuple, get_args
 from helixnas.config.values import Criterion, Supervision
 
 PACKAGE = Path(__file__).parent
-HANDOVER = PACKAGE / "handover"
 LOADED_BY_NAME = {
     "search_space/build.py": "search_space/spaces",
     "cost/count.py": "cost_kinds",
@@ -39,7 +39,7 @@ HARMLESS = {
     "artifacts": "moves values without changing them; VERSION marks a new format on disk",
     "cached": "says what is damaged",
     "config": "what is read there is in params.yaml, which DVC watches key by key",
-    "custom": "finds the user's code, whose folder each stage names that may run it",
+    "custom": "finds the user's code, which the stages custom and search_space watch",
     "errors": "says what is wrong",
     "plan": "foretells",
     "progress": "shows progress",
@@ -62,8 +62,14 @@ class Import(NamedTuple):
     alias: str
 
 
-def digest(paths: Iterable[Path], folder: Path = PACKAGE) -> str:
-    """Return hexadecimal digits that change with the text of a file, or with its name relative to ``folder``."""
+def digest(paths: Iterable[Path], folder: Path | None = None) -> str:
+    """Return hexadecimal digits that change with the text of a file, or with its name relative to ``folder``.
+
+    Args:
+        paths: The files, in an order that does not change.
+        folder: A folder above all of them; None for the package.
+    """
+    folder = folder or PACKAGE
     total = hashlib.sha256()
     for path in paths:
         total.update(f"{path.relative_to(folder)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -101,7 +107,7 @@ def custom_files(root: Path, function: str) -> list[Path]:
             continue
         found.add(path)
         package = path.relative_to(root).parent.parts
-        for node in ast.walk(tree(path)):
+        for node in _nodes(path):
             if isinstance(node, ast.Import):
                 left |= {file for alias in node.names for file in _files_of_module(root, alias.name)}
             elif isinstance(node, ast.ImportFrom):
@@ -110,6 +116,12 @@ def custom_files(root: Path, function: str) -> list[Path]:
                 for name in (module, *(f"{module}.{alias.name}" for alias in node.names)):
                     left |= _files_of_module(root, name)
     return sorted(found)
+
+
+def _nodes(path: Path) -> Iterator[ast.AST]:
+    """The syntax of a custom file; nothing where it has none, of which the stage that loads the file will say more."""
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+        yield from ast.walk(ast.parse(path.read_bytes()))
 
 
 def _files_of_module(root: Path, module: str) -> set[Path]:
@@ -130,7 +142,7 @@ def files_of(stage: str) -> list[Path]:
     """
     ways = {PACKAGE / stage / f"{name}.py" for name in WAYS.get(stage, ("", ()))[1]}
     taken = set(_taken_by_stage(PACKAGE / "stages" / f"{stage}.py", None))
-    glue = {path for path in taken if path.parent in {PACKAGE / "stages", HANDOVER}}
+    glue = {path for path in taken if path.parent in {PACKAGE / "stages", PACKAGE / "handover"}}
     taken |= set(chain(*map(_loaded_by_name, glue)))
     taken |= {origin for way in ways for each in imports(way) for origin in _origins(each)}
     return sorted({*glue, *_with_imports(taken - glue, stage, ways)})
@@ -184,7 +196,7 @@ def _taken_by_stage(path: Path, name: str | None) -> Iterator[Path]:
     for each in imports(path):
         if used is None or each.alias in used:
             for origin in _origins(each):
-                if origin.parent == HANDOVER:
+                if origin.parent == PACKAGE / "handover":
                     yield from _taken_by_stage(origin, each.name)
                 else:
                     yield origin

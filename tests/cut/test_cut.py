@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helixnas.cut import CutTeacher, cut
+from helixnas.cut import Boundaries, CutTeacher, cut
 from helixnas.data import ImageSet
 from helixnas.errors import CutError
 from helixnas.teacher import block_batch
@@ -70,3 +70,8 @@ def test_a_second_tensor_across_the_cut_is_named() -> None:
 def test_a_teacher_that_is_not_the_same_twice_fails_the_proof() -> None:
     with pytest.raises(CutError, match="recomposed blocks must equal the teacher"):
         cut(Forgetful(), BLOCKS, torch.zeros(2, 1, 8, 8))
+
+
+def test_a_cut_by_a_method_of_another_version_is_named() -> None:
+    with pytest.raises(CutError, match=r"by one of \('fx', 'export'\), but was cut by 'hooks', .*dvc repro teacher"):
+        Boundaries.from_json({"method": "hooks", "names": ["a"], "modules": []})

@@ -1,5 +1,6 @@
 import io
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ def settings(source: str, path: Path, **others: Any) -> Data:
 
 
 def prepared(source: str, path: Path, **others: Any) -> Prepared:
-    return prepare(settings(source, path, **others), silent)
+    with tempfile.TemporaryDirectory() as out:  # what is mapped can be read on when its name is gone
+        return prepare(settings(source, path, **others), Path(out), silent)
 
 
 def paint(folder: Path, num_images: int = 12, size: tuple[int, int] = (20, 10)) -> None:

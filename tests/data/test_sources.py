@@ -11,6 +11,7 @@ from PIL import Image
 
 from helixnas.data import Prepared, peek
 from helixnas.errors import ConfigError, DataError
+from tests.conftest import whole
 from tests.data.conftest import COLOURS, encoded, paint, prepared, settings
 
 
@@ -19,7 +20,7 @@ def assert_colours(result: Prepared, num_images: int) -> None:
     assert sum(map(len, result.parts.values())) == num_images
     for part in result.parts.values():
         assert part.class_names == ("blue", "green", "red")
-        brightest = part.images.float().mean(dim=(2, 3)).argmax(dim=1)
+        brightest = whole(part).float().mean(dim=(2, 3)).argmax(dim=1)
         assert torch.equal(brightest, 2 - part.labels)
 
 
@@ -59,7 +60,7 @@ def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
             Image.fromarray(lighter[::-1] if name == "a" else lighter).save(
                 tmp_path / name / f"{index}.png", exif=exif if name == "a" else None
             )
-    images = prepared("folder", tmp_path).parts["train"].images
+    images = whole(prepared("folder", tmp_path).parts["train"])
     assert images.shape[1] == 1
     assert (images[:, :, :4] > images[:, :, 4:]).all()
 
@@ -130,8 +131,8 @@ def test_a_function_of_the_users_own_gives_any_channel_count(own: Path) -> None:
 
 
 def test_grey_arrays_become_colour_where_that_is_asked_for(tmp_path: Path) -> None:
-    grey = prepared("digits", tmp_path).parts["train"].images
-    assert torch.equal(prepared("digits", tmp_path, channels=3).parts["train"].images, grey.expand(-1, 3, -1, -1))
+    grey = whole(prepared("digits", tmp_path).parts["train"])
+    assert torch.equal(whole(prepared("digits", tmp_path, channels=3).parts["train"]), grey.expand(-1, 3, -1, -1))
 
 
 def test_arrays_cannot_have_any_number_of_channels(own: Path) -> None:

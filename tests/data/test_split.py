@@ -11,7 +11,8 @@ from torch import Tensor
 from helixnas.config import RunConfig
 from helixnas.config.schema import Data
 from helixnas.data import peek, prepare
-from helixnas.data.split import image_digest, split, split_digest, without_repeats
+from helixnas.data.pixels import image_digest
+from helixnas.data.split import split, split_digest, without_repeats
 from helixnas.errors import DataError
 from helixnas.progress import silent
 
@@ -123,7 +124,7 @@ def test_copies_of_an_image_in_other_files_are_in_one_part_alone(config: RunConf
             image = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8))
             for suffix in ("png", "bmp"):
                 image.save(tmp_path / name / f"{index}.{suffix}")
-    result = prepare(settings(config, source="folder", path=str(tmp_path)), silent)
+    result = prepare(settings(config, source="folder", path=str(tmp_path)), tmp_path / "out", silent)
     digests = {name: set(part.digests.tolist()) for name, part in result.parts.items()}
     assert sum(map(len, digests.values())) == 60
     assert not digests["train"] & (digests["rating"] | digests["test"])
@@ -134,7 +135,7 @@ def test_copies_of_an_image_in_other_files_are_in_one_part_alone(config: RunConf
     ]
 
 
-def test_the_sizes_that_are_foretold_are_those_that_come(config: RunConfig) -> None:
-    seen, made = peek(config.data), prepare(config.data, silent)
+def test_the_sizes_that_are_foretold_are_those_that_come(config: RunConfig, tmp_path: Path) -> None:
+    seen, made = peek(config.data), prepare(config.data, tmp_path, silent)
     assert seen.num_images == {name: len(part) for name, part in made.parts.items()}
     assert (seen.num_classes, seen.notes) == (10, ())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from helixnas.config import load
 from helixnas.config.schema import Recipe, RetrainRecipe
-from helixnas.data import ImageSet
+from helixnas.data import ImageSet, Packed
 from helixnas.errors import ConfigError, DivergenceError
 from helixnas.fit import Batch, Checkpoint, Fit, accuracy, image_losses, predict, require_known
 from helixnas.progress import forget, silent
@@ -108,7 +108,7 @@ def test_a_recipe_that_timm_does_not_know_is_named_before_a_run(change: dict[str
 
 def _blank() -> ImageSet:
     return ImageSet(
-        torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.zeros(4, dtype=torch.long), ("a",), (0.0,), (1.0,)
+        Packed(torch.zeros(4, 1, 8, 8, dtype=torch.uint8)), torch.zeros(4, dtype=torch.long), ("a",), (0.0,), (1.0,)
     )
 
 
@@ -121,7 +121,7 @@ def test_another_loss_is_trained_on_where_one_is_given(parts: dict[str, ImageSet
 
     fit = Fit(network, parts["train"], recipe(), "teacher.recipe", 0, CPU, away_from)
     fit.run(Checkpoint(tmp_path / "c"), lambda _: 0.0, forget, silent)
-    assert float(predict(network, parts["rating"]).square().mean()) < 1e-3
+    assert float(torch.cat(list(predict(network, parts["rating"]))).square().mean()) < 1e-3
 
 
 def rehearsed(parts: dict[str, ImageSet], num_steps: int, **changes: object) -> tuple[nn.Module, list[float]]:
@@ -153,7 +153,7 @@ def test_a_rehearsal_that_diverges_is_no_error_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     network, _ = rehearsed(parts, 5, lr=1e30, optimizer="sgd")
-    assert not predict(network, parts["rating"]).isfinite().all()
+    assert not torch.cat(list(predict(network, parts["rating"]))).isfinite().all()
     assert list(tmp_path.iterdir()) == []
 
 

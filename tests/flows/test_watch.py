@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.estimate import CURRENT_S, DURATIONS, FIRST_S, expected_s, remember, remember_plan, time_left_s
 from flows.graph import Graph
 from flows.watch import Watch, duration
+from helixnas.plan.durations import CURRENT_S, DURATIONS, UNPLANNED_S, expected_s, remember, remember_plan, time_left_s
 
 GRAPH: Graph = {"data": [], "distill@0": ["data"], "distill@1": ["data"], "distill@2": ["data"], "search": []}
 GRAPH["search"] = ["distill@0", "distill@1", "distill@2"]
@@ -27,7 +27,7 @@ def test_two_workers_take_three_blocks_in_two_rounds() -> None:
 
 def test_the_first_run_is_told_from_defaults_and_the_next_from_the_last(tmp_path: Path) -> None:
     assert expected_s(tmp_path, ["distill@1", "search"], {"distill@1"}) == {
-        "distill@1": FIRST_S["distill"],
+        "distill@1": UNPLANNED_S,
         "search": CURRENT_S,
     }
     remember(tmp_path, {"distill@1": 3.0})
@@ -35,7 +35,7 @@ def test_the_first_run_is_told_from_defaults_and_the_next_from_the_last(tmp_path
     assert expected_s(tmp_path, ["distill@1"], {"distill@1"}) == {"distill@1": 3.0}
     for spoilt in ("not json", '{"data": 3.0}', '{"data": ["x"]}'):
         (tmp_path / DURATIONS).write_text(spoilt)
-        assert expected_s(tmp_path, ["data"], {"data"}) == {"data": FIRST_S["data"]}
+        assert expected_s(tmp_path, ["data"], {"data"}) == {"data": UNPLANNED_S}
 
 
 def test_a_plan_corrects_the_last_time_by_what_it_grew_itself(tmp_path: Path) -> None:

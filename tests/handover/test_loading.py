@@ -1,5 +1,6 @@
 """What stages read of each other: the values that were saved, or one error that names the file."""
 
+import contextlib
 import copy
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from helixnas.handover.student import load_supernet
 from helixnas.handover.tables import load_chosen, load_costs, load_outer_costs, load_ratings, load_search_result
 from helixnas.handover.teacher import load_feature_moments, load_layer_losses, load_teacher, load_teacher_accuracy
 from helixnas.search_space import SearchSpace
+from helixnas.stages import search_space
 from tests.costs import COUNTED as COUNTED_KINDS
 from tests.costs import KINDS
 
@@ -40,8 +42,8 @@ def supernet(root: Path, config: RunConfig) -> nn.Module:
 
 
 LOADERS: dict[str, Load] = {
-    "artifacts/data/train.safetensors": lambda root, _: load_part(root, "train"),
-    "artifacts/data/rating.safetensors": lambda root, _: load_part(root, "rating"),
+    "artifacts/data/train/index.parquet": lambda root, _: load_part(root, "train"),
+    "artifacts/data/rating/images.json": lambda root, _: load_part(root, "rating"),
     "artifacts/teacher/cut.json": load_space,
     "artifacts/teacher/teacher.safetensors": lambda root, config: load_teacher(root, config, CPU),
     "artifacts/teacher/accuracy.json": lambda root, _: load_teacher_accuracy(root),
@@ -103,6 +105,8 @@ def test_a_file_of_another_kind_is_named(project: Path, run_config: RunConfig, n
 )
 def test_what_was_made_for_another_space_is_named(project: Path, name: str) -> None:
     other = load(project, ["search_space.se_ratio=0.5"])
+    with contextlib.chdir(project):
+        search_space.run(other)
     wanted = rf"{name.replace('block_1', 'block_[01]')} must belong to the search space \w+, but belongs to \w+"
     with pytest.raises(SpaceMismatchError, match=wanted):
         LOADERS[name](project, other)

@@ -90,12 +90,14 @@ def test_a_stage_needs_no_artifact_but_its_deps_and_writes_its_outs_alone(run: C
 
 
 UNUSED = {
-    "data": {"device", "seed"},
+    "data": {"device", "seed", "num_loaders"},
     "cost": {"seed"},
     "teacher": {"num_loaders"},
     "distill": {"num_loaders", "teacher.features", "teacher.cache_gb", "distill.groups"},
+    "search": {"num_loaders"},
     "retrain": {"num_loaders", "teacher.features", "teacher.cache_gb"},
     "compare": {"num_loaders", "teacher.features", "teacher.cache_gb"},
+    "report": {"num_loaders"},
 }
 """What `begin` reads for every stage, but these make nothing of; and what changes a stage's speed alone."""
 
@@ -142,7 +144,7 @@ def test_params_yaml_sets_every_field_and_the_schema_sets_none() -> None:
     assert unset == []
 
 
-TEST_PART = "artifacts/data/test.safetensors"
+TEST_PART = "artifacts/data/test"
 
 
 def test_only_the_report_and_the_teacher_depend_on_the_test_part() -> None:
@@ -157,7 +159,7 @@ def test_only_the_report_and_the_gate_load_the_test_part_and_the_teacher_where_i
     readers = set()
     for path in python_files("src", "flows"):
         for node in ast.walk(tree(path)):
-            is_named = isinstance(node, ast.Constant) and str(node.value).endswith("test.safetensors")
+            is_named = isinstance(node, ast.Constant) and str(node.value).endswith("data/test")
             if is_named or (isinstance(node, ast.Call) and _part(node) == "test"):
                 readers.add(path.name)
     assert readers == {"report.py", "promote.py", "teacher.py"}

@@ -17,7 +17,7 @@ from tests.project import dvc_yaml
 
 MAX_LINES = 300
 NAMES_THAT_SAY_NOTHING = {"utils.py", "util.py", "helpers.py", "helper.py", "common.py", "misc.py"}
-DOORLESS = {"stages", "handover", "registry"}
+DOORLESS = {"stages", "handover", "registry", "plan"}
 """No room: the command line takes one file of it per command."""
 
 PAST_THE_DOOR = {

@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from flows.parameters import change
 from helixnas import artifacts
 from helixnas.config import load
+from helixnas.data import ImageSet
 from helixnas.handover.student import load_deployed
-from tests.conftest import ROOT
+from tests.conftest import ROOT, whole
 from tests.project import new_project, run_all
 
 pytestmark = pytest.mark.slow
@@ -70,7 +71,7 @@ def assert_student(root: Path) -> None:
     config = load(root)
     figures = artifacts.load_json(root / "artifacts/report/figures.json", "figures")
     assert figures["student"]["cost"]["num_params"] > 0
-    images = artifacts.load_tensors(root / "artifacts/data/test.safetensors", "images")[0]["images"]
+    images = whole(ImageSet.load(root / "artifacts/data/test"))
     with torch.no_grad():
         logits = load_deployed(root, config)(images[:4].float() / 255)
     assert logits.shape[0] == 4

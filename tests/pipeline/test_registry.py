@@ -10,6 +10,7 @@ from PIL import Image
 from flows.parameters import change
 from helixnas import artifacts
 from helixnas.data import ImageSet
+from tests.conftest import whole
 from tests.pipeline.conftest import call, make
 
 pytestmark = [pytest.mark.slow, pytest.mark.flow]
@@ -22,9 +23,9 @@ def aliases(root: Path) -> dict[str, str]:
 
 
 def save_test_images(root: Path, num_images: int) -> list[str]:
-    part = ImageSet.load(root / "artifacts/data/test.safetensors")
+    part = ImageSet.load(root / "artifacts/data/test")
     names = [f"image_{index}.png" for index in range(num_images)]
-    for name, image in zip(names, part.images, strict=False):
+    for name, image in zip(names, whole(part), strict=False):
         Image.fromarray(torch.squeeze(image, 0).numpy()).save(root / name)
     return names
 

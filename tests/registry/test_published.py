@@ -12,13 +12,14 @@ from torch import nn
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
-from helixnas.data import ImageSet
+from helixnas.data import ImageSet, Packed
 from helixnas.errors import ArtifactError, DataError, PromotionError
 from helixnas.handover import student
 from helixnas.registry import promote as promoting
 from helixnas.registry import publish as publishing
 from helixnas.results import figures_to_json
 from helixnas.tracking import CHAMPION, Store, load_model
+from tests.conftest import save_packed
 from tests.tracking.conftest import FACTS, LOCK, NAME, Brightness, figures, images, save_seen
 
 OUTCOMES = {"teacher": "ran", "distill@1": "cached"}
@@ -28,8 +29,9 @@ OUTCOMES = {"teacher": "ran", "distill@1": "cached"}
 def finished(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished pipeline whose student tells light images from dark ones."""
     for name, num_images in (("rating", 4), ("test", 300)):
-        part = ImageSet(*images(num_images), ("dark", "light"), (0.0,), (1.0,), torch.arange(num_images), "feed")
-        part.save(project / folder("data") / f"{name}.safetensors")
+        pixels, labels = images(num_images)
+        facts = (("dark", "light"), (0.0,), (1.0,), torch.arange(num_images), "feed")
+        save_packed(ImageSet(Packed(pixels), labels, *facts), project / folder("data") / name)
     save_seen(project / folder("teacher") / "seen.safetensors", (1000, 1001))
     artifacts.save_json(project / folder("retrain") / "arch.json", "arch", FACTS)
     artifacts.save_tensors(project / folder("retrain") / "student.safetensors", "student", Brightness().state_dict())
@@ -167,8 +169,8 @@ def test_a_champion_of_another_split_is_not_beaten_on_its_own_training_images(
     retrained(finished, 0.1, "3")
     save_seen(seen, range(2000, 2100))
     publishing.publish(finished, config, OUTCOMES)
-    path = finished / folder("data") / "test.safetensors"
-    replace(ImageSet.load(path), digests=torch.arange(1050, 1350)).save(path)
+    path = finished / folder("data") / "test"
+    save_packed(replace(ImageSet.load(path), digests=torch.arange(1050, 1350)), path)
     with pytest.raises(PromotionError, match=r"version 1 has seen 50 of 300\. Set data\.split_seed .* of version 1"):
         promoting.promote(finished, config)
 
@@ -176,9 +178,9 @@ def test_a_champion_of_another_split_is_not_beaten_on_its_own_training_images(
 def test_without_labels_the_gate_speaks_of_agreement(finished: Path, config: RunConfig, store: Store) -> None:
     agreeing = replace(figures(), is_labelled=False)
     artifacts.save_json(finished / folder("report") / "figures.json", "figures", figures_to_json(agreeing))
-    path = finished / folder("data") / "test.safetensors"
+    path = finished / folder("data") / "test"
     part = ImageSet.load(path)
-    replace(part, labels=torch.full_like(part.labels, -1), class_names=(), is_labelled=False).save(path)
+    save_packed(replace(part, labels=torch.full_like(part.labels, -1), class_names=(), is_labelled=False), path)
     facts = {"num_classes": 2, "split": "feed"}
     artifacts.save_tensors(finished / folder("teacher") / "labels.safetensors", "labels", {"test": part.labels}, facts)
     publishing.publish(finished, config, OUTCOMES)

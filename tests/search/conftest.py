@@ -10,7 +10,8 @@ import pytest
 
 from helixnas.blocks import BlockSpec
 from helixnas.results import Budget, Choice, Cost, CostTable, RatingTable
-from helixnas.search import ExactResult, Pricer, pricer, solve
+from helixnas.search import ExactResult, Pricer, exact, pricer, solve
+from helixnas.search.merge import FrontsExplodeError
 from helixnas.search_space import Architecture, BlockSpace, Candidate, Cell, SearchSpace
 from helixnas.search_space.candidate import slimmable
 from tests.costs import three
@@ -96,6 +97,18 @@ def _costs(rng: np.random.Generator, num_rows: int, is_coarse: bool) -> tuple[Co
 def _with_peaks(costs: Sequence[Cost], seed: int, block_id: int) -> tuple[Cost, ...]:
     peaks = np.random.default_rng([seed, block_id]).integers(1, 9, len(costs))
     return tuple(cost | {"peak_memory_bytes": int(peak)} for cost, peak in zip(costs, peaks, strict=True))
+
+
+def explode(*_: object) -> None:
+    raise FrontsExplodeError
+
+
+def let_fronts_explode(patch: pytest.MonkeyPatch) -> None:
+    """Let the fronts of two costs and more explode, as they do where tables are large."""
+    by_fronts = exact._by_fronts
+    patch.setattr(
+        exact, "_by_fronts", lambda problem, *a: (explode if len(problem.names) > 1 else by_fronts)(problem, *a)
+    )
 
 
 @pytest.fixture

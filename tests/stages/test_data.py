@@ -6,15 +6,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from safetensors import safe_open
 
 from flows.parameters import change
 from helixnas.config import load
 from helixnas.data import ImageSet
 from helixnas.errors import ConfigError, DataError
-from helixnas.plan import plan
+from helixnas.plan.planning import plan
 from helixnas.stages import data
 from tests.project import new_project
 
@@ -22,7 +22,7 @@ from tests.project import new_project
 def run(root: Path, *overrides: str) -> dict[str, bytes]:
     with contextlib.chdir(root):
         data.run(load(root, overrides))
-    return {path.name: path.read_bytes() for path in (root / "artifacts/data").glob("*.safetensors")}
+    return {str(path): path.read_bytes() for path in (root / "artifacts/data").glob("*/index.parquet")}
 
 
 def paint(folder: Path, num_classes: int, num_images: int) -> Path:
@@ -45,15 +45,10 @@ def test_another_seed_leaves_the_split_and_another_split_seed_changes_it(tmp_pat
     assert all(other[name] != first[name] for name in first)
 
 
-def load_header(path: Path) -> dict[str, str]:
-    with safe_open(path, framework="pt") as file:
-        return dict(file.metadata())
-
-
 def test_parts_carry_their_name_and_their_splits_digest(finished: Path) -> None:
-    headers = [load_header(path) for path in (finished / "artifacts/data").glob("*.safetensors")]
-    facts = [json.loads(header["helixnas"])["facts"] for header in headers]
-    assert {each["place"] for each in facts} == {f"data/{name}.safetensors" for name in ("train", "rating", "test")}
+    schemas = [pq.read_schema(path) for path in (finished / "artifacts/data").glob("*/index.parquet")]
+    facts = [json.loads(schema.metadata[b"helixnas"])["facts"] for schema in schemas]
+    assert {each["place"] for each in facts} == {f"data/{name}/index.parquet" for name in ("train", "rating", "test")}
     assert len({each["split"] for each in facts}) == 1
 
 
@@ -106,4 +101,4 @@ def test_plan_passes_a_hundred_classes_of_one_image_each_with_a_note(
     assert made.fault is None
     assert "100 of 100 classes have too few images for three parts" in capsys.readouterr().err
     run(tmp_path)
-    assert len(ImageSet.load(tmp_path / "artifacts/data/test.safetensors")) == 25
+    assert len(ImageSet.load(tmp_path / "artifacts/data/test")) == 25

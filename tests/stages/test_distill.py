@@ -23,7 +23,7 @@ def new_root(finished: Path, root: Path, *overrides: str) -> Path:
     root.mkdir()
     new_project(root)
     change(root, None, [*PLAIN, *overrides])
-    for name in ("data", "teacher"):
+    for name in ("custom", "data", "teacher", "search_space"):
         shutil.copytree(finished / "artifacts" / name, root / "artifacts" / name)
     return root
 
@@ -91,7 +91,7 @@ def test_a_block_that_is_current_is_not_trained_again(finished: Path, tmp_path: 
 def test_an_edit_of_the_code_that_changes_no_weight_changes_no_file(
     finished: Path, tmp_path: Path, alone: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("helixnas.source.digest", lambda *_, **__: "other code")
+    monkeypatch.setattr("helixnas.source.stage_digest", lambda *_, **__: "other code")
     root = new_root(finished, tmp_path / "project", "distill.groups=2", "teacher.features=stream")
     assert outputs(run(root)) == alone
 

@@ -20,7 +20,7 @@ from helixnas.handover.space import load_space
 from helixnas.handover.student import load_retraining, load_student
 from helixnas.handover.teacher import load_teacher
 from helixnas.progress import Reporter
-from helixnas.stages import data, retrain, teacher
+from helixnas.stages import data, retrain, search_space, teacher
 from tests.project import new_project
 
 
@@ -120,6 +120,7 @@ def taught(root: Path, source: str, model_args: dict[str, object], overrides: Se
     with contextlib.chdir(root):
         data.run(load(root))
         teacher.run(load(root))
+        search_space.run(load(root))
     choose(root, "0:0-0:0")
     return root
 

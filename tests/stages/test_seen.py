@@ -12,12 +12,13 @@ from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError, ConfigError, DataError
 from helixnas.handover.parts import load_part
 from helixnas.stages import teacher
+from tests.conftest import save_packed
 
 REGISTERED = "teacher.source=models:/student/3"
 
 
 def part(root: Path, name: str) -> ImageSet:
-    return ImageSet.load(root / f"artifacts/data/{name}.safetensors")
+    return ImageSet.load(root / f"artifacts/data/{name}")
 
 
 def seen(root: Path) -> set[int]:
@@ -71,7 +72,7 @@ def unlabelled(root: Path) -> None:
         whole = part(root, name)
         labels = torch.full_like(whole.labels, -1)
         facts = (whole.mean, whole.std, whole.digests, whole.split, False)
-        ImageSet(whole.images, labels, (), *facts).save(root / f"artifacts/data/{name}.safetensors")
+        save_packed(ImageSet(whole.pixels, labels, (), *facts), root / f"artifacts/data/{name}")
 
 
 def test_a_teacher_cannot_be_trained_on_images_without_labels(project: Path) -> None:

@@ -14,13 +14,13 @@ from helixnas.stages import rating, report, search
 from helixnas.tracking.pipeline import _points
 
 SWAPPED = [
-    ("data/train.safetensors", "data/rating.safetensors", "rating"),
+    ("data/train/index.parquet", "data/rating/index.parquet", "rating"),
     ("distill/block_0/supernet.safetensors", "distill/block_1/supernet.safetensors", "rating"),
     ("rating/block_0/rating.parquet", "rating/block_1/rating.parquet", "search"),
     ("cost/counted/block_0.parquet", "cost/counted/block_1.parquet", "search"),
     ("cost/measured/block_0.parquet", "cost/measured/block_1.parquet", "search"),
     ("cost/counted/fixed.json", "cost/measured/fixed.json", "search"),
-    ("data/test.safetensors", "data/train.safetensors", "report"),
+    ("data/test/index.parquet", "data/train/index.parquet", "report"),
     ("retrain/student.safetensors", "retrain/initial.safetensors", "report"),
     ("distill/block_0/curve.csv", "distill/block_1/curve.csv", "report"),
     ("teacher/curve.csv", "retrain/curve.csv", "report"),

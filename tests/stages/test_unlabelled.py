@@ -12,7 +12,7 @@ from flows.parameters import change
 from helixnas import artifacts
 from helixnas.config import load
 from helixnas.data import ImageSet
-from helixnas.fit import predict
+from helixnas.fit import top1
 from helixnas.handover.parts import load_part
 from helixnas.handover.teacher import load_teacher
 from helixnas.results import figures_from_json
@@ -43,12 +43,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", ["train", "rating", "test"])
 def test_the_teachers_top_1_stands_for_labels(root: Path, name: str) -> None:
-    raw = ImageSet.load(root / f"artifacts/data/{name}.safetensors")
+    raw = ImageSet.load(root / f"artifacts/data/{name}")
     assert (set(raw.labels.tolist()), raw.class_names) == ({-1}, ())
     part = load_part(root, name)
     assert (part.is_labelled, part.num_classes, part.class_names) == (False, None, ("0", "1", "2", "3", "4"))
     teacher = load_teacher(root, load(root), torch.device("cpu"))
-    assert torch.equal(part.labels, predict(teacher.network, part).argmax(dim=1))
+    assert torch.equal(part.labels, top1(teacher.network, part))
 
 
 def test_the_figures_are_agreement_and_are_called_so(root: Path) -> None:

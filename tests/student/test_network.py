@@ -8,6 +8,7 @@ from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.search_space import Architecture, SearchSpace
 from helixnas.student import BlockSupernet, Deployed, StudentNetwork, assemble
+from tests.conftest import whole
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_students_features_are_what_its_blocks_put_out(student: StudentNetwork
 def test_a_deployed_network_takes_pixels_from_0_to_1(student: StudentNetwork, parts: dict[str, ImageSet]) -> None:
     part = parts["rating"].first(16)
     deployed = Deployed(student, part.mean, part.std)
-    assert torch.allclose(deployed(part.images.float() / 255), student(part.normalized()), atol=1e-5)
+    assert torch.allclose(deployed(whole(part).float() / 255), student(part.normalized()), atol=1e-5)
 
 
 def test_a_deployed_network_carries_its_constants_by_channel() -> None:

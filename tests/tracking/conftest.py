@@ -109,7 +109,7 @@ stages:
   data:
     cmd: helixnas data
     outs:
-    - {path: artifacts/data/train.safetensors, md5: 11111111111111111111111111111111}
+    - {path: artifacts/data/train, md5: 11111111111111111111111111111111}
   retrain:
     cmd: helixnas retrain
     outs:

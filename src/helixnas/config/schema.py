@@ -107,6 +107,7 @@ class Data(Section):
     test_fraction: Fraction
     rating_fraction: Fraction
     max_unreadable: Share
+    pack_gb: Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class Teacher(Section):

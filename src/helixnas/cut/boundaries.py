@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from helixnas.errors import CutError
 
 Method = Literal["fx", "export"]
 
@@ -21,5 +23,14 @@ class Boundaries:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Boundaries":
-        """The boundaries that ``dataclasses.asdict`` turned into plain types."""
+        """Read the boundaries that ``dataclasses.asdict`` turned into plain types.
+
+        Raises:
+            CutError: The network was cut by a method that this version does not have.
+        """
+        if value["method"] not in get_args(Method):
+            raise CutError(
+                f"The teacher must be cut by one of {get_args(Method)}, but was cut by {value['method']!r}, by another "
+                "version of HelixNAS. Run `dvc repro teacher`."
+            )
         return cls(value["method"], tuple(value["names"]), tuple(value["modules"]))

@@ -8,6 +8,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from textwrap import shorten
 
 import torch
 from torch import Tensor, fx, nn
@@ -40,7 +41,7 @@ def _exported(network: nn.Module, example: Tensor) -> fx.GraphModule:
         with torch.no_grad(), _silence():
             module = torch.export.export(network, (example,), dynamic_shapes=({0: batch},)).module()
     except Exception as error:  # torch.export raises whatever it meets in foreign code
-        reason = " ".join(str(error).split())[:200]
+        reason = shorten(str(error), 200, placeholder=" ...")
         raise CutError(f"its code is no fixed graph for batches of any size: {reason}") from error
     made = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ def run_through(run: fx.Interpreter, example: Tensor) -> None:
     try:
         run.run(example)
     except Exception as error:  # foreign code that took the symbols of the recording for something else
-        raise CutError(f"its recorded steps do not run: {' '.join(str(error).split())[:200]}") from error
+        raise CutError(f"its recorded steps do not run: {shorten(str(error), 200, placeholder=' ...')}") from error
 
 
 class _Run(fx.Interpreter):

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 from timm.layers import get_notrace_functions, is_notrace_module
@@ -117,7 +118,7 @@ def record(network: nn.Module, is_closed: Callable[[nn.Module, str], bool]) -> T
     try:
         tracer.trace(network)
     except Exception as error:  # foreign code, which may raise anything when it is given symbols for tensors
-        raise TraceFault(tracer.blamed or "", f"{' '.join(str(error).split())[:200]}") from error
+        raise TraceFault(tracer.blamed or "", shorten(str(error), 200, placeholder=" ...")) from error
     return tracer
 
 

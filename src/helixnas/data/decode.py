@@ -13,7 +13,7 @@ Each kind of picture, by Pillow's modes, is treated as follows:
 
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -119,7 +119,7 @@ def mode(channels: int) -> str:
     return MODES[channels]
 
 
-def guess_channels(files: Sequence[Path | bytes]) -> int:
+def guess_channels(files: Iterable[Path | bytes]) -> int:
     """Return 1 if the first readable image is grey, else 3."""
     for file in files:
         with suppress(OSError, ValueError), reading(), _open(file) as image:

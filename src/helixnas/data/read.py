@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from helixnas.data.decode import decode
-from helixnas.data.prepare import square
+from helixnas.data.pixels import square
 from helixnas.errors import DataError
 
 

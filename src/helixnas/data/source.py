@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
+from helixnas.data.decode import decode, guess_channels
+from helixnas.data.files import Files
 from helixnas.errors import DataError
 
 UNLABELLED = -1
@@ -24,6 +26,7 @@ class Source:
         names: A name for each image, for messages.
         read: ``read(row)`` gives uint8 [C, H, W] of any size, or raises OSError or ValueError.
         is_test: bool [N] where the source brings its test split with it; else None.
+        files: Where the images lie, if ``read`` only decodes them; None where they cannot be read again by file.
     """
 
     labels: Tensor
@@ -31,6 +34,7 @@ class Source:
     names: Sequence[str]
     read: Callable[[int], Tensor]
     is_test: Tensor | None = None
+    files: Files | None = None
 
     @property
     def is_labelled(self) -> bool:
@@ -53,6 +57,22 @@ def of_arrays(images: Tensor, labels: Tensor, class_names: Sequence[str], is_tes
     """Make a source of images that are already in memory, uint8 [N, C, H, W]."""
     names = [f"image {row}" for row in range(len(labels))]
     return Source(labels.to(torch.int64), tuple(class_names), names, lambda row: images[row], is_test)
+
+
+def of_files(
+    labels: Tensor, class_names: Sequence[str], files: Files, channels: int | None, is_test: Tensor | None = None
+) -> Source:
+    """Make a source of image files, or of rows of Parquet files.
+
+    Args:
+        labels: int64 [N].
+        class_names: Empty where the images have no labels.
+        files: Where the images lie.
+        channels: Of the decoded images; None for 1 if the first readable image is grey, else 3.
+        is_test: bool [N] where the test split is chosen already.
+    """
+    wanted = channels or guess_channels(files.content(row) for row in range(len(files)))
+    return Source(labels, tuple(class_names), files, lambda row: decode(files.content(row), wanted), is_test, files)
 
 
 def with_channels(image: Tensor, channels: int | None) -> Tensor:

@@ -84,13 +84,6 @@ def _cut(rows: Tensor, labels: Tensor, share: float, least: int, seed: int) -> t
     return torch.from_numpy(kept), torch.from_numpy(cut), small
 
 
-def image_digest(image: Tensor) -> int:
-    """Return the digest of an image [C, H, W]: a hash of its decoded pixels and its shape, 64 bits as an int64."""
-    pixels = hashlib.blake2b(str(tuple(image.shape)).encode())
-    pixels.update(image.numpy().tobytes())
-    return int.from_bytes(pixels.digest()[:8], "little", signed=True)
-
-
 def without_repeats(rows: Mapping[str, Tensor], digests: Tensor) -> Split:
     """Drop from each part the images that an earlier part holds too; DataError where that leaves a part empty."""
     seen = digests[:0]

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from helixnas.config.schema import Augment, Teacher
 from helixnas.cut import CutTeacher
-from helixnas.data import ImageSet, derive_seed, epoch_batches, normalize, num_batches
+from helixnas.data import ImageSet, ahead, derive_seed, epoch_batches, num_batches
 from helixnas.errors import ConfigError
-from helixnas.fit import Augmenter, ahead
+from helixnas.fit import Augmenter
 from helixnas.teacher import BlockBatch, FeatureCache, block_batches, cut_features
 
 
@@ -58,7 +58,7 @@ class FeatureBatches:
             return
 
         def augmented(offset: int) -> Tensor:
-            return self._augmenter(self._train.images[order[offset]], seeds[offset])
+            return self._augmenter(self._train.read(order[offset]), seeds[offset])
 
         for images in ahead(augmented, range(len(order)), self._num_loaders):
             yield block_batches(self._teacher, block_ids, images.to(self._device))
@@ -87,7 +87,7 @@ class FeatureBatches:
         for is_mirrored in (False, True)[: self.num_views // num_images]:
             for start in range(0, num_images, size):
                 rows = torch.arange(start, start + size) % num_images
-                images = normalize(self._train.images[rows], self._train.mean, self._train.std)
+                images = self._train.normalized(rows)
                 images = (images.flip(3) if is_mirrored else images).to(self._device)
                 features = cut_features(self._teacher, images, len(self._teacher.blocks))
                 yield [feature[: num_images - start] for feature in features]

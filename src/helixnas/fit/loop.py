@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from helixnas.config.schema import AnyRecipe, Recipe
-from helixnas.data import ImageSet, derive_seed, epoch_batches, num_batches
+from helixnas.data import ImageSet, ahead, derive_seed, epoch_batches, num_batches, room_for
 from helixnas.errors import ConfigError
-from helixnas.fit.ahead import ahead
 from helixnas.fit.augment import Augmenter, pinned
 from helixnas.fit.checkpoint import Checkpoint
 from helixnas.fit.guard import require_finite
@@ -126,7 +125,7 @@ class Fit:
         first = epoch * self._steps_per_epoch
 
         def augmented(offset: int) -> Tensor:
-            return self._augmenter(self._train.images[batches[offset]], self._seed_of(first + offset))
+            return self._augmenter(self._train.read(batches[offset]), self._seed_of(first + offset))
 
         images = ahead(augmented, range(len(batches)), self._num_loaders)
         for step, (rows, inputs) in enumerate(zip(batches, images, strict=True), start=first):
@@ -214,16 +213,37 @@ def _scheduler(optimizer: torch.optim.Optimizer, lr: float, num_steps: int, num_
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, part: ImageSet) -> Tensor:
-    """Compute the logits [N, classes] of a part's images, on the CPU; the network is put into eval mode."""
+def predict(network: nn.Module, part: ImageSet) -> Iterator[Tensor]:
+    """Yield the logits [B, classes] of a part's images, batch by batch, on the CPU; the network is put into eval mode.
+
+    A part may have a million images of a thousand classes, so that all logits would not fit into memory.
+    """
     network.eval()
     device = next(network.parameters()).device
-    return torch.cat([network(images.to(device)).float().cpu() for images in part.normalized_batches()])
+    for images in part.normalized_batches():
+        yield network(images.to(device)).float().cpu()
+
+
+def top1(network: nn.Module, part: ImageSet) -> Tensor:
+    """Compute the likeliest class of each image of a part, int64 [N], on the CPU."""
+    classes = torch.empty(len(part), dtype=torch.int64)
+    _fill(classes, network, part, lambda logits, _: logits.argmax(dim=1))
+    return classes
+
+
+def _fill(values: Tensor, network: nn.Module, part: ImageSet, value: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Fill a value for each image from its logits and its label.
+
+    A list of small tensors, one a batch, would lie scattered over the memory that the next batch needs in one piece.
+    """
+    size = room_for(part.in_shape)
+    for some, labels, logits in zip(values.split(size), part.labels.split(size), predict(network, part), strict=True):
+        some.copy_(value(logits, labels))
 
 
 def accuracy(network: nn.Module, part: ImageSet) -> float:
     """Compute the top-1 accuracy (0 to 1) of a network on a part."""
-    return float((predict(network, part).argmax(dim=1) == part.labels).double().mean())
+    return float((top1(network, part) == part.labels).double().mean())
 
 
 def image_losses(network: nn.Module, part: ImageSet) -> Tensor:
@@ -231,4 +251,6 @@ def image_losses(network: nn.Module, part: ImageSet) -> Tensor:
 
     Their mean is the val_loss.
     """
-    return cross_entropy(predict(network, part).double(), part.labels, reduction="none")
+    losses = torch.empty(len(part), dtype=torch.float64)
+    _fill(losses, network, part, lambda logits, labels: cross_entropy(logits.double(), labels, reduction="none"))
+    return losses

@@ -8,13 +8,13 @@ from helixnas import source
 from helixnas.artifacts import CACHE, folder
 from helixnas.config.schema import Augment
 from helixnas.cut import CutTeacher
-from helixnas.data import ImageSet
+from helixnas.data import INDEX, ImageSet
 from helixnas.distill import FeatureBatches, may_cache
 from helixnas.handover.setting import Setting
 from helixnas.teacher import FeatureCache, feature_bytes
 
 FEATURES = CACHE / "features"
-TRAIN = folder("data") / "train.safetensors"
+TRAIN = folder("data") / "train" / INDEX
 TEACHER = folder("teacher") / "teacher.safetensors"
 CUT = folder("teacher") / "cut.json"
 CODE = folder("custom") / "teacher.json"

@@ -21,12 +21,13 @@ SEEN = folder("teacher") / "seen.safetensors"
 """The digests of the images that a student has seen in training, by itself or by way of a teacher of the registry."""
 
 
-def load_part(root: Path, name: str) -> ImageSet:
+def load_part(root: Path, name: str, num_loaders: int = 0) -> ImageSet:
     """The part ``train``, ``rating`` or ``test``. Where the images have no labels, the teacher's top-1 stands for them.
 
-    ArtifactError where the teacher's are missing, or were made for another split.
+    ``num_loaders`` processes read ahead where images are decoded when they are needed. ArtifactError where the
+    teacher's labels are missing, or were made for another split.
     """
-    part = ImageSet.load(root / folder("data") / f"{name}.safetensors")
+    part = ImageSet.load(root / folder("data") / name, num_loaders)
     if part.is_labelled:
         return part
     tensors, facts = artifacts.load_tensors(root / LABELS, "labels")
@@ -35,9 +36,9 @@ def load_part(root: Path, name: str) -> ImageSet:
     return replace(part, labels=tensors[name], class_names=tuple(map(str, range(facts["num_classes"]))))
 
 
-def load_raw_part(root: Path, name: str) -> ImageSet:
+def load_raw_part(root: Path, name: str, num_loaders: int = 0) -> ImageSet:
     """The same as the data stage made it: for those who come before the teacher."""
-    return ImageSet.load(root / folder("data") / f"{name}.safetensors")
+    return ImageSet.load(root / folder("data") / name, num_loaders)
 
 
 def load_calibration(root: Path, config: RunConfig, space: SearchSpace) -> ImageSet:

@@ -17,14 +17,14 @@ import helixnas
 from helixnas import source
 from helixnas.artifacts import CACHE, folder, save_bytes
 from helixnas.config import RunConfig
-from helixnas.data import derive_seed
+from helixnas.data import derive_seed, resolve_loaders
 from helixnas.errors import ConfigError
 from helixnas.fit import Checkpoint
 from helixnas.progress import Reporter
 
 CURVE = "curve"
 """The kind of ``curve.csv``."""
-SPEED = {"teacher": {"features", "cache_gb"}, "distill": {"groups"}}
+SPEED = {"data": {"pack_gb"}, "teacher": {"features", "cache_gb"}, "distill": {"groups"}}
 """The keys that change how fast a stage is and nothing else: a half-done run goes on under others."""
 
 
@@ -44,6 +44,11 @@ class Setting:
         """The stage's own folder under ``artifacts/``."""
         stage, _, block_id = self.name.partition("@")
         return self.root / folder(stage, int(block_id) if block_id else None)
+
+    @property
+    def num_loaders(self) -> int:
+        """The number of processes that make batches ahead."""
+        return resolve_loaders(self.config.num_loaders, self.device)
 
     def resume_folder(self, sections: Sequence[str], inputs: Sequence[Path]) -> Path:
         """Where a half-done run of exactly this work lies: the name is a digest of parameters, inputs and code.

@@ -1,6 +1,1 @@
-"""Estimate the work and the needs of a run before any training."""
-
-from helixnas.plan.planning import BlockPlan, Plan, Reach, plan
-from helixnas.plan.workload import Workload
-
-__all__ = ["BlockPlan", "Plan", "Reach", "Workload", "plan"]
+"""What a run would do, and what it takes of time, memory and disk. No door: the flow needs its times without torch."""

@@ -17,7 +17,8 @@ from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy, require_known
 from helixnas.handover.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
 from helixnas.handover.space import new_space, whole_space
-from helixnas.plan.workload import Likely, Sizes, Workload, workloads
+from helixnas.plan.needs import Likely, Sizes, Workload
+from helixnas.plan.workload import workloads
 from helixnas.progress import silent
 from helixnas.results import Budget, Cost, CostTable, RatingTable, TeacherAccuracy
 from helixnas.scratch import scratch

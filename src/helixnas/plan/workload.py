@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -14,9 +14,10 @@ from helixnas.config.schema import Augment
 from helixnas.cut import CutTeacher
 from helixnas.data import num_batches, room_for
 from helixnas.distill import may_cache, partition, round_length
+from helixnas.plan.needs import Likely, Sizes, Workload
 from helixnas.plan.probe import num_bytes, seconds, threads, train_step
 from helixnas.retrain import max_steps
-from helixnas.search_space import Architecture, BlockSpace, Path, SearchSpace, keeps_interface
+from helixnas.search_space import BlockSpace, Path, SearchSpace, keeps_interface
 from helixnas.student import BlockSupernet, StudentNetwork, assemble, num_calibration_images
 from helixnas.teacher import feature_bytes
 
@@ -24,62 +25,9 @@ START_S = 1.5
 """Seconds of a stage in a flow before it works: DVC and files. Alone, importing torch and timm takes 4 s more."""
 BASE_BYTES = 450 * 2**20
 """Bytes of memory that a process holds before it works."""
+INDEX_BYTES = 60  # of one image's line in the index of a part
 NUM_SAMPLED = 3
 FLOAT = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """The needs of one stage.
-
-    Attributes:
-        stage: Name of the stage in dvc.yaml.
-        time_s: Seconds on this machine.
-        memory_bytes: Memory at its peak.
-        disk_bytes: Bytes that the stage leaves on disk.
-    """
-
-    stage: str
-    time_s: float
-    memory_bytes: int
-    disk_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How many images there are, and their shape.
-
-    Attributes:
-        num_train: Images in the train part.
-        num_rating: Images in the rating part.
-        num_test: Images in the test part.
-        in_shape: Of one image: channels, height, width.
-    """
-
-    num_train: int
-    num_rating: int
-    num_test: int
-    in_shape: tuple[int, int, int]
-
-    @property
-    def bytes_per_image(self) -> int:
-        """Bytes of one uint8 image."""
-        return math.prod(self.in_shape)
-
-
-@dataclass(frozen=True, slots=True)
-class Likely:
-    """A student with which a run may well end, as large as the budget lets it be.
-
-    Attributes:
-        largest: The architecture with the most madds.
-        share: The student's size as a share (0 to 1) of ``largest``.
-        num_obvious: How many obvious ways to leave layers out are within the budget.
-    """
-
-    largest: Architecture
-    share: float
-    num_obvious: int
 
 
 def workloads(
@@ -97,8 +45,10 @@ def workloads(
     estimate = _Estimate(config, sizes, teacher, space, likely)
     blocks = list(zip(space.blocks, estimate.supernets, strict=True))
     return [
+        Workload("custom", START_S / 2, BASE_BYTES // 4, 10**3),
         estimate.data(),
         estimate.teacher(),
+        Workload("search_space", START_S, BASE_BYTES, 10**5),
         *(estimate.distill(block_id) for block_id in range(len(blocks))),
         *(estimate.rating(block, supernet) for block, supernet in blocks),
         estimate.cost(blocks),
@@ -128,8 +78,9 @@ class _Estimate:
         """The workload of the data stage."""
         sizes = self._sizes
         num_images = sizes.num_train + sizes.num_rating + sizes.num_test
-        held = num_images * sizes.bytes_per_image
-        return Workload("data", START_S + num_images * 2e-4, BASE_BYTES + 2 * held, held)
+        packed = num_images * sizes.bytes_per_image
+        disk_bytes = packed if packed <= self._config.data.pack_gb * 1e9 else num_images * INDEX_BYTES
+        return Workload("data", START_S + num_images * 2e-4, BASE_BYTES + self._data_bytes(), disk_bytes)
 
     def teacher(self) -> Workload:
         """The workload of the teacher stage."""
@@ -272,7 +223,8 @@ class _Estimate:
         return num_calibration_images(asked, self._sizes.num_train, self._teacher.specs)
 
     def _data_bytes(self) -> int:
-        return (self._sizes.num_train + self._sizes.num_rating) * self._sizes.bytes_per_image
+        """What a process holds of the images: a batch of bytes, and one of floats."""
+        return room_for(self._sizes.in_shape) * self._sizes.bytes_per_image * (1 + FLOAT)
 
 
 def num_nodes(block: BlockSpace) -> int:

@@ -73,7 +73,8 @@ def delete(root: Path, config: RunConfig, version: int) -> None:
 
 def right(module: nn.Module, part: ImageSet) -> Tensor:
     """Which images of a part a deployed module gets right, bool [N]."""
-    return _logits(module, part.images).argmax(dim=1) == part.labels
+    classes = [_logits(module, part.read(rows)).argmax(dim=1) for rows in part.batches(BATCH_SIZE)]
+    return torch.cat(classes) == part.labels
 
 
 @torch.inference_mode()

@@ -95,6 +95,6 @@ def _student(root: Path, config: RunConfig, figures: Figures) -> Student:
     _, facts = artifacts.load_tensors(root / SEEN, "seen")
     if facts["split"] != figures.split:
         raise ArtifactError(f"{root / SEEN} must be of the split of {FIGURES}, but is of another. Run `dvc repro`.")
-    part = ImageSet.load(root / folder("data") / "rating.safetensors")
-    example = part.first(NUM_EXAMPLE_IMAGES).images.float() / 255
+    part = ImageSet.load(root / folder("data") / "rating")
+    example = part.read(part.batches(NUM_EXAMPLE_IMAGES)[0]).float() / 255
     return Student(load_deployed(root, config), example.numpy(), (root / STUDENT, root / ARCH, root / SEEN))

@@ -29,7 +29,7 @@ def layers(points: Points, num_layers: int) -> Rows:
     Rows come in ascending order. Every point that fewer than ``num_layers`` others equal or beat is among them.
     """
     left = np.arange(len(points))
-    peeled = []
+    peeled = [left[:0]]
     for _ in range(num_layers):
         if not len(left):
             break

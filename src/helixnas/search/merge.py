@@ -1,18 +1,19 @@
-"""Merge fronts of partial sums block by block, from the last block to the first, for each width that may come in.
+"""Merge fronts of partial sums block by block, from the last block to the first, for each width between two blocks.
 
 Every sum in this room starts with stem and head and then runs from the last block to the first. Rounding never turns an
 order around (a <= b gives a + c <= b + c in floats, too), so an architecture that is dropped here is beaten to the last
 bit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from helixnas.search.frontier import frontier
-from helixnas.search.options import BlockOptions, combine
+from helixnas.search.frontier import Rows, layers
+from helixnas.search.options import BlockOptions, Floats, combine
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,19 +25,21 @@ class Front:
         rows: The row in each block, [n, blocks].
     """
 
-    sums: NDArray[np.float64]
-    rows: NDArray[np.int64]
+    sums: Floats
+    rows: Rows
+
+    def take(self, index: Rows | NDArray[np.bool_]) -> "Front":
+        """Return some of the completions."""
+        return Front(self.sums[index], self.rows[index])
 
 
-Fronts = dict[int, Front]
-"""Fronts by the width that comes in."""
-
-
+Keep = Callable[[int, int, Floats], NDArray[np.bool_]]
+"""Function from a block's index, the width that comes in and sums [n, 1 + d] to whether to keep each, [n]."""
 _MOST_SUMS = 4_000_000
-"""The most sums of the last merge with two costs or more, which take seconds.
+"""The most sums of a block that are made at once, which takes seconds.
 
-A merge before it may have fewer, by the square of the number of blocks left, since fronts grow. With one cost, fronts
-are far shorter and faster to make, and have no limit.
+Where nothing but the beaten is dropped, a block may have fewer, by the square of the number of blocks left, since
+fronts grow. With one cost, fronts are then far shorter and faster to make, and have no limit.
 """
 
 
@@ -44,50 +47,58 @@ class FrontsExplodeError(Exception):
     """The fronts grow so fast that the merge would take too long; this room catches the error and takes another way."""
 
 
-def merge(options: Sequence[BlockOptions], fixed: NDArray[np.float64]) -> list[Fronts]:
-    """Compute, for each block, the fronts of all completions from that block to the last.
+def merge(options: Sequence[BlockOptions], fixed: Floats, num_best: int = 1, keep: Keep | None = None) -> Front:
+    """Compute the front of all architectures.
 
     Args:
-        options: The options of every block.
+        options: The options of every block. A row may hand on a width that no row of the next block takes.
         fixed: The loss and costs of stem and head, [1 + d], which every sum contains.
-
-    Returns:
-        The fronts of each block, and behind the last block the fronts of ``fixed`` alone.
+        num_best: A completion is dropped only if so many others equal or beat it.
+        keep: Says which completions to keep of those from some block to the last; all by default.
 
     Raises:
-        FrontsExplodeError: With two costs or more, a block has too many sums for the blocks still to come.
+        FrontsExplodeError: A block has too many sums for the blocks still to come.
     """
     nothing = Front(fixed[None], np.zeros((1, 0), dtype=np.int64))
-    fronts: list[Fronts] = [{int(width): nothing for width in np.unique(options[-1].out_width)}]
-    for num_left, block in zip(range(len(options), 0, -1), reversed(options), strict=True):
-        behind, most = fronts[0], _MOST_SUMS / num_left**2 if len(fixed) > 2 else np.inf
-        fronts.insert(0, {int(width): _front(block, int(width), behind, most) for width in np.unique(block.in_width)})
-    return fronts
+    behind = {int(width): nothing for width in np.unique(options[-1].out_width)}
+    for index, block in reversed(list(enumerate(options))):
+        most = _MOST_SUMS if keep else _MOST_SUMS / (index + 1) ** 2 if len(fixed) > 2 else np.inf
+        widths = map(int, np.unique(block.in_width))
+        behind = {
+            width: _front(block, width, behind, num_best, most, partial(keep, index, width) if keep else None)
+            for width in widths
+        }
+    return behind[int(options[0].in_width[0])]
 
 
-def _front(block: BlockOptions, in_width: int, behind: Fronts, most: float) -> Front:
+def _front(
+    block: BlockOptions,
+    in_width: int,
+    behind: dict[int, Front],
+    num_best: int,
+    most: float,
+    keep: Callable[[Floats], NDArray[np.bool_]] | None,
+) -> Front:
     """The front of a block's rows with the completions behind them, made of at most ``most`` sums."""
+    deadend = next(iter(behind.values())).take(np.zeros(0, dtype=np.int64))
     parts = []
     for rows in block.rows(in_width):
-        contenders = rows[frontier(block.values[rows])]  # beaten inside the block is beaten everywhere
-        completions = behind[int(block.out_width[rows[0]])]
+        contenders = rows[layers(block.values[rows], num_best)]  # beaten inside the block is beaten everywhere
+        completions = behind.get(int(block.out_width[rows[0]]), deadend)
         most -= len(contenders) * len(completions.sums)
         if most < 0:
             raise FrontsExplodeError
-        parts.append(_sums(block.values[contenders], contenders, completions, block.is_max))
-    return parts[0] if len(parts) == 1 else _join(parts)
+        sums = combine(block.values[contenders, None], completions.sums[None], block.is_max)
+        sums = sums.reshape(-1, sums.shape[-1])
+        kept = np.arange(len(sums)) if keep is None else np.flatnonzero(keep(sums))
+        kept = kept[layers(sums[kept], num_best)]
+        first, rest = np.divmod(kept, len(completions.sums) or 1)
+        parts.append(Front(sums[kept], np.column_stack([contenders[first], completions.rows[rest]])))
+    return parts[0] if len(parts) == 1 else _join(parts, num_best)
 
 
-def _sums(values: NDArray[np.float64], rows: NDArray[np.int64], behind: Front, is_max: NDArray[np.bool_]) -> Front:
-    """Combine each row with each completion, and leave the beaten out."""
-    sums = combine(values[:, None], behind.sums[None], is_max).reshape(-1, values.shape[1])
-    kept = frontier(sums)
-    first, rest = np.divmod(kept, len(behind.sums))
-    return Front(sums[kept], np.column_stack([rows[first], behind.rows[rest]]))
-
-
-def _join(parts: Sequence[Front]) -> Front:
+def _join(parts: Sequence[Front], num_best: int) -> Front:
     sums, rows = np.concatenate([part.sums for part in parts]), np.concatenate([part.rows for part in parts])
     order = np.argsort(rows[:, 0], kind="stable")  # a row hands on one width, so equal first rows are of one part
-    kept = order[frontier(sums[order])]
+    kept = order[layers(sums[order], num_best)]
     return Front(sums[kept], rows[kept])

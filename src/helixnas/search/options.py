@@ -12,6 +12,8 @@ from helixnas.results import Budget, Cost, CostTable, RatingTable, require_one_c
 from helixnas.search.frontier import frontier
 from helixnas.search_space import BlockSpace, SearchSpace
 
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockOptions:
@@ -112,16 +114,6 @@ def combine(first: NDArray[np.float64], second: NDArray[np.float64], is_max: NDA
     if is_max.any():
         both[..., is_max] = np.maximum(first[..., is_max], second[..., is_max])
     return both
-
-
-def room_behind(
-    limits: NDArray[np.float64], costs: NDArray[np.float64], is_max: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return the most [..., d] that the rest may cost within the limits [d], beside parts with these costs [..., d]."""
-    room = limits - costs
-    if is_max.any():
-        room[..., is_max] = np.where(costs <= limits, limits, -np.inf)[..., is_max]
-    return room
 
 
 def _check_widths(block: BlockSpace, option: BlockOptions, handed_on: NDArray[np.int64]) -> None:

@@ -1,11 +1,12 @@
-"""Look up the predicted_loss and cost of any architecture in the tables, and the paths that can be best."""
+"""Look up what the tables say of an architecture, the paths that can be best, and the least and the most of a cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from helixnas.cost_kinds import kind
 from helixnas.results import Budget, Choice, Cost, CostTable, RatingTable
-from helixnas.search.options import block_options
-from helixnas.search_space import Architecture, SearchSpace
+from helixnas.search.options import block_options, cost_value
+from helixnas.search_space import Architecture, Path, SearchSpace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,3 +64,29 @@ def pricer(space: SearchSpace, ratings: Sequence[RatingTable], costs: Sequence[C
 def counted_names(budget: Budget) -> tuple[str, ...]:
     """Return the names of the costs that count: the limited ones, or madds where nothing is limited."""
     return tuple(budget) or ("madds",)
+
+
+def extreme(space: SearchSpace, costs: Sequence[CostTable], name: str, *, largest: bool) -> Architecture:
+    """Find the architecture with the least of a cost, or with the most; of equals, the first.
+
+    The search goes block by block from the last, with the width that comes in as its state.
+
+    Args:
+        space: The search space.
+        costs: The cost table of every block.
+        name: The cost, such as ``madds`` or ``num_params``.
+        largest: Whether to find the most instead of the least.
+    """
+    is_max = kind(name).is_max
+    behind: dict[int, tuple[float, tuple[Path, ...]]] = {}  # cost and paths from a block to the last
+    for block, table in zip(reversed(space.blocks), reversed(costs), strict=True):
+        best: dict[int, tuple[float, tuple[Path, ...]]] = {}
+        for in_width, key, cost in zip(table.in_widths, table.paths, table.costs, strict=True):
+            path = block.parse_path(key)
+            value, rest = behind.get(block.out_width(path), (0.0, ()))
+            here = cost_value(cost, name)
+            total = max(here, value) if is_max else here + value
+            if in_width not in best or (total > best[in_width][0] if largest else total < best[in_width][0]):
+                best[in_width] = (total, (path, *rest))
+        behind = best
+    return Architecture(behind[space.blocks[0].spec.in_width][1])

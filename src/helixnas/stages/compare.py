@@ -4,18 +4,18 @@ All is measured on the rating part. The weights are kept for the report, which a
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.compare import Rival, obvious_ways, random_rivals, reach, rival_to_json
 from helixnas.config import RunConfig
-from helixnas.data import derive_seed
-from helixnas.fit import Checkpoint, pinned, resolve_loaders
+from helixnas.data import INDEX, derive_seed
+from helixnas.fit import Checkpoint, pinned
 from helixnas.handover.feature_cache import cache_for_students
 from helixnas.handover.parts import load_calibration, load_part
 from helixnas.handover.setting import Setting, begin, clear
@@ -95,9 +95,8 @@ class _Trainer:
         config, root = setting.config, setting.root
         self._setting, self._space = setting, space
         self._teacher = load_teacher(root, config, setting.device)
-        self._train, self.rating = load_part(root, "train"), load_part(root, "rating")
-        calibration = load_calibration(root, config, space)
-        self._calibration = [images.to(setting.device) for images in calibration.normalized_batches()]
+        self._train, self.rating = load_part(root, "train"), load_part(root, "rating", setting.num_loaders)
+        self._calibration = load_calibration(root, config, space)
         pairs = list(zip(space.blocks, self._teacher.blocks, strict=True))
         self._fresh = [BlockSupernet(block, piece).to(setting.device) for block, piece in pairs]
         self._distilled = (
@@ -112,7 +111,7 @@ class _Trainer:
         supernets = self._distilled if rival.kind == "random" else self._fresh
         with pinned(derive_seed(self._seed, "init")):
             student = assemble(self._teacher.stem, supernets, self._teacher.head, self._space.parse(rival.arch_id))
-        recalibrate(student, self._calibration)
+        recalibrate(student, self._calibration_batches())
         return student
 
     def _made_anew(self, rival: Rival) -> StudentNetwork:
@@ -121,8 +120,11 @@ class _Trainer:
             source = new_teacher(self._setting.root, self._setting.config, self._teacher)
             supernets = [BlockSupernet(*pair) for pair in zip(self._space.blocks, source.blocks, strict=True)]
             student = assemble(source.stem, supernets, source.head, self._space.parse(rival.arch_id))
-        recalibrate(student.to(self._setting.device), self._calibration)
+        recalibrate(student.to(self._setting.device), self._calibration_batches())
         return student
+
+    def _calibration_batches(self) -> Iterator[Tensor]:
+        return (images.to(self._setting.device) for images in self._calibration.normalized_batches())
 
     def save(self, rival: Rival, weights: str, network: nn.Module) -> Path:
         path = self._setting.out / rival.key / f"{weights}.safetensors"
@@ -142,7 +144,7 @@ class _Trainer:
             student = self._made_anew(rival)
         inputs = [setting.root / folder("teacher") / "teacher.safetensors"]
         inputs += [
-            setting.root / folder("data") / "train.safetensors",
+            setting.root / folder("data") / "train" / INDEX,
             initial,
             *block_files(setting.root, self._space),
         ]
@@ -158,7 +160,7 @@ class _Trainer:
             Checkpoint(resume / "checkpoint.pt"),
             forget,
             progress,
-            resolve_loaders(config.num_loaders, setting.device),
+            setting.num_loaders,
             load_variances(setting.root, self._space) if keeps_interface(self._space) else None,
             cache_for_students(setting, self._teacher, self._train),
         )

@@ -10,11 +10,12 @@ import pandas as pd
 import torch
 
 from helixnas import artifacts
+from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.cost import Subject, count, count_paths, in_widths, machine, measure, path_subjects
 from helixnas.cost_kinds import measured
 from helixnas.cut import CutTeacher
-from helixnas.handover.parts import load_part
+from helixnas.data import load_in_shape
 from helixnas.handover.setting import Setting, begin
 from helixnas.handover.space import load_space
 from helixnas.handover.teacher import load_teacher
@@ -27,7 +28,7 @@ def run(config: RunConfig) -> None:
     setting = begin("cost", config, config.cost.num_threads)
     space = load_space(setting.root, config)
     teacher = load_teacher(setting.root, config, torch.device("cpu"))
-    in_shape = load_part(setting.root, "train").in_shape
+    in_shape = load_in_shape(setting.root / folder("data") / "train")
     tables = _count(setting, space, teacher, in_shape)
     if measured(config.cost.kinds):
         teacher.to(setting.device)

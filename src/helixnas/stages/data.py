@@ -2,6 +2,7 @@
 
 import csv
 import io
+import multiprocessing
 import sys
 
 from helixnas.artifacts import save_text
@@ -9,16 +10,23 @@ from helixnas.config import RunConfig
 from helixnas.data import prepare
 from helixnas.handover.setting import begin
 
+MAX_LOADERS = 16
+
 
 def run(config: RunConfig) -> None:
     """Run the stage: read and split the images, and save the parts."""
     setting = begin("data", config, num_threads=1)
-    prepared = prepare(config.data, setting.progress)
-    for name, part in prepared.parts.items():
-        part.save(setting.out / f"{name}.safetensors")
+    prepared = prepare(config.data, setting.out, setting.progress, _num_loaders(config.num_loaders))
     skipped = f"{len(prepared.unreadable)} unreadable images were skipped: see unreadable.csv"
     for note in [*prepared.notes, *([skipped] if prepared.unreadable else [])]:
         print(note, file=sys.stderr)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("image", "reason"), *prepared.unreadable])
     save_text(setting.out / "unreadable.csv", text.getvalue())
+
+
+def _num_loaders(asked: int | str) -> int:
+    """The processes that decode: nothing runs beside this stage, so "auto" is one a core."""
+    if isinstance(asked, int):
+        return asked
+    return min(MAX_LOADERS, multiprocessing.cpu_count())

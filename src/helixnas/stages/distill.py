@@ -17,7 +17,7 @@ from helixnas.artifacts import CACHE, exclusive
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
 from helixnas.distill import Distillation, Member, Sources, open_supervision, partition, train_group, trainable_cells
-from helixnas.fit import pinned, resolve_loaders
+from helixnas.fit import pinned
 from helixnas.handover.feature_cache import TEACHER, TRAIN, fill_from_cache
 from helixnas.handover.parts import load_part
 from helixnas.handover.setting import Curve, Resumable, Setting, begin, clear
@@ -89,11 +89,11 @@ class _Work:
         sources = Sources(
             teacher=self._teacher,
             moments=partial(load_feature_moments, setting.root),
-            train=load_part(setting.root, "train"),
+            train=load_part(setting.root, "train", setting.num_loaders),
             settings=self._settings,
             seed=derive_seed(setting.config.seed, "distill"),  # not the block's: its group sees the same batches
             device=setting.device,
-            num_loaders=resolve_loaders(setting.config.num_loaders, setting.device),
+            num_loaders=setting.num_loaders,
         )
         self.supervision = open_supervision(self._settings.supervision, sources)
 

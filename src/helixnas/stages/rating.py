@@ -9,7 +9,7 @@ from torch import Tensor
 
 from helixnas import artifacts
 from helixnas.config import RunConfig
-from helixnas.data import normalize
+from helixnas.data import ImageSet
 from helixnas.handover.parts import load_part
 from helixnas.handover.setting import begin
 from helixnas.handover.space import load_block
@@ -37,19 +37,19 @@ def run(config: RunConfig, block_id: int) -> None:
     sources = Sources(supernet, load_beside(setting.root, block_id), teacher, moments)
     criterion = open_criterion(settings.criterion, sources)
 
-    def batch(rows: Tensor) -> BlockBatch:
-        images = normalize(rows, part.mean, part.std).to(setting.device, memory_format=torch.channels_last)
+    def batch(images_of: ImageSet, rows: Tensor) -> BlockBatch:
+        images = images_of.normalized(rows).to(setting.device, memory_format=torch.channels_last)
         return criterion.read(images)
 
     num_calibration = num_calibration_images(settings.num_calibration_images, len(train), [block.spec])
-    chunks = train.first(num_calibration).images.split(settings.batch_size)
-    calibration = torch.cat([batch(rows).inputs for rows in chunks])
+    chunks = train.first(num_calibration).batches(settings.batch_size)
+    calibration = torch.cat([batch(train, rows).inputs for rows in chunks])
     table = rate(
         supernet,
         block,
         criterion,
         calibration,
-        [partial(batch, rows) for rows in part.images.split(settings.batch_size)],
+        [partial(batch, part, rows) for rows in part.batches(settings.batch_size)],
         config.seed,
         setting.progress,
         settings.memory_mib * 2**20,

@@ -14,7 +14,7 @@ from helixnas.compare import Rival
 from helixnas.config import RunConfig
 from helixnas.cost import count, machine, measure
 from helixnas.data import ImageSet
-from helixnas.fit import predict
+from helixnas.fit import top1
 from helixnas.handover.parts import load_part
 from helixnas.handover.setting import CURVE, Setting, begin, environment_facts
 from helixnas.handover.space import load_space
@@ -64,7 +64,7 @@ def run(config: RunConfig) -> None:
 
 def _figures(setting: Setting, space: SearchSpace, result: SearchResult, rivals: Sequence[Rival]) -> Figures:
     config, root = setting.config, setting.root
-    test = load_part(root, "test")
+    test = load_part(root, "test", setting.num_loaders)
     teacher = load_teacher(root, config, torch.device("cpu"))
     networks: list[tuple[str, nn.Module]] = [
         ("teacher", teacher.network),
@@ -113,7 +113,7 @@ def _tested(setting: Setting, networks: Sequence[tuple[str, nn.Module]], test: I
 
 
 def _is_right(network: nn.Module, test: ImageSet) -> Tensor:
-    return predict(network, test).argmax(dim=1) == test.labels
+    return top1(network, test) == test.labels
 
 
 def _share(is_right: Tensor) -> float:

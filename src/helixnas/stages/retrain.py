@@ -9,8 +9,8 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.cut import CutTeacher
-from helixnas.data import derive_seed
-from helixnas.fit import pinned, resolve_loaders
+from helixnas.data import INDEX, ImageSet, derive_seed
+from helixnas.fit import pinned
 from helixnas.handover.feature_cache import cache_for_students
 from helixnas.handover.parts import load_calibration, load_part
 from helixnas.handover.setting import Curve, Resumable, Setting, begin, clear
@@ -35,25 +35,25 @@ def run(config: RunConfig) -> None:
     inputs = [
         setting.root / folder("search") / "chosen.json",
         setting.root / folder("teacher") / "teacher.safetensors",
-        setting.root / folder("data") / "train.safetensors",
-        setting.root / folder("data") / "rating.safetensors",
+        setting.root / folder("data") / "train" / INDEX,
+        setting.root / folder("data") / "rating" / INDEX,
         setting.out / "initial.safetensors",
         *block_files(setting.root, space),
     ]
     resume = setting.resume_folder(["data", "teacher", "retrain"], inputs)
-    curve, train = Curve(), load_part(setting.root, "train")
+    curve, train = Curve(), load_part(setting.root, "train", setting.num_loaders)
     retraining, test = retrain(
         student,
         teacher,
         train,
-        load_part(setting.root, "rating"),
+        load_part(setting.root, "rating", setting.num_loaders),
         config.retrain,
         setting.seed,
         setting.device,
         Resumable(resume / "checkpoint.pt", curve),
         curve,
         setting.progress,
-        resolve_loaders(config.num_loaders, setting.device),
+        setting.num_loaders,
         load_variances(setting.root, space) if keeps_interface(space) else None,
         cache_for_students(setting, teacher, train),
     )
@@ -64,7 +64,7 @@ def run(config: RunConfig) -> None:
         print(retraining.warning, file=sys.stderr)
     curve.save(setting.out / "curve.csv")
     artifacts.save_tensors(setting.out / "student.safetensors", "student", student.state_dict())
-    _save_arch(setting, space, architecture, retraining)
+    _save_arch(setting, space, architecture, retraining, train)
     clear(resume)
 
 
@@ -84,8 +84,9 @@ def _initial_student(
     return student.requires_grad_(True)
 
 
-def _save_arch(setting: Setting, space: SearchSpace, architecture: Architecture, retraining: Retraining) -> None:
-    train = load_part(setting.root, "train")
+def _save_arch(
+    setting: Setting, space: SearchSpace, architecture: Architecture, retraining: Retraining, train: ImageSet
+) -> None:
     names = [list(block.names(path)) for block, path in zip(space.blocks, architecture.paths, strict=True)]
     value = {
         "arch_id": architecture.arch_id,

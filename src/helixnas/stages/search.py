@@ -83,13 +83,13 @@ class _Objective:
         self._supernets = [
             load_supernet(setting.root, block, self._teacher).to(setting.device) for block in space.blocks
         ]
-        calibration = load_calibration(setting.root, config, space)
-        self._calibration = [images.to(setting.device) for images in calibration.normalized_batches()]
-        self._part: ImageSet = load_part(setting.root, "rating")
+        self._calibration = load_calibration(setting.root, config, space)
+        self._part: ImageSet = load_part(setting.root, "rating", setting.num_loaders)
 
     def __call__(self, architecture: Architecture) -> Measurement:
         student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
-        recalibrate(student, self._calibration)
+        images = (batch.to(self._setting.device) for batch in self._calibration.normalized_batches())
+        recalibrate(student, images)
         losses = image_losses(student, self._part).numpy()
         settings = self._setting.config.cost.latency
         inputs = torch.rand(settings.batch_size, *self._part.in_shape, device=self._setting.device)

@@ -10,9 +10,9 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.cut import CutTeacher, cut, recut
-from helixnas.data import ImageSet, derive_seed
+from helixnas.data import INDEX, ImageSet, derive_seed
 from helixnas.errors import DataError
-from helixnas.fit import Fit, accuracy, pinned, predict, resolve_loaders
+from helixnas.fit import Fit, accuracy, pinned, predict, top1
 from helixnas.handover.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
 from helixnas.handover.parts import LABELS, SEEN, load_part, load_raw_part
 from helixnas.handover.setting import Curve, Resumable, Setting, begin, clear
@@ -27,7 +27,7 @@ NUM_LAYER_IMAGES = 256
 def run(config: RunConfig) -> None:
     """Run the stage: make, train, cut and judge the teacher, and save it."""
     setting = begin("teacher", config, config.teacher.num_threads)
-    train = load_raw_part(setting.root, "train")
+    train = load_raw_part(setting.root, "train", setting.num_loaders)
     require_frozen(config.teacher, train.num_classes)
     seen = [train.digests, load_raw_part(setting.root, "rating").digests]
     if is_registered(config.teacher):
@@ -64,13 +64,14 @@ def _fetch(setting: Setting) -> Tensor:
 
 
 def _train(setting: Setting, network: nn.Module, train: ImageSet) -> None:
-    resume = setting.resume_folder(["data", "teacher"], [setting.root / folder("data") / "train.safetensors"])
+    resume = setting.resume_folder(["data", "teacher"], [setting.root / folder("data") / "train" / INDEX])
     curve = Curve()
     if setting.config.teacher.recipe.epochs:
-        rating = load_raw_part(setting.root, "rating")
+        rating = load_raw_part(setting.root, "rating", setting.num_loaders)
         recipe = setting.config.teacher.recipe
-        loaders = resolve_loaders(setting.config.num_loaders, setting.device)
-        fit = Fit(network, train, recipe, "teacher.recipe", setting.seed, setting.device, num_loaders=loaders)
+        fit = Fit(
+            network, train, recipe, "teacher.recipe", setting.seed, setting.device, num_loaders=setting.num_loaders
+        )
         checkpoint = Resumable(resume / "checkpoint.pt", curve)
         fit.run(checkpoint, lambda net: accuracy(net, rating), curve, setting.progress)
     curve.save(setting.out / "curve.csv")
@@ -99,7 +100,7 @@ def _save(setting: Setting, teacher: CutTeacher, statistics: list[FeatureStatist
 
 def _judge(setting: Setting, teacher: CutTeacher, statistics: list[FeatureStatistics], train: ImageSet) -> None:
     """Tell and save how good the teacher is on the rating part, and which of its layers matter."""
-    rating = load_part(setting.root, "rating")
+    rating = load_part(setting.root, "rating", setting.num_loaders)
     told = None
     if rating.is_labelled:
         told = TeacherAccuracy(accuracy(teacher.network, rating), len(rating), len(rating.class_names))
@@ -116,10 +117,10 @@ def _save_labels(setting: Setting, network: nn.Module, train: ImageSet) -> None:
     """The teacher's top-1 of every image, of the test part too: what students are compared with for want of labels."""
     parts = {
         "train": train,
-        "rating": load_raw_part(setting.root, "rating"),
-        "test": load_raw_part(setting.root, "test"),
+        "rating": load_raw_part(setting.root, "rating", setting.num_loaders),
+        "test": load_raw_part(setting.root, "test", setting.num_loaders),
     }
-    logits = {name: predict(network, part) for name, part in parts.items()}
-    labels = {name: each.argmax(dim=1) for name, each in logits.items()}
-    facts = {"num_classes": logits["train"].shape[1], "split": train.split}
+    labels = {name: top1(network, part) for name, part in parts.items()}
+    (logits,) = predict(network, train.first(1))
+    facts = {"num_classes": logits.shape[1], "split": train.split}
     artifacts.save_tensors(setting.root / LABELS, "labels", labels, facts)

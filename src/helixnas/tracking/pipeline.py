@@ -24,7 +24,7 @@ MAX_METRICS = 1000
 """MLflow's limit for one batch; a batch is a hundred times faster than its points one by one."""
 MAX_PARAMS = 100
 FILES = (Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock"), folder("report") / "report.html")
-TRAIN = folder("data") / "train.safetensors"
+TRAIN = folder("data") / "train"
 STUDENT = folder("retrain") / "student.safetensors"
 CURVED = ("teacher", "distill", "retrain")
 """The stages that leave a curve."""
@@ -105,7 +105,7 @@ def _record_result(store: Store, run_id: str, root: Path, figures: Figures) -> N
     tags += [RunTag("split", figures.split), RunTag("top1_acc_is", figures.acc_name)]
     store.client.log_batch(run_id, metrics=metrics, tags=tags)
     source = json.dumps({"uri": TRAIN.as_posix()})
-    dataset = Dataset(name=TRAIN.stem, digest=dvc_md5(root, TRAIN), source_type="local", source=source)
+    dataset = Dataset(name=TRAIN.name, digest=dvc_md5(root, TRAIN), source_type="local", source=source)
     store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
 
 

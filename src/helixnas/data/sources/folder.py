@@ -1,13 +1,13 @@
 """A folder of class folders, or of images without labels."""
 
-from functools import partial
 from pathlib import Path
 
 import torch
 
-from helixnas.data.decode import SUFFIXES, decode, guess_channels
+from helixnas.data.decode import SUFFIXES
+from helixnas.data.files import ALONE, Files
 from helixnas.data.listing import files_below, require_ordinary
-from helixnas.data.source import UNLABELLED, Source, few
+from helixnas.data.source import UNLABELLED, Source, few, of_files
 from helixnas.errors import DataError
 
 TRAIN, TEST = "train", "test"
@@ -36,17 +36,16 @@ def open_source(_name: str, path: Path, channels: int | None) -> Source:
         raise DataError(
             f"All images or none must lie in class folders, but these lie beside them: {listed}. Move or remove them."
         )
-    files, labels, is_test = [], [], []
+    files, labels, is_test = list[str](), list[int](), list[bool]()
     for top in tops:
         for folder in _folders(top) if class_names else [top]:
             found = files_below(folder, SUFFIXES) if class_names else bare[top]
-            files += found
+            files += map(str, found)
             labels += [class_names.index(folder.name) if class_names else UNLABELLED] * len(found)
             is_test += [top.name == TEST] * len(found)
-    read = partial(_read, files, channels or (guess_channels(files) if files else 3))
-    names = [str(file) for file in files]
     split = torch.tensor(is_test) if has_split else None
-    return Source(torch.tensor(labels, dtype=torch.int64), tuple(class_names), names, read, split)
+    numbers = torch.tensor(labels, dtype=torch.int64)
+    return of_files(numbers, class_names, Files(files, [ALONE] * len(files)), channels, split)
 
 
 def _images(top: Path) -> list[Path]:
@@ -61,7 +60,3 @@ def _folders(top: Path) -> list[Path]:
         if top.resolve().is_relative_to(folder.resolve()):
             raise DataError(f"Class folders must lie below {top}, but {folder} leads back there. Remove the link.")
     return folders
-
-
-def _read(files: list[Path], channels: int, row: int) -> torch.Tensor:
-    return decode(files[row], channels)

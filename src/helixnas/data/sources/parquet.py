@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from helixnas.data.decode import decode, guess_channels
+from helixnas.data.files import Files, image_column, unreadable_table
 from helixnas.data.labels import coded, named
 from helixnas.data.listing import files_below, require_regular
-from helixnas.data.source import Source, few, no_labels
+from helixnas.data.source import Source, few, no_labels, of_files
 from helixnas.errors import DataError
 
 LABELS = ("label", "labels", "fine_label")
@@ -23,16 +23,16 @@ TEST = ("test", "validation", "valid", "val")
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """One file: image bytes; labels, None where it has none; class names, None where it gives none."""
+    """One file: number of rows; labels, None where it has none; class names, None where it gives none."""
 
     file: Path
-    images: list[bytes]
+    num_rows: int
     labels: list[Any] | None
     class_names: tuple[str, ...] | None
 
 
 def open_source(_name: str, path: Path, channels: int | None) -> Source:
-    """Open a Parquet file, or all Parquet files in a folder.
+    """Open a Parquet file, or all Parquet files in a folder. The images stay there until they are decoded.
 
     A column holds bytes or {bytes, path}; a column of LABELS holds integers or strings, and without such a column the
     images have no labels. Files whose names start with "test" are the test split; without them, those of "validation".
@@ -44,41 +44,26 @@ def open_source(_name: str, path: Path, channels: int | None) -> Source:
     if not files:
         raise DataError(f"data.path must be a Parquet file or a folder of them, but {path} has none. Correct it.")
     tables = [_table(file) for file in files]
-    images = [image for table in tables for image in table.images]
-    names = [f"{table.file}, row {row}" for table in tables for row in range(len(table.images))]
-    labels, class_names = _labels(tables, names)
-    width = channels or guess_channels(images)
-
-    def read(row: int) -> Tensor:
-        return decode(images[row], width)
-
-    return Source(labels, class_names, names, read, _is_test(files, [len(table.images) for table in tables]))
+    names = [str(table.file) for table in tables for _ in range(table.num_rows)]
+    images = Files(names, [row for table in tables for row in range(table.num_rows)])
+    labels, class_names = _labels(tables, images)
+    return of_files(labels, class_names, images, channels, _is_test(files, [table.num_rows for table in tables]))
 
 
 def _table(file: Path) -> _Table:
     try:
         require_regular(file)
-        table = pq.read_table(file)
-        image = next((row for row, field in enumerate(table.schema) if _holds_images(field.type)), None)
-        label = next((name for name in LABELS if name in table.column_names), None)
-        pixels = [] if image is None else table.column(image).to_pylist()
-        labels = None if label is None else table.column(table.column_names.index(label)).to_pylist()
+        schema, num_rows = pq.read_schema(file), pq.read_metadata(file).num_rows
+        label = next((name for name in LABELS if name in schema.names), None)
+        labels = None if label is None else pq.read_table(file, columns=[label]).column(0).to_pylist()
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: values Python cannot hold
-        reason = " ".join(str(error).split())[:300]
-        raise DataError(f"{file} must be a readable Parquet file, but: {reason}. Get it anew.") from error
-    if image is None:
+        raise unreadable_table(file, error) from error
+    if image_column(schema) is None:
         raise DataError(
             f"{file} must have a column of image bytes, and for labels one named {' or '.join(LABELS)}, but has "
-            f"{', '.join(table.column_names)}. Rename them."
+            f"{', '.join(schema.names)}. Rename them."
         )
-    images = [(value["bytes"] if isinstance(value, dict) else value) or b"" for value in pixels]
-    return _Table(file, images, labels, _class_names(file, table.schema.metadata or {}, label))
-
-
-def _holds_images(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind) and (place := kind.get_field_index("bytes")) >= 0:
-        kind = kind.field(place).type
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return _Table(file, num_rows, labels, _class_names(file, schema.metadata or {}, label))
 
 
 def _labels(tables: Sequence[_Table], names: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:

@@ -1,11 +1,10 @@
-"""How long a run will take: told from how long its stages took the last time."""
+"""How long a run will take: by the plan, corrected by how long its stages took the last time on this machine."""
 
 import heapq
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from flows.graph import Graph
 from helixnas.artifacts import CACHE, save_text
 
 DURATIONS = CACHE / "durations.json"
@@ -13,20 +12,8 @@ DURATIONS = CACHE / "durations.json"
 PLANNED = CACHE / "planned.json"
 """The seconds that the last plan gave each step."""
 
-FIRST_S = {
-    "data": 5.0,
-    "teacher": 32.0,
-    "distill": 25.0,
-    "rating": 4.0,
-    "cost": 6.0,
-    "search": 9.0,
-    "retrain": 23.0,
-    "compare": 60.0,
-    "report": 3.0,
-    "publish": 6.0,
-}
-"""The same before anything ran: the embedded default on two cores."""
-OTHER_S = 15.0
+UNPLANNED_S = 5.0
+"""A step that no plan knows and that never ran, such as ``publish``."""
 CURRENT_S = 1.0
 """What DVC takes to find that a stage is current."""
 
@@ -38,14 +25,12 @@ def expected_s(root: Path, steps: Collection[str], stale: Collection[str]) -> di
     time knows the machine.
     """
     durations, planned = _read(root / DURATIONS), _read(root / PLANNED)
-    return {
-        step: _step_s(step, durations.get(step), planned.get(step)) if step in stale else CURRENT_S for step in steps
-    }
+    return {step: _step_s(durations.get(step), planned.get(step)) if step in stale else CURRENT_S for step in steps}
 
 
-def _step_s(step: str, last: list[float] | None, planned: list[float] | None) -> float:
+def _step_s(last: list[float] | None, planned: list[float] | None) -> float:
     if last is None:
-        return planned[0] if planned else FIRST_S.get(step.partition("@")[0], OTHER_S)
+        return planned[0] if planned else UNPLANNED_S
     took_s, *planned_then = last
     return took_s * planned[0] / planned_then[0] if planned and planned_then else took_s
 
@@ -66,10 +51,15 @@ def _save(path: Path, changed: Mapping[str, list[float]]) -> None:
     save_text(path, json.dumps(steps, sort_keys=True) + "\n")
 
 
-def time_left_s(graph: Graph, left_s: Mapping[str, float], num_workers: int) -> float:
+def time_left_s(graph: Mapping[str, Sequence[str]], left_s: Mapping[str, float], num_workers: int) -> float:
     """When the last of the steps in ``left_s`` ends, in seconds from now.
 
     Steps start in the graph's order, each on the first free worker, where it waits for the steps before it.
+
+    Args:
+        graph: Each step with the steps that it waits for, in an order in which every step comes after those.
+        left_s: The seconds that each step still takes.
+        num_workers: How many steps run at a time.
     """
     free_s = [0.0] * num_workers
     end_s: dict[str, float] = {}
