@@ -111,7 +111,9 @@ def main() -> None:
     parser.add_argument("--num-students", type=int, default=60)
     parser.add_argument("--num-trained", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=Path, help="keep a row for each student in this CSV file, and read it if it is there")
+    parser.add_argument(
+        "--rows", type=Path, help="keep a row for each student in this CSV file, and read it if it is there"
+    )
     arguments, _ = parser.parse_known_args()
     root = finished_run(arguments.root)
     num_first = len(load_part(root, "rating")) // 2
@@ -140,7 +142,9 @@ def figures(root: Path, tables: dict[str, Tables], frame: pd.DataFrame) -> list[
         for rival, values in predicted.items():
             low, high = interval(resampled[rival])
             told = f"{low:5.2f} to {high:5.2f}"
-            print(f"| {rival:32} | {tau(values, rows[name]):5.2f} | {told:15} | {tau(values, rows[f'{name}_test']):9.2f} |")
+            print(
+                f"| {rival:32} | {tau(values, rows[name]):5.2f} | {told:15} | {tau(values, rows[f'{name}_test']):9.2f} |"
+            )
         for criterion in tables:
             title, rival = f"tau of {criterion} with students {words}", f"{criterion}, sum"
             value, spread = tau(predicted[rival], rows[name]), interval(resampled[rival])

@@ -88,9 +88,7 @@ class Students:
                 found[architecture] = None
         return list(found)
 
-    def assembled(
-        self, architecture: Architecture, supernets: Sequence[BlockSupernet] | None = None
-    ) -> StudentNetwork:
+    def assembled(self, architecture: Architecture, supernets: Sequence[BlockSupernet] | None = None) -> StudentNetwork:
         """A student of the run's supernets or others, recalibrated and not yet trained."""
         student = assemble(self._teacher.stem, supernets or self._supernets, self._teacher.head, architecture)
         recalibrate(student.requires_grad_(True), self._calibration.normalized_batches())
