@@ -1,7 +1,7 @@
 """Which criterion orders students, and how should the numbers of blocks add up?
 
 Every block of a finished run is rated anew by each criterion on the first half of the rating part. The truth is the
-cross-entropy of random architectures in the budget band on the other half: as they are assembled, and after 3 epochs of
+cross-entropy of random architectures in the budget band on the other half: as they are assembled, and after a brief
 training, in which the first half alone is looked at. The test part, told beside, chooses nothing. Agreement is
 Kendall's tau-b with a bootstrap interval over architectures. Run in a folder where `make run` has ended:
 python benchmarks/agreement_criteria.py
@@ -12,9 +12,11 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
@@ -22,7 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 from agreement import bootstrapped, finished_run, interval, tau
-from agreement_students import NUM_EPOCHS, Students
+from agreement_students import COUNTED, Students
 from figure import Figure, publish
 
 from helixnas.config import load
@@ -46,7 +48,6 @@ WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sum of log(0.001 + x)": lambda ratings: np.log(0.001 + ratings),
 }
 """How numbers of blocks add up."""
-TRUTHS = {"before": "as assembled", "after": f"after {NUM_EPOCHS} epochs"}
 GOAL = 0.6
 Tables = list[dict[str, float]]
 """For each block, the rating of each path by its key."""
@@ -81,28 +82,30 @@ def predictions(
         ratings = np.array([[b[p.key] for b, p in zip(blocks, a.paths, strict=True)] for a in chosen])
         found |= {f"{criterion}, {way}": add(ratings.clip(min=0)).sum(1) for way, add in WAYS.items()}
     random = np.random.default_rng(0).random(len(chosen))
-    return found | {"madds": -costs["madds"], "num_params": -costs["num_params"], "random": random}
+    return found | {name: -costs[name] for name in COUNTED} | {"random": random}
 
 
-def measured(root: Path, num_students: int, num_trained: int, num_first: int, seed: int) -> pd.DataFrame:
-    """The losses of random students, as they are assembled and trained, on the second half of the rating part."""
+def measured(root: Path, num_students: int, num_trained: int, num_epochs: int, seed: int, file: Path) -> None:
+    """Write the losses of random students, as assembled and trained, on the second half of the rating part to a file.
+
+    The file has a row for each student, with the loss on the test part beside. It is written anew with every student.
+    """
     students, parts = Students(root), {name: load_part(root, name) for name in ("rating", "test")}
-    progress, rows = Reporter("students"), []
+    num_first, progress, rows = len(parts["rating"]) // 2, Reporter("students"), []
 
     def losses(student: torch.nn.Module, when: str) -> dict[str, float]:
-        rating, test = (image_losses(student, parts[name]) for name in ("rating", "test"))
+        rating, test = (image_losses(student, part) for part in parts.values())
         return {when: float(rating[num_first:].mean()), f"{when}_test": float(test.mean())}
 
     for index, architecture in enumerate(students.in_band(num_students, seed)):
         student, cost = students.assembled(architecture), students.price(architecture).cost
-        row = {"arch_id": architecture.arch_id, "madds": cost["madds"], "num_params": cost["num_params"]}
-        row |= losses(student, "before")
+        row = {"arch_id": architecture.arch_id} | {name: cost[name] for name in COUNTED} | losses(student, "before")
         if index < num_trained:
-            students.train(student, seed, parts["rating"].first(num_first))
+            students.train(student, seed, parts["rating"].first(num_first), num_epochs)
             row |= losses(student, "after")
         rows.append(row)
+        pd.DataFrame(rows).to_csv(file, index=False)
         progress(len(rows), num_students)
-    return pd.DataFrame(rows)
 
 
 def main() -> None:
@@ -110,47 +113,43 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path())
     parser.add_argument("--num-students", type=int, default=60)
     parser.add_argument("--num-trained", type=int, default=30)
+    parser.add_argument("--num-epochs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--rows", type=Path, help="keep a row for each student in this CSV file, and read it if it is there"
-    )
+    parser.add_argument("--rows", type=Path, help="a CSV file with a row for each student; written if it is missing")
     arguments, _ = parser.parse_known_args()
     root = finished_run(arguments.root)
     num_first = len(load_part(root, "rating")) // 2
     ratings = {criterion: rated(root, criterion, num_first) for criterion in CRITERIA}
-    if arguments.rows is not None and arguments.rows.exists():
-        frame = pd.read_csv(arguments.rows)
-    else:
-        frame = measured(root, arguments.num_students, arguments.num_trained, num_first, arguments.seed)
-        if arguments.rows is not None:
-            frame.to_csv(arguments.rows, index=False)
-    publish(*figures(root, {criterion: tables for criterion, (tables, _) in ratings.items()}, frame))
+    with tempfile.TemporaryDirectory() as folder:
+        file = arguments.rows or Path(folder) / "rows.csv"
+        if not file.exists():
+            some = arguments.num_students, arguments.num_trained, arguments.num_epochs
+            measured(root, *some, arguments.seed, file)
+        frame = pd.read_csv(file)
     print(f"seconds to rate all blocks: {', '.join(f'{name} {time_s:.0f}' for name, (_, time_s) in ratings.items())}")
+    tables = {criterion: tables for criterion, (tables, _) in ratings.items()}
+    truths = {"before": "as assembled", "after": f"after {arguments.num_epochs} epochs"}
+    publish(*chain.from_iterable(figures(root, tables, frame, *truth) for truth in truths.items() if truth[0] in frame))
 
 
-def figures(root: Path, tables: dict[str, Tables], frame: pd.DataFrame) -> list[Figure]:
-    """Print tau of each prediction with each truth; return those of the plain sums, and the lead of the second."""
-    space, made = load_space(root, load(root)), list[Figure]()
-    for name, words in TRUTHS.items():
-        if name not in frame:
-            continue
-        rows = frame.dropna(subset=[name])
-        predicted = predictions(tables, [space.parse(arch_id) for arch_id in rows.arch_id], rows)
-        resampled = bootstrapped(predicted, rows[name])
-        print(f"\ntau with {len(rows)} students {words}")
-        print(f"| {'prediction':32} |   tau | 95 %            | test part |\n| --- | --- | --- | --- |")
-        for rival, values in predicted.items():
-            low, high = interval(resampled[rival])
-            told = f"{low:5.2f} to {high:5.2f}"
-            print(
-                f"| {rival:32} | {tau(values, rows[name]):5.2f} | {told:15} | {tau(values, rows[f'{name}_test']):9.2f} |"
-            )
-        for criterion in tables:
-            title, rival = f"tau of {criterion} with students {words}", f"{criterion}, sum"
-            value, spread = tau(predicted[rival], rows[name]), interval(resampled[rival])
-            note = ", ".join(f"{each} {tau(predicted[each], rows[name]):.2f}" for each in ("madds", "num_params"))
-            made.append(Figure(title, note, (value,), GOAL, "", interval=spread, num=len(rows)))
-    return made
+def figures(root: Path, tables: dict[str, Tables], frame: pd.DataFrame, column: str, words: str) -> list[Figure]:
+    """Print tau of each prediction with a truth; return those of plain sums, and the lead of output over feature."""
+    space, rows = load_space(root, load(root)), frame.dropna(subset=[column])
+    truth, test, num = rows[column], rows[f"{column}_test"], len(rows)
+    predicted = predictions(tables, [space.parse(arch_id) for arch_id in rows.arch_id], rows)
+    resampled = bootstrapped(predicted, truth)
+    taus = {name: tau(values, truth) for name, values in predicted.items()}
+    print(f"\ntau with {num} students {words}\n| prediction | tau | 95 % | test part |\n| --- | --- | --- | --- |")
+    for name, values in predicted.items():
+        low, high = interval(resampled[name])
+        print(f"| {name} | {taus[name]:.2f} | {low:.2f} to {high:.2f} | {tau(values, test):.2f} |")
+    note, made = ", ".join(f"{name} {taus[name]:.2f}" for name in COUNTED), list[Figure]()
+    for criterion in tables:
+        title, name = f"tau of {criterion} with students {words}", f"{criterion}, sum"
+        made.append(Figure(title, note, (taus[name],), GOAL, "", interval=interval(resampled[name]), num=num))
+    lead = interval(resampled["output, sum"] - resampled["feature, sum"])
+    title = f"lead in tau of output over feature with students {words}: low end of its interval"
+    return [*made, Figure(title, "feature", lead[:1], 0.0, "", interval=lead, num=num)]
 
 
 if __name__ == "__main__":

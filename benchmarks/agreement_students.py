@@ -94,9 +94,9 @@ class Students:
         recalibrate(student.requires_grad_(True), self._calibration.normalized_batches())
         return student
 
-    def train(self, student: StudentNetwork, seed: int, validation: ImageSet) -> None:
-        """Train a student for NUM_EPOCHS, in place; it stays as it was where ``validation`` says that it became worse."""
-        recipe = self._config.retrain.recipe.model_copy(update={"epochs": NUM_EPOCHS, "warmup_epochs": 0, "lr": LR})
+    def train(self, student: StudentNetwork, seed: int, validation: ImageSet, num_epochs: int = NUM_EPOCHS) -> None:
+        """Train a student in place; it stays as it was where ``validation`` says that it became worse."""
+        recipe = self._config.retrain.recipe.model_copy(update={"epochs": num_epochs, "warmup_epochs": 0, "lr": LR})
         settings = self._config.retrain.model_copy(update={"recipe": recipe})
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = Checkpoint(Path(folder) / "checkpoint.pt")

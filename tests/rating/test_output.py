@@ -67,11 +67,8 @@ def test_a_rating_is_the_divergence_of_the_student_with_this_path_alone(
     with torch.no_grad():
         wanted = teacher.network(images).double().log_softmax(1)
     for index, path in enumerate(supernet.block.paths()):
-        blocks = [
-            *teacher.blocks[:BLOCK_ID],
-            nn.Sequential(*supernet.operations(path)),
-            *teacher.blocks[BLOCK_ID + 1 :],
-        ]
+        blocks = list(teacher.blocks)
+        blocks[BLOCK_ID] = nn.Sequential(*supernet.operations(path))
         student = StudentNetwork(teacher.stem, blocks, teacher.head)
         state = {name: tensor.clone() for name, tensor in student.state_dict().items()}
         if not supernet.block.cells[path.cell].is_teacher:

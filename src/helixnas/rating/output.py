@@ -50,7 +50,7 @@ class OutputCriterion:
         self._run: set[int] = set()
 
     def read(self, images: Tensor) -> BlockBatch:
-        """Compute the inputs of the block, and the teacher's log-probabilities [N, classes], for images [N, C, H, W]."""
+        """Compute the block's inputs and the teacher's log-probabilities [N, classes] for images [N, C, H, W]."""
         batch = block_batch(self._teacher, self._block.block_id, images)
         return BlockBatch(batch.inputs, self._own(batch.targets).double().log_softmax(1))
 

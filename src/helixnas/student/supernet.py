@@ -62,7 +62,7 @@ class BlockSupernet(nn.Module):
         return y if self.target is None else cast("Tensor", self.target(y))
 
     def restore(self, y: Tensor) -> Tensor:
-        """Turn a path's output into a feature of the teacher's shape [N, C, H, W], as the teacher's next block takes it.
+        """Turn a path's output into a feature [N, C, H, W] as the teacher's next block takes it.
 
         Without custom widths it is that already. What lies outside of the r principal components is set to its mean.
         """
