@@ -60,7 +60,7 @@ def test_operations_repeat_the_blocks_that_use_them(finished: Path) -> None:
     assert call(finished, "dvc", "repro", "search_space").returncode == 0
     assert stale(finished) == set()
     params = finished / "params.yaml"
-    params.write_text(params.read_text().replace("  operations: []", "  operations: {1: [own.ghost:ghost]}", 1))
+    params.write_text(params.read_text().replace("  operations: []", "  operations: {1: ['own.ghost:ghost']}", 1))
     assert stale(finished) == {"search_space"}
     assert call(finished, "dvc", "repro", "search_space").returncode == 0
     assert stale(finished) == {"distill@1", "rating@1", "cost", *CHOSEN}
