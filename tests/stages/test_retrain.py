@@ -20,7 +20,7 @@ from helixnas.handover.space import load_space
 from helixnas.handover.student import load_retraining, load_student
 from helixnas.handover.teacher import load_teacher
 from helixnas.progress import Reporter
-from helixnas.stages import data, retrain, search_space, teacher
+from helixnas.stages import custom, data, retrain, search_space, teacher
 from tests.project import new_project
 
 
@@ -118,6 +118,7 @@ def taught(root: Path, source: str, model_args: dict[str, object], overrides: Se
     (root / "conf/preset/mine.yaml").write_text(yaml.safe_dump({"teacher": made}))
     change(root, "mine", ["data.image_size=16", *overrides])
     with contextlib.chdir(root):
+        custom.run(load(root))
         data.run(load(root))
         teacher.run(load(root))
         search_space.run(load(root))

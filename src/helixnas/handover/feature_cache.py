@@ -5,7 +5,7 @@ import hashlib
 import torch
 
 from helixnas import source
-from helixnas.artifacts import CACHE, folder
+from helixnas.artifacts import CACHE, folder, must_exist
 from helixnas.config.schema import Augment
 from helixnas.cut import CutTeacher
 from helixnas.data import INDEX, ImageSet
@@ -36,6 +36,7 @@ def fill_from_cache(batches: FeatureBatches, augment: Augment, teacher: CutTeach
         code = source.stage_digest("distill")
         digest = hashlib.sha256(f"{code}:{setting.device.type}".encode())
         for path in (TRAIN, TEACHER, CUT, CODE):
+            must_exist(setting.root / path)
             digest.update((setting.root / path).read_bytes())
         batches.fill(root, digest.hexdigest()[:16])
 
