@@ -57,7 +57,7 @@ def test_a_budget_that_can_be_met_is_no_fault(made: Plan) -> None:
 
 
 def test_every_stage_has_its_time_memory_and_disk(made: Plan) -> None:
-    stages = ["data", "teacher"]
+    stages = ["custom", "data", "teacher", "search_space"]
     stages += [f"{name}@{block_id}" for name in ("distill", "rating") for block_id in range(3)]
     assert [workload.stage for workload in made.workloads] == [
         *stages,
@@ -68,8 +68,8 @@ def test_every_stage_has_its_time_memory_and_disk(made: Plan) -> None:
         "export",
         "report",
     ]
-    assert all(workload.time_s > 0 and workload.memory_bytes > 2**28 for workload in made.workloads)
-    assert made.workloads[0].disk_bytes == 1797 * 16 * 16
+    assert all(workload.time_s > 0 and workload.memory_bytes > 2**26 for workload in made.workloads)
+    assert 1797 * 16 * 16 <= made.workloads[1].disk_bytes < 1.5 * 1797 * 16 * 16
 
 
 def test_more_updates_take_more_time(config: RunConfig, made: Plan) -> None:
