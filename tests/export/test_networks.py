@@ -122,8 +122,8 @@ WITH_ONNX = """
 import sys
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
-image = ImageOps.fit(Image.open("image.png").convert("RGB"), (32, 32), Image.BILINEAR)
+from PIL import Image
+image = Image.open("image.png").convert("RGB")
 images = (np.asarray(image, np.float32) / 255).transpose(2, 0, 1)[None]
 session = onnxruntime.InferenceSession("student.onnx")
 print(*session.run(None, {"images": images})[0][0])
@@ -148,8 +148,8 @@ def test_a_process_without_ours_classifies_an_image_file(
     needed = [ONNX] if code == WITH_ONNX else [MODULE, WEIGHTS]
     for file in needed:
         shutil.copy(made.folder / file, tmp_path)
-    pixels = np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8)
-    Image.fromarray(pixels).resize((400, 320), Image.Resampling.NEAREST).save(tmp_path / "image.png")
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")  # of the student's size: how it is scaled is not the question
     images = read_images([tmp_path / "image.png"], (3, 32, 32)).float() / 255
     torch.save(images, tmp_path / "images.pt")
     done = subprocess.run(
@@ -165,7 +165,7 @@ def test_a_process_without_ours_classifies_an_image_file(
     assert loaded == "[]"
     wanted = made.student(images)[0]
     got = torch.tensor([float(value) for value in answer.split()])
-    torch.testing.assert_close(got, wanted, rtol=0, atol=0.02 * float(wanted.abs().max()))
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-3 * float(wanted.abs().max()))
     assert int(got.argmax()) == int(wanted.argmax())
 
 
