@@ -83,7 +83,7 @@ class Block:
     def ratings(self, supernet: BlockSupernet, space: BlockSpace, seed: int) -> dict[str, float]:
         """The distill_loss of each path on the rating part, by the path's key."""
         held_out = [lambda: self._held_out]
-        criterion = FeatureCriterion(Sources(supernet, {}, self._teacher, self._moments))
+        criterion = FeatureCriterion(Sources(supernet, {}, self._teacher, self._moments, self._config.rating))
         table = rate(supernet, space, criterion, self.calibration, held_out, seed, silent, 2**31)
         return dict(zip(table.paths, table.ratings, strict=True))
 

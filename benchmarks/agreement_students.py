@@ -24,6 +24,7 @@ from figure import Figure, publish
 from torch import nn
 
 from helixnas.config import load
+from helixnas.data import ImageSet
 from helixnas.fit import Checkpoint, accuracy, image_losses
 from helixnas.handover.parts import load_calibration, load_part
 from helixnas.handover.space import load_space
@@ -35,7 +36,7 @@ from helixnas.results import Budget
 from helixnas.retrain import retrain
 from helixnas.search import pricer
 from helixnas.search_space import Architecture
-from helixnas.student import BlockSupernet, assemble, recalibrate
+from helixnas.student import BlockSupernet, StudentNetwork, assemble, recalibrate
 
 COUNTED = ("madds", "num_params")
 BAND = 0.83
@@ -68,14 +69,14 @@ class Students:
         self.space = load_space(root, self._config)
         tables = load_ratings(root, self.space), load_costs(root, self.space, COUNTED)
         fixed, teacher_cost = load_outer_costs(root, COUNTED)
-        self._price = pricer(self.space, *tables, fixed)
+        self.price = pricer(self.space, *tables, fixed)
         self.budget = Budget.resolve(self._config.search.budget, teacher_cost).ceiling("madds")
         self._teacher = load_teacher(root, self._config, self._device)
         self._supernets = [load_supernet(root, block, self._teacher) for block in self.space.blocks]
         self._variances = [load_feature_moments(root, block.block_id)[1] for block in self.space.blocks]
         self._calibration = load_calibration(root, self._config, self.space)
         self._train, rating, test = (load_part(root, name) for name in ("train", "rating", "test"))
-        self._validation, self._judges = rating, (rating, test)
+        self._judges = rating, test
 
     def in_band(self, num_students: int, seed: int) -> list[Architecture]:
         """Distinct random architectures between BAND and all of the budget's madds."""
@@ -83,23 +84,32 @@ class Students:
         while len(found) < num_students:
             paths = (block.path_at(generator.randrange(block.num_paths)) for block in self.space.blocks)
             architecture = Architecture(tuple(paths))
-            if BAND * self.budget <= self._price(architecture).cost["madds"] <= self.budget:
+            if BAND * self.budget <= self.price(architecture).cost["madds"] <= self.budget:
                 found[architecture] = None
         return list(found)
 
-    def trained(self, architecture: Architecture, seed: int, supernets: Sequence[BlockSupernet] | None = None) -> Row:
-        """Assemble a student of the run's supernets or others, look at it, train it for NUM_EPOCHS, and look again."""
+    def assembled(self, architecture: Architecture, supernets: Sequence[BlockSupernet] | None = None) -> StudentNetwork:
+        """A student of the run's supernets or others, recalibrated and not yet trained."""
         student = assemble(self._teacher.stem, supernets or self._supernets, self._teacher.head, architecture)
         recalibrate(student.requires_grad_(True), self._calibration.normalized_batches())
-        loss_before, acc_before = self._judge(student)
-        recipe = self._config.retrain.recipe.model_copy(update={"epochs": NUM_EPOCHS, "warmup_epochs": 0, "lr": LR})
+        return student
+
+    def train(self, student: StudentNetwork, seed: int, validation: ImageSet, num_epochs: int = NUM_EPOCHS) -> None:
+        """Train a student in place; it stays as it was where ``validation`` says that it became worse."""
+        recipe = self._config.retrain.recipe.model_copy(update={"epochs": num_epochs, "warmup_epochs": 0, "lr": LR})
         settings = self._config.retrain.model_copy(update={"recipe": recipe})
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = Checkpoint(Path(folder) / "checkpoint.pt")
-            parts, where = (self._train, self._validation), (self._device, checkpoint, forget, silent)
+            parts, where = (self._train, validation), (self._device, checkpoint, forget, silent)
             retrain(student, self._teacher, *parts, settings, seed, *where, variances=self._variances)
+
+    def trained(self, architecture: Architecture, seed: int, supernets: Sequence[BlockSupernet] | None = None) -> Row:
+        """Assemble a student of the run's supernets or others, look at it, train it for NUM_EPOCHS, and look again."""
+        student = self.assembled(architecture, supernets)
+        loss_before, acc_before = self._judge(student)
+        self.train(student, seed, self._judges[0])
         loss, acc = self._judge(student)
-        choice = self._price(architecture)
+        choice = self.price(architecture)
         before = loss_before, acc_before
         costs = (choice.cost[name] for name in COUNTED)
         return Row(architecture.arch_id, choice.predicted_loss, *costs, *before, loss, acc)

@@ -60,7 +60,7 @@ def down_the_tree(
     block: BlockSpace, supernet: BlockSupernet, calibration: Tensor, batches: list[BlockBatch]
 ) -> list[float]:
     # the batches are given, so nothing is read of a teacher
-    criterion = FeatureCriterion(Sources(supernet, {}, None, MOMENTS))
+    criterion = FeatureCriterion(Sources(supernet, {}, None, MOMENTS, None))
     makers = [lambda batch=batch: batch for batch in batches]
     return list(rate(supernet, block, criterion, calibration, makers, 0, silent, 2**31).ratings)
 

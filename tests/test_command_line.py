@@ -169,6 +169,11 @@ REGISTRY = {
         "helixnas predict good.png",
         r"alias 'champion', but its aliases are: challenger\. .* `helixnas promote`",
     ),
+    "a folder that is not empty": (
+        unspoilt,
+        "helixnas export --alias challenger --to artifacts",
+        r"--to must name a new or empty folder, but artifacts holds something\. Name another\.",
+    ),
     "no such version": (unspoilt, "helixnas delete 7", r"Version 7 of \S+ must be registered .* There are: 1\."),
     "an absurd version": (
         unspoilt,

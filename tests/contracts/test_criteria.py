@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from helixnas.config import RunConfig
 from helixnas.config.load import check
+from helixnas.config.schema import Rating
 from helixnas.config.values import Criterion as Name
 from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
@@ -31,7 +32,9 @@ WITHOUT_TEACHER = {"toy_population"}
 class Rated:
     """Block 1 of a teacher, rated by one criterion on 40 images."""
 
-    def __init__(self, name: str, teacher: CutTeacher, space: SearchSpace, parts: dict[str, ImageSet]) -> None:
+    def __init__(
+        self, name: str, teacher: CutTeacher, space: SearchSpace, parts: dict[str, ImageSet], settings: Rating
+    ) -> None:
         self.name, self.block, self.teacher = name, space.blocks[BLOCK_ID], teacher
         recalibrate(teacher.network, [parts["train"].normalized()[:64]])  # as if it had been trained
         self.images = parts["rating"].normalized()[:40]
@@ -41,7 +44,7 @@ class Rated:
         self.supernet.requires_grad_(False)
         self.mean = statistics.mean.float()
         moments = statistics.mean, statistics.variance
-        self.criterion: Criterion = open_criterion(name, Sources(self.supernet, {}, teacher, moments))
+        self.criterion: Criterion = open_criterion(name, Sources(self.supernet, {}, teacher, moments, settings))
         self.calibration = self.criterion.read(parts["train"].normalized()[:64]).inputs
 
     def rate(self, images: Tensor | None = None, size: int = 20, memory_bytes: int = 2**30) -> RatingTable:
@@ -51,8 +54,14 @@ class Rated:
 
 
 @pytest.fixture(params=[*get_args(Name), *TOYS["rating"]])
-def rated(request: pytest.FixtureRequest, teacher: CutTeacher, space: SearchSpace, parts: dict[str, ImageSet]) -> Rated:
-    return Rated(request.param, teacher, space, parts)
+def rated(
+    request: pytest.FixtureRequest,
+    teacher: CutTeacher,
+    space: SearchSpace,
+    parts: dict[str, ImageSet],
+    config: RunConfig,
+) -> Rated:
+    return Rated(request.param, teacher, space, parts, config.rating)
 
 
 def test_it_is_called_as_its_file_is(rated: Rated) -> None:
@@ -151,5 +160,5 @@ def test_the_best_constant_has_the_number_that_the_criterion_names(rated: Rated)
 def test_an_unknown_criterion_is_told_with_those_that_exist(config: RunConfig) -> None:
     values = config.model_dump()
     values["rating"]["criterion"] = "taste"
-    with pytest.raises(ConfigError, match=r"^rating\.criterion: .*'feature', but is 'taste'\. Change it"):
+    with pytest.raises(ConfigError, match=r"^rating\.criterion: .*'feature' or 'output', but is 'taste'\. Change it"):
         check(values)

@@ -60,7 +60,7 @@ def ratings(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict
     before = [adapter.clone() for adapter in supernet.adapters.parameters()]
     train_group(Member(distillation, checkpoint, forget), [], lambda epoch, block_ids: train, silent)
     assert not any(map(torch.equal, before, supernet.adapters.parameters()))  # adapters learn too
-    criterion = FeatureCriterion(Sources(supernet, {}, None, moments))  # the batches are given
+    criterion = FeatureCriterion(Sources(supernet, {}, None, moments, config.rating))  # the batches are given
     table = rate(supernet, block, criterion, x[:500], held_out, 0, silent, 2**30)
     return dict(zip(INNER_AND_END, table.ratings, strict=True))
 

@@ -88,7 +88,7 @@ def test_a_cell_that_contains_the_identity_ends_no_worse_than_it(config: RunConf
     settings = config.distill.model_copy(update={"updates": 20})
     training = Distillation(supernet, block, Imitation(supernet, loss), settings, 0, len(train))
     train_group(Member(training, Checkpoint(tmp_path / "c"), forget), [], lambda epoch, block_ids: train, silent)
-    criterion = FeatureCriterion(Sources(supernet, {}, None, moments))  # the batches are given
+    criterion = FeatureCriterion(Sources(supernet, {}, None, moments, config.rating))  # the batches are given
     table = rate(supernet, block, criterion, x[:256], [lambda: BlockBatch(x[256:], y[256:])], 0, silent, 2**30)
     identity, *others = table.ratings
     assert len(others) == 6

@@ -56,7 +56,7 @@ def add(copied: Path, room: str, name: str, line: str) -> None:
 
 def test_a_supervision_and_a_criterion_are_one_file_and_one_word_each(copied: Path, root: Path) -> None:
     add(copied, "distill", "toy_siamese", 'Supervision = Literal["teacher"]')
-    add(copied, "rating", "toy_tail", 'Criterion = Literal["feature"]')
+    add(copied, "rating", "toy_tail", 'Criterion = Literal["feature", "output"]')
     dependencies = "import json; from helixnas import source; print(json.dumps(list(map(source.dependencies, {}))))"
     told = json.loads(python(copied, root, "-c", dependencies.format(["distill", "rating"])))
     assert told == [source.dependencies("distill"), source.dependencies("rating")]  # nothing else is stale

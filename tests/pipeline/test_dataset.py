@@ -43,13 +43,13 @@ def test_images_travel_through_a_remote_and_new_ones_are_noticed(clean_checkout:
     run(there, "dvc", "pull", "--quiet", "datasets/mine.dvc")
     for root in (here, there):
         change(root, "tiny", ["data.source=folder", "data.path=datasets/mine"])
-        run(root, "dvc", "repro", "--quiet", "--single-item", "data")
+        run(root, "dvc", "repro", "--quiet", "data")
     assert digests(here) == digests(there)
     assert ImageSet.load(there / "artifacts/data/train").class_names == ("left", "right")
 
     paint(there / "datasets/mine", 5, seed=1)
     assert "data:" in run(there, "dvc", "status")
     run(there, "dvc", "add", "--quiet", "datasets/mine")
-    run(there, "dvc", "repro", "--quiet", "--single-item", "data")
+    run(there, "dvc", "repro", "--quiet", "data")
     parts = [ImageSet.load(there / f"artifacts/data/{name}") for name in ("train", "rating", "test")]
     assert sum(map(len, parts)) == 50

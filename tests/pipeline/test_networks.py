@@ -123,7 +123,7 @@ def test_everything_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     listed = [["layer1"], ["layer2"], ["layer3"]]
     run(tmp_path, "factory:examples.cifar_resnet:resnet", args, overrides, listed)
     assert_student(tmp_path)
-    ratings, _ = artifacts.load_table(tmp_path / "artifacts/rating/block_0/rating.parquet", "rating")
+    ratings, _ = artifacts.load_table(tmp_path / "artifacts/rating/block_0/rating.parquet", "ratings")
     assert len(ratings) == 1 + 1 + 3 + 3**2  # the teacher's, a skip, then mb_k3, mb_k5 and ghost in one layer or two
 
 

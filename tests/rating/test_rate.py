@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helixnas.config import RunConfig
 from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.progress import Progress, silent
@@ -36,8 +37,8 @@ def supernet(block: BlockSpace, teacher: CutTeacher) -> BlockSupernet:
 
 
 @pytest.fixture
-def criterion(supernet: BlockSupernet, teacher: CutTeacher) -> Criterion:
-    return FeatureCriterion(Sources(supernet, {}, teacher, MOMENTS))
+def criterion(supernet: BlockSupernet, teacher: CutTeacher, config: RunConfig) -> Criterion:
+    return FeatureCriterion(Sources(supernet, {}, teacher, MOMENTS, config.rating))
 
 
 @pytest.fixture

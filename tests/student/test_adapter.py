@@ -57,6 +57,31 @@ def test_a_target_is_the_teachers_output_on_its_principal_components(layout: str
     assert np.allclose(got.var(0), target.variance.numpy(), rtol=1e-4)
 
 
+@LAYOUTS
+def test_a_restored_target_is_the_teachers_output_but_for_what_is_cut_off(layout: str) -> None:
+    y, spec_ = features(layout), spec(layout)
+    whole, some = (Target(TargetShape(width, spec_.out_size), spec_) for width in (12, 3))
+    for target in (whole, some):
+        target.fit([y])
+    assert torch.allclose(whole.restore(whole(y)), y, atol=1e-3)
+    restored = some.restore(some(y))
+    axis = 1 + spec_.channel_axis
+    assert torch.allclose(restored.movedim(axis, -1).flatten(0, -2).mean(0), some.mean, atol=1e-3)
+    assert torch.allclose(some(restored), some(y), atol=1e-3)
+    lost = (y - restored).movedim(axis, -1).flatten(0, -2).double().square().mean(0).sum()
+    assert float(lost) == pytest.approx(float(whole.variance[3:].sum()), rel=1e-3)
+
+
+def test_a_restored_target_of_smaller_maps_has_the_teachers_size() -> None:
+    target, y = Target(TargetShape(12, (2, 2)), spec()), features("NCHW")
+    target.fit([y])
+    pooled = nn.functional.adaptive_avg_pool2d(y, (2, 2))
+    restored = target.restore(target(y))
+    assert restored.shape == y.shape
+    assert torch.allclose(restored[:, :, ::2, ::2], pooled, atol=1e-3)
+    assert torch.equal(restored[:, :, 0, 0], restored[:, :, 1, 1])
+
+
 def test_a_target_repeats_whatever_the_batches_and_the_sign_of_a_component() -> None:
     first, second = (Target(TargetShape(5, (4, 4)), spec()) for _ in range(2))
     first.fit([features("NCHW")])

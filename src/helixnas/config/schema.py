@@ -26,6 +26,7 @@ from helixnas.config.values import (
     Limit,
     Operations,
     Policy,
+    PositiveShare,
     Rate,
     Ratio,
     Repeats,
@@ -190,6 +191,7 @@ class Rating(Section):
     num_calibration_images: Annotated[Annotated[Several, Tag("<number>")] | Auto, WORD_OR_NUMBER]
     batch_size: BatchSize
     memory_mib: Count
+    tail_share: PositiveShare
     num_threads: Threads
 
 

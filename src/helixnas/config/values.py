@@ -113,6 +113,7 @@ SHORT = AfterValidator(_short)
 DISTINCT = AfterValidator(_distinct)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 CountOrNone = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -197,5 +198,5 @@ Blocks = Annotated[
 ]
 Supervision = Literal["teacher"]
 """The ways to supervise: each is a file of ``distill/`` that defines ``new``, and this list is their registry."""
-Criterion = Literal["feature"]
+Criterion = Literal["feature", "output"]
 """The criteria: each is a file of ``rating/`` that defines ``new``, and this list is their registry."""

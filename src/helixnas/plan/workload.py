@@ -140,6 +140,9 @@ class _Estimate:
         num_images = num_rated + num_calibration
         operation_s = self._path_s(block, supernet) / depth / len(inputs)
         time_s = START_S + num_nodes(block) * operation_s * num_images
+        if settings.criterion == "output":
+            num_run = math.ceil(settings.tail_share * block.num_paths)
+            time_s += num_run * self._tail_s(block.block_id) * num_images
         return Workload(f"rating@{block.block_id}", time_s, BASE_BYTES + held, block.num_paths * 32)
 
     def cost(self, blocks: Sequence[tuple[BlockSpace, BlockSupernet]]) -> Workload:
@@ -216,6 +219,13 @@ class _Estimate:
         inputs, paths = self._features[block.block_id], self._paths[block.block_id]
         with torch.no_grad():
             return sum(seconds(partial(supernet, inputs, path)) for path in paths) / len(paths)
+
+    def _tail_s(self, block_id: int) -> float:
+        """Seconds of the forward pass of one image through what stands behind a block of the teacher."""
+        tail = nn.Sequential(*self._teacher.blocks[block_id + 1 :], self._teacher.head)
+        with torch.no_grad():
+            y = self._teacher.blocks[block_id](self._features[block_id])
+            return seconds(lambda: tail(y)) / len(y)
 
     def _student_s(self) -> float:
         """Seconds of the forward pass of one image through a student."""

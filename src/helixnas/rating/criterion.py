@@ -11,6 +11,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from helixnas.config.schema import Rating
 from helixnas.cut import CutTeacher
 from helixnas.search_space import Path
 from helixnas.student import BlockSupernet
@@ -26,12 +27,14 @@ class Sources:
         beside: What the supervision saved beside its weights; empty if nothing.
         teacher: The cut teacher, in eval mode: with its later blocks and its head, the tail behind the block.
         moments: Mean and variance of the teacher's block output over the train part, float64 [C] each.
+        settings: The section ``rating`` of params.yaml.
     """
 
     supernet: BlockSupernet
     beside: Mapping[str, Tensor]
     teacher: CutTeacher
     moments: tuple[Tensor, Tensor]
+    settings: Rating
 
 
 @dataclass(frozen=True, slots=True, eq=False)

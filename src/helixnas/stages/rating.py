@@ -34,7 +34,7 @@ def run(config: RunConfig, block_id: int) -> None:
     for piece in (teacher.stem, *teacher.blocks, supernet):
         piece.to(memory_format=torch.channels_last)
     moments = load_feature_moments(setting.root, block_id)
-    sources = Sources(supernet, load_beside(setting.root, block_id), teacher, moments)
+    sources = Sources(supernet, load_beside(setting.root, block_id), teacher, moments, settings)
     criterion = open_criterion(settings.criterion, sources)
 
     def batch(images_of: ImageSet, rows: Tensor) -> BlockBatch:

@@ -8,7 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, conv2d, linear
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate, linear
 
 from helixnas.blocks import BlockSpec
 from helixnas.search_space import BlockSpace, Cell, TargetShape, target_shape
@@ -117,6 +117,7 @@ class Target(nn.Module):
         self.register_buffer("mean", torch.zeros(spec.out_width))
         self.register_buffer("variance", torch.ones(shape.width, dtype=torch.float64))
         self._size = shape.size if shape.size != spec.out_size else None
+        self._out_size = spec.out_size
         self._layout, self._channel_axis = spec.layout, 1 + spec.channel_axis
 
     @torch.no_grad()
@@ -144,6 +145,15 @@ class Target(nn.Module):
         rows = _mixed(_resized(y, self._size), self.basis, self._layout)
         shift = self.basis @ self.mean
         return rows - (shift[:, None, None] if self._layout == "NCHW" else shift)
+
+    def restore(self, x: Tensor) -> Tensor:
+        """Turn components into a feature of the teacher's shape: the reverse of ``forward``, up to what is cut off.
+
+        Maps that are smaller than the teacher's are enlarged, each value to the nearest places.
+        """
+        y = _mixed(x, self.basis.T, self._layout)
+        y = y + (self.mean[:, None, None] if self._layout == "NCHW" else self.mean)
+        return y if self._size is None else interpolate(y, self._out_size)
 
 
 def has_tail(block: BlockSpace) -> bool:

@@ -61,6 +61,13 @@ class BlockSupernet(nn.Module):
         """
         return y if self.target is None else cast("Tensor", self.target(y))
 
+    def restore(self, y: Tensor) -> Tensor:
+        """Turn a path's output into a feature [N, C, H, W] as the teacher's next block takes it.
+
+        Without custom widths it is that already. What lies outside of the r principal components is set to its mean.
+        """
+        return y if self.target is None else self.target.restore(y)
+
     def aimed_variance(self, variance: Tensor) -> Tensor:
         """Return the variance of what cells imitate, float64 [r]; ``variance`` [C] is that of the teacher's output."""
         return variance if self.target is None else self.target.variance
