@@ -20,8 +20,8 @@ import tempfile
 
 from figure import ROOT, Figure, in_turns, publish, timed
 
-from flows.forkserver import forkserver
 from flows.processes import Processes
+from helixnas import forkserver
 from helixnas.config import load
 from helixnas.stages import rating
 
@@ -82,7 +82,8 @@ def main() -> None:
         def by_dvc(**settings: str) -> None:
             command(root, "dvc", "repro", "--quiet", "--force", "--single-item", "rating@0", **settings)
 
-        with Processes() as processes, forkserver(processes, root, is_wanted=True):
+        with Processes() as processes:
+            processes.settings |= forkserver.launch(processes.start, processes.folder(), root)
 
             def in_flow() -> None:
                 by_dvc(**processes.settings)

@@ -1,42 +1,38 @@
 """The pipeline as DVC knows it: nothing about the order of stages, or about what is current, is written twice."""
 
-import json
-import re
-import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import chdir, contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
-from flows.processes import dvc_command, environment
 from helixnas.errors import ConfigError, EnvironmentFault
 
 Graph = dict[str, list[str]]
 """Each stage (``distill@2``) with the stages it waits for, in an order in which every stage comes after those."""
 
-_NODE = re.compile(r'"([^"]+)";')
-_EDGE = re.compile(r'"([^"]+)" -> "([^"]+)";')
-
 
 def read_graph(root: Path) -> Graph:
-    """The graph of dvc.yaml, those stages first that wait for the fewest others in a row."""
-    waits: dict[str, set[str]] = {}
-    for line in map(str.strip, _dvc(root, "dag", "--dot").splitlines()):
-        if node := _NODE.fullmatch(line):
-            waits.setdefault(node[1], set())
-        elif edge := _EDGE.fullmatch(line):
-            waits.setdefault(edge[2], set()).add(edge[1])
-    ordered = TopologicalSorter({stage: sorted(before) for stage, before in sorted(waits.items())}).static_order()
-    return {stage: sorted(waits[stage]) for stage in ordered}
+    """The graph of dvc.yaml, those stages first that wait for the fewest others in a row.
+
+    Raises:
+        ConfigError: DVC cannot read the pipeline.
+    """
+    with _repository(root) as repository:
+        graph = repository.index.graph
+        waits = {stage.addressing: sorted(other.addressing for other in graph.successors(stage)) for stage in graph}
+    return {stage: waits[stage] for stage in TopologicalSorter(dict(sorted(waits.items()))).static_order()}
 
 
 def read_changed(root: Path) -> set[str]:
-    """The stages whose inputs or outputs differ from what dvc.lock records; none if DVC has nothing to do."""
-    return set(json.loads(_dvc(root, "status", "--json")))
+    """The stages whose inputs or outputs differ from what dvc.lock records; none if DVC has nothing to do.
 
-
-def is_lock_message(text: str) -> bool:
-    """Whether DVC says so that another DVC process is in the way."""
-    return "Unable to acquire lock" in text or "is busy, it is being blocked by" in text
+    Raises:
+        ConfigError: DVC cannot read the pipeline.
+        EnvironmentFault: Another DVC process is at work here.
+    """
+    with _repository(root) as repository:
+        return set(repository.status())
 
 
 def downstream(graph: Graph, stages: Iterable[str]) -> set[str]:
@@ -48,13 +44,25 @@ def downstream(graph: Graph, stages: Iterable[str]) -> set[str]:
     return reached
 
 
-def _dvc(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        dvc_command(*arguments), cwd=root, env=environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        reason = " ".join(done.stderr.split())
-        if is_lock_message(reason):
-            raise EnvironmentFault(f"DVC must be free, but another DVC process is at work here: {reason}")
-        raise ConfigError(f"`dvc {' '.join(arguments)}` must succeed, but: {reason} Mend dvc.yaml or params.yaml.")
-    return done.stdout
+@contextmanager
+def _repository(root: Path) -> Iterator[Any]:
+    """DVC's view of ``root``. Whatever DVC finds wrong in the body becomes an error of ours, in DVC's words."""
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    try:
+        with chdir(root), Repo() as repository:  # DVC names stages as seen from the working folder
+            yield repository
+    except LockError as error:
+        raise EnvironmentFault(f"DVC must be free, but another DVC process is at work here: {_words(error)}") from error
+    except Exception as error:  # DVC's own, and those of the libraries that it reads with
+        raise ConfigError(
+            f"DVC must be able to read the pipeline, but: {_words(error)}. Mend dvc.yaml or params.yaml."
+        ) from error
+
+
+def _words(error: Exception) -> str:
+    """The text of an error in one line, with that of its cause, which says where in dvc.yaml a fault lies."""
+    cause = error.__cause__
+    causes = getattr(cause, "errors", [cause] if cause else [])  # voluptuous gathers several faults in one error
+    return " ".join("; ".join(map(str, [error, *causes])).split()).rstrip(".")

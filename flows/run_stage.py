@@ -11,7 +11,6 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Failed
 
-from flows.graph import is_lock_message
 from flows.processes import Processes, dvc_command
 from flows.watch import Watch
 from helixnas.artifacts import CACHE
@@ -25,6 +24,8 @@ BROKEN = "Broken"
 """The name of a failed state of any other kind: its message names the log."""
 LOCKED = "Locked"
 """The name of a failed state worth another try: another DVC process was in the way."""
+_LOCK_WORDS = ("Unable to acquire lock", "is busy, it is being blocked by")
+"""What DVC says in that case."""
 
 
 def is_locked(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -82,7 +83,7 @@ def _failure(stage: str, lines: Sequence[str], log: Path) -> State[Any]:
     if message is not None:
         return Failed(name=FAULT, message=f"{stage}: {message}")
     last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-    if any(map(is_lock_message, lines)):
+    if any(words in line for line in lines for words in _LOCK_WORDS):
         return Failed(name=LOCKED, message=f"{stage}: {last}")
     return Failed(name=BROKEN, message=f"{stage} failed: {_cause(lines) or last}\nIts output is in {log}.")
 

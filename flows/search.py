@@ -17,13 +17,13 @@ from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
-from flows.forkserver import forkserver
 from flows.graph import Graph, downstream, read_changed, read_graph
 from flows.parameters import change
 from flows.processes import Processes
 from flows.pulse import pulse
 from flows.run_stage import BROKEN, FAULT, run_stage
 from flows.watch import Watch
+from helixnas import forkserver
 from helixnas.config import RunConfig, load
 from helixnas.errors import HelixError
 from helixnas.plan.durations import expected_s
@@ -80,7 +80,9 @@ def run_pipeline(root: Path, *, register: bool) -> Published | None:
         outcomes: dict[str, str] = {}
         try:
             # ended before the pool's threads are waited for, which read from them
-            with Processes() as processes, forkserver(processes, root, is_wanted=bool(stale - {PUBLISH})):
+            with Processes() as processes:
+                if stale - {PUBLISH}:
+                    processes.settings |= forkserver.launch(processes.start, processes.folder(), root)
                 _collect(_submit(pool, graph, root, processes, watch), outcomes)
         except BaseException:
             _close(opened, root, config, outcomes)

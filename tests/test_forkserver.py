@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from helixnas.forkserver import ADDRESS
+from flows.processes import Processes
+from helixnas.forkserver import ADDRESS, LOG, launch
 from tests.flows.test_processes import is_alive, wait_until_dead
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a flow starts a fork server on Linux alone")
 
 SERVER = """
 import os, sys, time
-from helixnas import forkserver
+from helixnas import forkserver, source
 from helixnas.custom import Custom
 
 ENDS = {"_exit": lambda: os._exit(0), "abort": os.abort, "close": lambda: (sys.__stdout__.close(), sys.stderr.close())}
@@ -43,7 +44,7 @@ def run():
 forkserver._preload = lambda: None
 if sys.argv[2:] == ["stale"]:
     answers = iter(["older", "newer"])
-    forkserver.source.digest = lambda: next(answers)
+    source.stage_digest = lambda _: next(answers)
 forkserver.serve(sys.argv[1], run)
 """
 CLIENT = """
@@ -161,6 +162,7 @@ def test_without_a_server_the_command_is_left_to_the_caller(server: Server, tmp_
 def test_a_server_of_older_code_leaves_the_command_to_the_caller(tmp_path: Path) -> None:
     server = Server(tmp_path, "stale")
     assert server.call(tmp_path, "seven") == (0, "None\n", "")
+    assert server.process.poll() is None
     server.stop()
 
 
@@ -186,3 +188,39 @@ def test_what_is_preloaded_starts_no_thread_and_asks_nothing_of_cuda() -> None:
     asked, threads = json.loads(done.stdout)
     assert asked == []
     assert set(threads) <= {"jemalloc_bg_thd"}
+
+
+FLOWS_CLIENT = """
+import os, sys
+from helixnas.forkserver import ADDRESS, ask
+
+sys.argv[:] = ["helixnas", "--help"]
+print("exit code", ask(os.environ[ADDRESS]))
+"""
+
+
+def test_a_stage_of_a_flow_is_run_by_the_server_that_the_flow_launched(tmp_path: Path) -> None:
+    with Processes() as processes:
+        processes.settings |= launch(processes.start, processes.folder(), tmp_path)
+        folder = Path(processes.settings[ADDRESS]).parent
+        while not Path(processes.settings[ADDRESS]).exists():  # the test's own end, if the server never comes
+            assert not (tmp_path / LOG).read_text()
+            time.sleep(0.05)
+        said = list(processes.lines([sys.executable, "-c", FLOWS_CLIENT], tmp_path))
+    assert any("Usage: helixnas" in line for line in said)
+    assert said[-1] == "exit code 0"
+    assert (tmp_path / LOG).read_text() == ""
+    assert not folder.exists()
+
+
+def test_the_user_may_switch_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, "")
+    started: list[object] = []
+    assert launch(lambda *arguments: started.append(arguments), tmp_path, tmp_path) == {}
+    assert started == []
+
+
+def test_a_stage_that_is_handed_over_loads_no_configuration_first() -> None:
+    loaded = "import sys, helixnas.entry; print(sorted({'pydantic', 'yaml', 'helixnas.source'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

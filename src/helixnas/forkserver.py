@@ -1,7 +1,10 @@
 """A process that has torch and timm loaded, and becomes each stage by forking: a stage need not import them again.
 
-A flow starts one, ``python -m helixnas.forkserver SOCKET``, and names the socket in the environment. ``helixnas`` then
-sends its arguments, environment, folder and open files there, and waits for the exit code.
+A flow launches one, ``python -m helixnas.forkserver SOCKET``, and names the socket in the environment. ``helixnas``
+then sends its arguments, environment, folder and open files there, and waits for the exit code. An empty
+HELIXNAS_FORKSERVER in the environment of the flow switches this off: every stage is a process from scratch then.
+
+Every stage imports this file first, so what the server alone needs is imported where it is used.
 """
 
 import contextlib
@@ -10,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import sys
@@ -17,20 +21,40 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
-
-from helixnas import source
-from helixnas.custom import testify
+from typing import IO, Any
 
 ADDRESS = "HELIXNAS_FORKSERVER"
 """The environment's name for the socket; empty or unset, every stage is a process from scratch."""
+LOG = Path(".cache") / "logs" / "forkserver.log"
 
 _PRELOADED = ("torch", "torchvision", "timm", "pandas", "pyarrow.parquet")
-_STAGES = ("data", "teacher", "distill", "rating", "cost", "search", "retrain", "compare", "report")
 _CUSTOM, _EXIT, _STALE = "custom", "exit", "stale"
 """How a line of the answer begins: what to say if the stage ends in custom code, its exit code, or neither."""
 _FAULT = 2
 _KILLED = 137
+
+
+def launch(start: Callable[[list[str], Path, IO[bytes]], object], folder: Path, root: Path) -> dict[str, str]:
+    """Start a server for the stages of a flow; nothing waits for it.
+
+    A stage that comes while the server still imports waits there as long as it would by itself.
+
+    Args:
+        start: Starts a command in a folder, its output into a file; whoever gives it ends the process with the flow.
+        folder: For the socket: its name must be short, and this user alone may enter.
+        root: Folder of the project.
+
+    Returns:
+        What the environment of the stages must have: the address. Nothing where no server was started, since this is
+        not Linux, or since the environment has the address of one, or an empty one, already.
+    """
+    if sys.platform != "linux" or ADDRESS in os.environ:
+        return {}
+    address = str(folder / "socket")
+    (root / LOG).parent.mkdir(parents=True, exist_ok=True)
+    with (root / LOG).open("wb") as log:
+        start([sys.executable, "-m", "helixnas.forkserver", address], root, log)
+    return {ADDRESS: address}
 
 
 def ask(address: str) -> int | None:
@@ -69,6 +93,8 @@ def _code(lines: Iterable[str]) -> int | None:
 
 def serve(address: str, run: Callable[[], None]) -> None:
     """Answer every request by a fork that calls ``run`` as if it had been started itself. Ends by a signal alone."""
+    from helixnas import source
+
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks: they answer by themselves
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -84,7 +110,9 @@ def serve(address: str, run: Callable[[], None]) -> None:
 
 
 def _preload() -> None:
-    for name in (*_PRELOADED, *(f"helixnas.stages.{stage}" for stage in _STAGES)):
+    from helixnas import stages
+
+    for name in (*_PRELOADED, *(f"helixnas.stages.{each.name}" for each in pkgutil.iter_modules(stages.__path__))):
         importlib.import_module(name)
     gc.freeze()  # a fork's collector would touch, and so copy, every page
 
@@ -112,6 +140,8 @@ def _tell(connection: socket.socket, word: str, text: str = "") -> None:
 
 
 def _run_as(request: dict[str, Any], files: list[int], connection: socket.socket, run: Callable[[], None]) -> int:
+    from helixnas.custom import testify
+
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)

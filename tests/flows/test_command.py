@@ -28,7 +28,7 @@ def run(project: Path, *arguments: str, **variables: str) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-m", "flows", *arguments],
         cwd=project,
-        env=environment({"PYTHONPATH": str(ROOT), **variables}),
+        env=environment({"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", **variables}),
         capture_output=True,
         text=True,
         check=False,

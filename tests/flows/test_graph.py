@@ -7,7 +7,7 @@ from flows.graph import downstream, read_changed, read_graph
 from helixnas.errors import ConfigError, EnvironmentFault
 from tests.flows.conftest import STAGES
 
-pytestmark = pytest.mark.flow
+pytestmark = [pytest.mark.flow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # of what DVC uses
 
 
 def test_the_graph_has_every_stage_after_those_it_waits_for(project: Path) -> None:

@@ -57,6 +57,16 @@ def test_after_dvc_repro_the_flow_has_nothing_to_do_and_both_give_the_same_lock(
     assert run_counts(project) == counts
 
 
+def test_a_fork_server_is_launched_for_stages_that_have_something_to_do_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[Path] = []
+    monkeypatch.setattr("helixnas.forkserver.launch", lambda *arguments: launched.append(arguments[-1]) or {})
+    assert run().is_completed()
+    assert run().is_completed()
+    assert launched == [project]
+
+
 def test_an_override_reruns_what_depends_on_it(project: Path) -> None:
     assert run().is_completed()
     assert run(["distill.lr=0.003"]).is_completed()

@@ -33,7 +33,7 @@ def run_at_work(project: Path, trouble: Callable[[str, str], None], tmp_path: Pa
     """A run with a server of its own, two of whose stages are at work and will not end; and all that it started."""
     trouble("distill_0", "sleep")
     trouble("distill_1", "sleep")
-    variables = environment({"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path / "prefect")})
+    variables = environment({"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "PREFECT_HOME": str(tmp_path / "prefect")})
     variables.pop(API_URL, None)
     run = subprocess.Popen(
         [sys.executable, "-m", "flows", "--no-register"],
