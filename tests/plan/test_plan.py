@@ -13,13 +13,11 @@ from rich.console import Console
 
 from flows.parameters import change
 from helixnas.config import RunConfig, load
-from helixnas.cut import CutTeacher
 from helixnas.handover.parts import load_part
 from helixnas.handover.teacher import load_teacher_accuracy
 from helixnas.plan.planning import Plan, plan
-from helixnas.plan.workload import START_S, Likely, Sizes, _Estimate, num_nodes
+from helixnas.plan.workload import START_S, num_nodes
 from helixnas.report import print_plan
-from helixnas.search_space import Architecture, SearchSpace
 from tests.conftest import ROOT
 
 
@@ -77,23 +75,6 @@ def test_more_updates_take_more_time(config: RunConfig, made: Plan) -> None:
     longer = config.model_copy(update={"distill": config.distill.model_copy(update={"updates": 400})})
     times = {workload.stage: workload.time_s for workload in made.workloads}
     assert {w.stage: w.time_s for w in plan(longer).workloads}["distill@1"] > 2 * times["distill@1"]
-
-
-def test_rating_at_the_output_takes_longer_the_larger_the_share_of_paths_is(
-    config: RunConfig, teacher: CutTeacher, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("helixnas.plan.workload.seconds", lambda work: 1.0)
-    first = Architecture(tuple(block.path_at(0) for block in space.blocks))
-
-    def rating_s(**changed: object) -> float:
-        other = config.model_copy(update={"rating": config.rating.model_copy(update=changed)})
-        estimate = _Estimate(other, Sizes(1000, 200, 200, (1, 8, 8)), teacher, space, Likely(first, 1.0, 0))
-        return estimate.rating(space.blocks[0], estimate.supernets[0]).time_s
-
-    feature_s = rating_s(criterion="feature")
-    half_s, whole_s = (rating_s(criterion="output", tail_share=share) - feature_s for share in (0.5, 1.0))
-    assert space.blocks[0].num_paths % 2 == 0
-    assert 0 < whole_s == pytest.approx(2 * half_s)
 
 
 def test_the_first_block_of_a_group_bears_its_groups_time(config: RunConfig, made: Plan) -> None:
