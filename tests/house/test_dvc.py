@@ -117,12 +117,13 @@ OUTSIDE_STAGES = {
     "search_space.mlp_ratios": "src/helixnas/search_space/spaces/substitute.py",
     "teacher.block_ids": "dvc.yaml",
     "distill.groups": "src/helixnas/stages/distill.py",
-    "tracking.experiment": "src/helixnas/stages/publish.py",
-    "tracking.model_name": "src/helixnas/stages/promote.py",
-    "tracking.max_acc_drop": "src/helixnas/stages/promote.py",
+    "rating.tail_share": "src/helixnas/rating/output.py",
+    "tracking.experiment": "src/helixnas/registry/publish.py",
+    "tracking.model_name": "src/helixnas/registry/promote.py",
+    "tracking.max_acc_drop": "src/helixnas/registry/promote.py",
     "flow.num_workers": "flows/search.py",
 }
-"""Where a knob is read that no stage reads, or none of a convolutional network whose features are cached."""
+"""Where a knob is read that no stage reads, or none of a convolutional network with cached features and `feature`."""
 
 
 def test_there_is_no_dead_knob(run: Callable[[str], Run]) -> None:
