@@ -39,7 +39,8 @@ from helixnas.rating import Sources, open_criterion, rate
 from helixnas.search_space import Architecture
 from helixnas.student import num_calibration_images
 
-CRITERIA: tuple[str, ...] = get_args(Criterion)
+CRITERIA = {name: (name, 1.0) for name in get_args(Criterion)} | {"output on a third": ("output", 1 / 3)}
+"""By name, a criterion and the share of the paths that it runs through the tail, if it does."""
 WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sum": lambda ratings: ratings,
     "sum of roots": np.sqrt,
@@ -53,9 +54,10 @@ Tables = list[dict[str, float]]
 """For each block, the rating of each path by its key."""
 
 
-def rated(root: Path, criterion: str, num_images: int) -> tuple[Tables, float]:
+def rated(root: Path, criterion: str, tail_share: float, num_images: int) -> tuple[Tables, float]:
     """Rate all blocks of a finished run on the first images of the rating part, and say how many seconds it took."""
     config, start, tables = load(root), time.perf_counter(), Tables()
+    settings = config.rating.model_copy(update={"tail_share": tail_share})
     teacher = load_teacher(root, config, torch.device("cpu"))
     train, part = load_part(root, "train"), load_part(root, "rating").first(num_images)
     for block in load_space(root, config).blocks:
@@ -64,7 +66,7 @@ def rated(root: Path, criterion: str, num_images: int) -> tuple[Tables, float]:
             piece.to(memory_format=torch.channels_last)
         moments = load_feature_moments(root, block.block_id)
         beside = load_beside(root, block.block_id)
-        made = open_criterion(criterion, Sources(supernet, beside, teacher, moments, config.rating))
+        made = open_criterion(criterion, Sources(supernet, beside, teacher, moments, settings))
         num_calibration = num_calibration_images(config.rating.num_calibration_images, len(train), [block.spec])
         calibration = made.read(train.first(num_calibration).normalized()).inputs
         batches = [partial(made.read, part.normalized())]
@@ -119,7 +121,7 @@ def main() -> None:
     arguments, _ = parser.parse_known_args()
     root = finished_run(arguments.root)
     num_first = len(load_part(root, "rating")) // 2
-    ratings = {criterion: rated(root, criterion, num_first) for criterion in CRITERIA}
+    ratings = {name: rated(root, *criterion, num_first) for name, criterion in CRITERIA.items()}
     with tempfile.TemporaryDirectory() as folder:
         file = arguments.rows or Path(folder) / "rows.csv"
         if not file.exists():
