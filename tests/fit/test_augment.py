@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from timm.data import create_transform
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
@@ -122,9 +123,12 @@ def test_a_body_that_fails_still_puts_the_generators_back() -> None:
 
 @pytest.mark.parametrize("hflip", [0.0, 0.3, 1.0])
 def test_flips_alone_give_the_bits_of_timms_transform(hflip: float) -> None:
-    augment = augmenter(min_scale=1, hflip=hflip, rand_augment=None, random_erasing=0.0)
+    augment = augmenter(hflip=hflip)
+    transform = create_transform(
+        8, is_training=True, scale=(1.0, 1.0), hflip=hflip, color_jitter=None, interpolation="bilinear", mean=MEAN, std=STD
+    )
     batch = images()
     with pinned(7):
-        wanted = torch.stack([augment._transform(to_pil_image(image)) for image in batch])
+        wanted = torch.stack([transform(to_pil_image(image)) for image in batch])
     assert torch.equal(augment(batch, 7), wanted)
     assert augment.flips(len(batch), 7).double().mean().item() == pytest.approx(hflip, abs=0.3)
