@@ -1,5 +1,7 @@
 """What several rooms' tests share: a small real network, a few real images, the repository's own parameters."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from helixnas.search_space import SearchSpace, build
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
+# Prefect's handlers of the end fail in a fork of a process that ran a flow: a loader would end with code 1.
+os.register_at_fork(after_in_child=threading._threading_atexits.clear)  # type: ignore[attr-defined]
 
 SMALL = [
     "data.source=digits",
