@@ -41,8 +41,11 @@ def change(root: Path, preset: str | None, overrides: Sequence[str]) -> None:
 
 
 def _fill(path: Path, root: Path, preset: str) -> None:
+    known = sorted(file.stem for file in (root / PRESETS).glob("*.yaml"))
+    if preset not in known:
+        raise ConfigError(f"A preset must be one of {', '.join(known)} (in {PRESETS}), but is {preset!r}.")
     values = _read(path)
-    _merge(values, _read(_preset_file(root, preset)))
+    _merge(values, _read(root / PRESETS / f"{preset}.yaml"))
     _yaml().dump(values, path)
 
 
@@ -69,13 +72,6 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _preset_file(root: Path, preset: str) -> Path:
-    known = sorted(file.stem for file in (root / PRESETS).glob("*.yaml"))
-    if preset not in known:
-        raise ConfigError(f"A preset must be one of {', '.join(known)} (in {PRESETS}), but is {preset!r}.")
-    return root / PRESETS / f"{preset}.yaml"
-
-
 def _merge(values: Any, preset: Mapping[str, Any]) -> None:
     for key, value in preset.items():
         if isinstance(value, Mapping) and key not in REPLACED and isinstance(values.get(key), Mapping):
@@ -85,20 +81,9 @@ def _merge(values: Any, preset: Mapping[str, Any]) -> None:
 
 
 def _override(path: Path, overrides: Sequence[str]) -> None:
+    """Apply overrides, after the mappings that they give as a whole are taken out."""
     from dvc.utils.hydra import apply_overrides
 
-    _empty(path, overrides)
-    apply_overrides(path, list(overrides))
-
-
-def _is_replacing(override: str) -> bool:
-    """Whether it gives a mapping as a whole, which Hydra would merge into the one that is there."""
-    key, _, value = override.partition("=")
-    return key.rpartition(".")[-1] in REPLACED and value.startswith("{")
-
-
-def _empty(path: Path, overrides: Sequence[str]) -> None:
-    """Take out the mappings that the overrides give as a whole."""
     given = [override.removeprefix("++") for override in overrides]
     keys = [override.partition("=")[0].split(".") for override in given if _is_replacing(override)]
     if keys:
@@ -106,3 +91,10 @@ def _empty(path: Path, overrides: Sequence[str]) -> None:
         for section, key in keys:
             values[section][key] = {}
         _yaml().dump(values, path)
+    apply_overrides(path, list(overrides))
+
+
+def _is_replacing(override: str) -> bool:
+    """Whether it gives a mapping as a whole, which Hydra would merge into the one that is there."""
+    key, _, value = override.partition("=")
+    return key.rpartition(".")[-1] in REPLACED and value.startswith("{")
