@@ -1,6 +1,6 @@
 """The places at which a network can be cut, and their properties."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from helixnas.blocks import Layout
@@ -68,6 +68,7 @@ class Line:
         assert shape is not None, position
         ending = [span for span in self.spans if span.stop - 1 == position]
         beginning = [span for span in self.spans if span.start - 1 == position and span.is_container]
+        around = [span for span in self.spans if span.is_container and span.start <= position < span.stop - 1]
         large = [self._madds(span) for span in (*ending, *beginning) if span.is_container]
         given = self.shapes[max(beginning, key=self._madds).stop - 1] if beginning else None
         return Point(
@@ -78,12 +79,8 @@ class Line:
             madds=self.madds[position],
             weight=max(large, default=0) / self.madds[-1],
             onward=_num_positions(given, layout) or num_positions(shape[1:], layout),
-            depth=sum(self._madds(span) < MOST * self.madds[-1] for span in self._around(position)),
+            depth=sum(self._madds(span) < MOST * self.madds[-1] for span in around),
         )
-
-    def _around(self, position: int) -> Iterator[Span]:
-        """The modules made of modules that begin before a step and end behind it."""
-        return (span for span in self.spans if span.is_container and span.start <= position < span.stop - 1)
 
     def _madds(self, span: Span) -> int:
         return self.madds[span.stop - 1] - self.madds[span.start - 1]
