@@ -26,24 +26,16 @@ def beside_html(figures: Figures) -> str:
         return f'<p class="empty">{sentence}</p>'
     columns = ((figures.acc_name, "retrained"), *COLUMNS)
     head = "".join(f'<th scope="col">{title}<small>{note}</small></th>' for title, note in columns)
+    student = figures.student
+    accs = percent(student.top1_acc, 2), percent(figures.student_before.top1_acc, 2)
+    chosen = _cells(
+        "chosen student", "untrained: distilled", (*accs, "", "", "", _madds(figures, student.cost["madds"]))
+    )
     rows = "".join(_row(each, figures) for each in figures.comparisons)
     return (
         f'{told}<div class="scroll"><table class="figures"><thead><tr><td></td>{head}</tr></thead>'
-        f"<tbody>{_student_row(figures)}{rows}</tbody></table></div>"
+        f"<tbody>{chosen}{rows}</tbody></table></div>"
     )
-
-
-def _student_row(figures: Figures) -> str:
-    student, before = figures.student, figures.student_before
-    cells = (
-        percent(student.top1_acc, 2),
-        percent(before.top1_acc, 2),
-        "",
-        "",
-        "",
-        _madds(figures, student.cost["madds"]),
-    )
-    return _cells("chosen student", "untrained: distilled", cells)
 
 
 def _row(each: Comparison, figures: Figures) -> str:
@@ -62,7 +54,7 @@ def _row(each: Comparison, figures: Figures) -> str:
         untrained,
         points(figures.student.top1_acc - each.figure.top1_acc),
         f"{each.num_student_only} / {each.num_other_only}",
-        _p(each),
+        f"{each.p_value:.2g}",
         madds,
     )
     return _cells(each.figure.name, ", ".join(notes), cells)
@@ -75,10 +67,6 @@ def _madds(figures: Figures, madds: float) -> str:
 def _cells(name: str, note: str, values: tuple[str, ...]) -> str:
     cells = "".join(f"<td><b>{value}</b></td>" for value in values)
     return f'<tr><th scope="row">{escape(name)}<small>{escape(note)}</small></th>{cells}</tr>'
-
-
-def _p(each: Comparison) -> str:
-    return f"{each.p_value:.2g}"
 
 
 def beside_sentence(figures: Figures) -> str:
@@ -99,7 +87,8 @@ def beside_sentence(figures: Figures) -> str:
         f"The chosen student is {stands if difference else 'as good as'} the best obvious way, "
         f"{best.figure.name}{over}. "
         f"The two are {verdict}: of {figures.num_test_images:,} test images it alone is right on "
-        f"{best.num_student_only}, the other alone on {best.num_other_only} (McNemar's exact test, p = {_p(best)})."
+        f"{best.num_student_only}, the other alone on {best.num_other_only} (McNemar's exact test, "
+        f"p = {best.p_value:.2g})."
     )
     return f"{sentence} {is_obvious}".strip()
 

@@ -41,8 +41,9 @@ def chosen_blocks(
     in_width = space.blocks[0].spec.in_width
     for block, path, rating, table in zip(space.blocks, architecture.paths, ratings, costs, strict=True):
         losses = dict(zip(rating.paths, rating.ratings, strict=True))
-        costs_here = _of_width(table, in_width)
-        views.append(ChosenBlock(block, path, in_width, losses, costs_here, _teacher_cost(block, table)))
+        kept = next((path.key for path in block.paths() if block.cells[path.cell].is_teacher), "")
+        teacher_cost = _of_width(table, block.spec.in_width).get(kept)
+        views.append(ChosenBlock(block, path, in_width, losses, _of_width(table, in_width), teacher_cost))
         in_width = block.out_width(path)
     return tuple(views)
 
@@ -50,11 +51,6 @@ def chosen_blocks(
 def _of_width(table: CostTable, in_width: int) -> dict[str, Cost]:
     rows = zip(table.in_widths, table.paths, table.costs, strict=True)
     return {key: cost for width, key, cost in rows if width == in_width}
-
-
-def _teacher_cost(block: BlockSpace, table: CostTable) -> Cost | None:
-    kept = [path.key for path in block.paths() if block.cells[path.cell].is_teacher]
-    return _of_width(table, block.spec.in_width).get(kept[0]) if kept else None
 
 
 def cell_name(cell: Cell) -> str:

@@ -22,15 +22,11 @@ def print_figures(figures: Figures, console: Console) -> None:
     beside = () if best is None else (replace(best.figure, name="best obvious way"),)
     for figure in (*figures.rows, *beside):
         costs = [_cost(name, figure, figures.teacher) for name in figures.teacher.cost]
-        table.add_row(Text(figure.name), _accuracy(figure, figures.teacher), *costs)
+        gap = "" if figure is figures.teacher else points(figure.top1_acc - figures.teacher.top1_acc)
+        table.add_row(Text(figure.name), _pair(percent(figure.top1_acc, 2), gap), *costs)
     console.print(table)
     for warning in filter(None, (figures.retraining.warning, below_warning(figures), *figures.warnings)):
         console.print(Text(f"\n{warning}", style="yellow"))
-
-
-def _accuracy(figure: Figure, teacher: Figure) -> Text:
-    gap = "" if figure is teacher else points(figure.top1_acc - teacher.top1_acc)
-    return _pair(percent(figure.top1_acc, 2), gap)
 
 
 def _cost(name: str, figure: Figure, teacher: Figure) -> Text:

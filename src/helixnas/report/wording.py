@@ -65,11 +65,12 @@ def loss_sentence(figures: Figures) -> str:
     num_images = abs(round(difference * n))
     low, high = wilson_interval(figures.student.top1_acc, n)
     change = f"{100 * abs(difference):.2f} points of {figures.acc_name}"
-    wrong = "wrong" if figures.is_labelled else "told otherwise than by the teacher"
+    wrong = "is" if num_images == 1 else "are"
+    wrong += " wrong" if figures.is_labelled else " told otherwise than by the teacher"
     changes = {
-        -1: f"It loses {change}: {num_images} more of the {n:,} test images {_be(num_images)} {wrong}.",
+        -1: f"It loses {change}: {num_images} more of the {n:,} test images {wrong}.",
         0: f"It gets as many of the {n:,} test images right as the teacher.",
-        1: f"It gains {change}: {num_images} fewer of the {n:,} test images {_be(num_images)} {wrong}.",
+        1: f"It gains {change}: {num_images} fewer of the {n:,} test images {wrong}.",
     }
     return (
         f"{changes[(difference > 0) - (difference < 0)]} One image is {100 / n:.2g} points; the student's "
@@ -92,10 +93,6 @@ def rating_warnings(space: SearchSpace, ratings: Sequence[RatingTable]) -> tuple
                 f"which has {worse[0].identity_loss:.3g}: {paths}. {remedy}"
             )
     return tuple(warnings)
-
-
-def _be(count: int) -> str:
-    return "is" if count == 1 else "are"
 
 
 def budget_sentence(figures: Figures) -> str:
