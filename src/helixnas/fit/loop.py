@@ -86,12 +86,21 @@ class Fit:
         recipe, steps = self._recipe, self._steps_per_epoch
         num_warmup_epochs = min(recipe.warmup_epochs, max(0, recipe.epochs - 1))
         scheduler = _scheduler(self._optimizer, recipe.lr, max(1, recipe.epochs) * steps, num_warmup_epochs * steps)
-        start = self._restore(checkpoint)
+        parts = {
+            "network": self._network,
+            "ema": self._ema.module,
+            "optimizer": self._optimizer,
+            "scaler": self._scaler,
+        }
+        start, saved = 0, checkpoint.load()
+        if saved is not None:
+            start = saved["epoch"]
+            for name, part in parts.items():
+                part.load_state_dict(saved[name])
         for epoch in range(start, recipe.epochs):
-            train_loss = self._epoch(epoch, scheduler, progress)
-            log("train_loss", train_loss, epoch)
+            log("train_loss", self._epoch(epoch, scheduler, progress), epoch)
             log("val_acc", validate(self._ema.module), epoch)
-            checkpoint.save(self._state(epoch + 1))
+            checkpoint.save({"epoch": epoch + 1, **{name: part.state_dict() for name, part in parts.items()}})
         self._network.load_state_dict(self._ema.module.state_dict())
         self._network.eval()
 
@@ -148,25 +157,6 @@ class Fit:
 
     def _label_loss(self, network: nn.Module, batch: Batch) -> Tensor:
         return cross_entropy(network(batch.inputs), batch.labels, label_smoothing=self._recipe.label_smoothing)
-
-    def _state(self, epoch: int) -> dict[str, Any]:
-        return {
-            "epoch": epoch,
-            "network": self._network.state_dict(),
-            "ema": self._ema.module.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "scaler": self._scaler.state_dict(),
-        }
-
-    def _restore(self, checkpoint: Checkpoint) -> int:
-        state = checkpoint.load()
-        if state is None:
-            return 0
-        self._network.load_state_dict(state["network"])
-        self._ema.module.load_state_dict(state["ema"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._scaler.load_state_dict(state["scaler"])
-        return int(state["epoch"])
 
 
 def require_known(recipe: AnyRecipe, key: str) -> None:
