@@ -72,23 +72,18 @@ class GuidedLoss:
         loss = logits.new_zeros(())
         if not (self._settings.logits or self._feature_losses):
             return loss
-        targets, answer = self._teachers_answer(batch)
+        with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):  # as the cache was filled
+            if self._cache is None or batch.views is None:
+                _, *targets = cut_features(self._teacher, batch.inputs, len(self._teacher.blocks))
+            else:
+                targets = self._cache.outputs(batch.views, batch.inputs.device)
+            answer = self._teacher.head(targets[-1])
         if self._settings.logits:
             loss = loss + self._settings.logits * _divergence(logits, answer, self._settings.temperature)
         for feature_loss, feature, target in zip(self._feature_losses, features, targets, strict=False):
             block_loss = feature_loss(feature.float(), target.float())
             loss = loss + self._settings.features / len(targets) * block_loss
         return loss
-
-    @torch.no_grad()
-    def _teachers_answer(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
-        """The output of each of the teacher's blocks for a batch, and its logits [B, classes]."""
-        with torch.autocast(batch.inputs.device.type, enabled=False):  # as the cache was filled
-            if self._cache is None or batch.views is None:
-                _, *targets = cut_features(self._teacher, batch.inputs, len(self._teacher.blocks))
-            else:
-                targets = self._cache.outputs(batch.views, batch.inputs.device)
-            return targets, self._teacher.head(targets[-1])
 
 
 def _divergence(logits: Tensor, answer: Tensor, temperature: float) -> Tensor:
