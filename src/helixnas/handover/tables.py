@@ -25,18 +25,16 @@ if TYPE_CHECKING:
 
 def load_ratings(root: Path, space: SearchSpace) -> tuple[RatingTable, ...]:
     """The rating table of every block, complete and finite, or ArtifactError."""
-    return tuple(_rating(root, space, block_id) for block_id in range(len(space.blocks)))
-
-
-def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
-    path = root / folder("rating", block_id) / "rating.parquet"
-    frame, facts = artifacts.load_table(path, "ratings")
-    require_space(path, facts["space"], space.blocks[block_id])
-    ratings = tuple(map(float, frame["rating"]))
-    about = {name: facts[name] for name in ("num_images", "seed", "criterion", "constant")}
-    table = RatingTable(block_id, tuple(frame["path"]), ratings, **about)
-    with _reading(path):
-        return table.check(space.blocks[block_id])
+    tables = []
+    for block_id, block in enumerate(space.blocks):
+        path = root / folder("rating", block_id) / "rating.parquet"
+        frame, facts = artifacts.load_table(path, "ratings")
+        require_space(path, facts["space"], block)
+        ratings = tuple(map(float, frame["rating"]))
+        about = {name: facts[name] for name in ("num_images", "seed", "criterion", "constant")}
+        with _reading(path):
+            tables.append(RatingTable(block_id, tuple(frame["path"]), ratings, **about).check(block))
+    return tuple(tables)
 
 
 def load_costs(root: Path, space: SearchSpace, kinds: Iterable[str]) -> tuple[CostTable, ...]:
