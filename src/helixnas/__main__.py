@@ -4,6 +4,7 @@ Imports are lazy, so that ``--help`` answers at once.
 """
 
 import errno
+import importlib
 import json
 import os
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 STAGES = "Stages, as dvc.yaml runs them"
+OF_A_BLOCK = {"distill", "rating"}
 MODELS = "Registered models"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 HEAVY = {
@@ -49,94 +51,30 @@ def _config(block_id: int = 0) -> "RunConfig":
     return config
 
 
-@app.command(rich_help_panel=STAGES)
-def custom() -> None:
-    """Write down which custom code and weights the data and the teacher come from."""
-    config = _config()
-    from helixnas.stages import custom as stage
+def _add_stage(name: str, text: str) -> None:
+    """Make the command of a stage, which loads the stage's file once params.yaml is read."""
 
-    stage.run(config)
+    def run() -> None:
+        config = _config()
+        importlib.import_module(f"helixnas.stages.{name}").run(config)
 
+    def run_block(block_id: BlockId) -> None:
+        config = _config(block_id)
+        importlib.import_module(f"helixnas.stages.{name}").run(config, block_id)
 
-@app.command(rich_help_panel=STAGES)
-def data() -> None:
-    """Split the images into train, rating and test parts."""
-    config = _config()
-    from helixnas.stages import data as stage
-
-    stage.run(config)
+    app.command(name, help=text, rich_help_panel=STAGES)(run_block if name in OF_A_BLOCK else run)
 
 
-@app.command(rich_help_panel=STAGES)
-def teacher() -> None:
-    """Load or train the teacher, cut it into blocks, prove the cut."""
-    config = _config()
-    from helixnas.stages import teacher as stage
-
-    stage.run(config)
-
-
-@app.command("search_space", rich_help_panel=STAGES)
-def search_space() -> None:
-    """Write down the choices of each block."""
-    config = _config()
-    from helixnas.stages import search_space as stage
-
-    stage.run(config)
-
-
-@app.command(rich_help_panel=STAGES)
-def distill(block_id: BlockId) -> None:
-    """Train one block's supernet to imitate the teacher's block."""
-    config = _config(block_id)
-    from helixnas.stages import distill as stage
-
-    stage.run(config, block_id)
-
-
-@app.command(rich_help_panel=STAGES)
-def rating(block_id: BlockId) -> None:
-    """Rate every path of one block on held-out images."""
-    config = _config(block_id)
-    from helixnas.stages import rating as stage
-
-    stage.run(config, block_id)
-
-
-@app.command(rich_help_panel=STAGES)
-def cost() -> None:
-    """Count madds and num_params of every path, and measure latency."""
-    config = _config()
-    from helixnas.stages import cost as stage
-
-    stage.run(config)
-
-
-@app.command(rich_help_panel=STAGES)
-def search() -> None:
-    """Find the best architecture under search.budget: exactly, then by measuring."""
-    config = _config()
-    from helixnas.stages import search as stage
-
-    stage.run(config)
-
-
-@app.command(rich_help_panel=STAGES)
-def retrain() -> None:
-    """Train the chosen student."""
-    config = _config()
-    from helixnas.stages import retrain as stage
-
-    stage.run(config)
-
-
-@app.command(rich_help_panel=STAGES)
-def compare() -> None:
-    """Train the obvious alternatives alike: the teacher with layers left out, at the same cost."""
-    config = _config()
-    from helixnas.stages import compare as stage
-
-    stage.run(config)
+_add_stage("custom", "Write down which custom code and weights the data and the teacher come from.")
+_add_stage("data", "Split the images into train, rating and test parts.")
+_add_stage("teacher", "Load or train the teacher, cut it into blocks, prove the cut.")
+_add_stage("search_space", "Write down the choices of each block.")
+_add_stage("distill", "Train one block's supernet to imitate the teacher's block.")
+_add_stage("rating", "Rate every path of one block on held-out images.")
+_add_stage("cost", "Count madds and num_params of every path, and measure latency.")
+_add_stage("search", "Find the best architecture under search.budget: exactly, then by measuring.")
+_add_stage("retrain", "Train the chosen student.")
+_add_stage("compare", "Train the obvious alternatives alike: the teacher with layers left out, at the same cost.")
 
 
 @app.command(rich_help_panel=STAGES)
@@ -157,13 +95,7 @@ def export(
             print(path)
 
 
-@app.command(rich_help_panel=STAGES)
-def report() -> None:
-    """Take the final figures on the test part and write the report."""
-    config = _config()
-    from helixnas.stages import report as stage
-
-    stage.run(config)
+_add_stage("report", "Take the final figures on the test part and write the report.")
 
 
 @app.command(rich_help_panel="Before a run")
