@@ -4,11 +4,10 @@ All is measured on the rating part. The weights are kept for the report, which a
 """
 
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
@@ -20,14 +19,14 @@ from helixnas.handover.feature_cache import cache_for_students
 from helixnas.handover.parts import load_calibration, load_part
 from helixnas.handover.setting import Setting, begin, clear
 from helixnas.handover.space import block_files, load_space
-from helixnas.handover.student import RESULTS, load_supernet
+from helixnas.handover.student import RESULTS, load_supernet, new_supernets
 from helixnas.handover.tables import load_chosen, load_costs, load_outer_costs
 from helixnas.handover.teacher import load_teacher, load_variances, new_teacher
 from helixnas.progress import Progress, forget
 from helixnas.results import Budget
 from helixnas.retrain import retrain
 from helixnas.search_space import SearchSpace, keeps_interface
-from helixnas.student import BlockSupernet, StudentNetwork, assemble, recalibrate
+from helixnas.student import StudentNetwork, assemble, recalibrate
 
 
 def run(config: RunConfig) -> None:
@@ -50,7 +49,12 @@ def _compared(setting: Setting) -> tuple[list[Rival], list[Path]]:
     for rival in rivals:
         if rival.is_chosen:  # its retrained weights are the chosen student's
             trainer.save(rival, "initial", trainer.initial(rival))
-    to_train = _to_train(rivals, setting.config.compare.num_retrained)
+    others = [rival for rival in rivals if not rival.is_chosen]
+    # the obvious ways with the lowest loss on the rating part, and all random ones
+    obvious = [rival for rival in others if rival.kind == "obvious"]
+    best = sorted(obvious, key=lambda rival: rival.before.val_loss if rival.before else 0.0)
+    to_train = best[: setting.config.compare.num_retrained]
+    to_train += [rival for rival in others if rival.kind == "random"]
     trained: dict[str, Rival] = {}
     resumes = []
     for index, rival in enumerate(to_train):
@@ -75,14 +79,6 @@ def _rivals(setting: Setting, space: SearchSpace) -> list[Rival]:
     return [replace(rival, is_chosen=rival.arch_id == chosen) for rival in proposed]
 
 
-def _to_train(rivals: Sequence[Rival], num_obvious: int) -> list[Rival]:
-    """The obvious ways with the lowest loss on the rating part, and all random ones; never the chosen architecture."""
-    others = [rival for rival in rivals if not rival.is_chosen]
-    obvious = [rival for rival in others if rival.kind == "obvious"]
-    best = sorted(obvious, key=lambda rival: rival.before.val_loss if rival.before else 0.0)[:num_obvious]
-    return [*best, *(rival for rival in others if rival.kind == "random")]
-
-
 def _part_of(progress: Progress, index: int, num_parts: int) -> Progress:
     """The progress of one of several works of the same size, told as progress of them all."""
     return lambda done, total: progress(index * total + done, num_parts * total)
@@ -97,34 +93,28 @@ class _Trainer:
         self._teacher = load_teacher(root, config, setting.device)
         self._train, self.rating = load_part(root, "train"), load_part(root, "rating", setting.num_loaders)
         self._calibration = load_calibration(root, config, space)
-        pairs = list(zip(space.blocks, self._teacher.blocks, strict=True))
-        self._fresh = [BlockSupernet(block, piece).to(setting.device) for block, piece in pairs]
-        self._distilled = (
-            [load_supernet(root, block, self._teacher).to(setting.device) for block in space.blocks]
-            if config.compare.random
-            else []
-        )
+        self._fresh = [supernet.to(setting.device) for supernet in new_supernets(space, self._teacher)]
+        self._distilled = [
+            load_supernet(root, block, self._teacher).to(setting.device)
+            for block in (space.blocks if config.compare.random else ())
+        ]
         self._seed = derive_seed(config.seed, "retrain")  # the chosen student's: the same batches in the same order
 
-    def initial(self, rival: Rival) -> StudentNetwork:
-        """The rival untrained: of the teacher's weights as they are, or distilled if it is random; recalibrated."""
-        supernets = self._distilled if rival.kind == "random" else self._fresh
-        with pinned(derive_seed(self._seed, "init")):
-            student = assemble(self._teacher.stem, supernets, self._teacher.head, self._space.parse(rival.arch_id))
-        recalibrate(student, self._calibration_batches())
-        return student
+    def initial(self, rival: Rival, *, is_made_anew: bool = False) -> StudentNetwork:
+        """The rival untrained, recalibrated.
 
-    def _made_anew(self, rival: Rival) -> StudentNetwork:
-        """The rival without anything that was learnt, recalibrated."""
+        It is made of the teacher's weights as they are, of distilled ones if it is random, or without anything that
+        was learnt if it ``is_made_anew``.
+        """
+        device = self._setting.device
         with pinned(derive_seed(self._seed, "init")):
-            source = new_teacher(self._setting.root, self._setting.config, self._teacher)
-            supernets = [BlockSupernet(*pair) for pair in zip(self._space.blocks, source.blocks, strict=True)]
-            student = assemble(source.stem, supernets, source.head, self._space.parse(rival.arch_id))
-        recalibrate(student.to(self._setting.device), self._calibration_batches())
+            source, supernets = self._teacher, self._distilled if rival.kind == "random" else self._fresh
+            if is_made_anew:
+                source = new_teacher(self._setting.root, self._setting.config, self._teacher)
+                supernets = new_supernets(self._space, source)
+            student = assemble(source.stem, supernets, source.head, self._space.parse(rival.arch_id)).to(device)
+        recalibrate(student, (images.to(device) for images in self._calibration.normalized_batches()))
         return student
-
-    def _calibration_batches(self) -> Iterator[Tensor]:
-        return (images.to(self._setting.device) for images in self._calibration.normalized_batches())
 
     def save(self, rival: Rival, weights: str, network: nn.Module) -> Path:
         path = self._setting.out / rival.key / f"{weights}.safetensors"
@@ -141,9 +131,9 @@ class _Trainer:
         student = self.initial(rival)
         initial = self.save(rival, "initial", student)
         if config.retrain.init == "scratch":
-            student = self._made_anew(rival)
-        inputs = [setting.root / folder("teacher") / "teacher.safetensors"]
-        inputs += [
+            student = self.initial(rival, is_made_anew=True)
+        inputs = [
+            setting.root / folder("teacher") / "teacher.safetensors",
             setting.root / folder("data") / "train" / INDEX,
             initial,
             *block_files(setting.root, self._space),
