@@ -39,7 +39,9 @@ def choose(points: Sequence[Point], num_blocks: int, total_madds: int) -> list[P
     Raises:
         CutError: There are too few points; the message names them.
     """
-    groups = _groups([point for point in points if point.madds < total_madds])
+    # of points with no multiply-add between them, at most one is worth a cut
+    grouped = groupby((point for point in points if point.madds < total_madds), key=attrgetter("madds"))
+    groups = [list(group) for _, group in grouped]
     if len(groups) <= num_blocks:
         names = ", ".join(_best(group).name for group in groups) or "none"
         remedy = f" Ask for at most {len(groups) - 1}." if len(groups) > 1 else ""
@@ -91,11 +93,6 @@ class _Prices:
         nested = point.depth - min(other.depth for other in self.points)
         part = min(1, point.weight * self._num_blocks)
         return SPLIT * (1 - part) + NESTED * nested + WIDE * math.log2(point.width / min(alike))
-
-
-def _groups(points: Sequence[Point]) -> list[list[Point]]:
-    """Points with no multiply-add between them: at most one of them is worth a cut."""
-    return [list(group) for _, group in groupby(points, key=attrgetter("madds"))]
 
 
 def _best(group: Sequence[Point]) -> Point:
