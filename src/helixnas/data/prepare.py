@@ -104,12 +104,8 @@ class _Reading:
         chunks = rows.split(room_for((1, size, size)))
         failed: dict[int, str] = {}
         num_done = 0
-
-        def read(chunk: int) -> tuple[Tensor, Tensor, dict[int, str]]:
-            return _read(self._source, chunks[chunk], size)
-
         num_loaders = min(num_loaders, len(chunks) // 4)  # few images take longer to hand over than to decode
-        made = ahead(read, range(len(chunks)), num_loaders)
+        made = ahead(lambda chunk: _read(self._source, chunks[chunk], size), range(len(chunks)), num_loaders)
         for chunk, (images, digests, errors) in zip(chunks, made, strict=True):
             failed |= errors
             if len(images):
