@@ -131,11 +131,11 @@ class Fit:
         order_seed, num_images = derive_seed(self._seed, "order", epoch), len(self._train)
         batches = list(epoch_batches(num_images, self._recipe.batch_size, order_seed))[:num_steps]
         first = epoch * self._steps_per_epoch
-
-        def augmented(offset: int) -> Tensor:
-            return self._augmenter(self._train.read(batches[offset]), self._seed_of(first + offset))
-
-        images = ahead(augmented, range(len(batches)), self._num_loaders)
+        images = ahead(
+            lambda offset: self._augmenter(self._train.read(batches[offset]), self._seed_of(first + offset)),
+            range(len(batches)),
+            self._num_loaders,
+        )
         for step, (rows, inputs) in enumerate(zip(batches, images, strict=True), start=first):
             flips_alone = not self._recipe.augment.beyond_flips
             views = self._augmenter.views(rows, num_images, self._seed_of(step)) if flips_alone else None
