@@ -52,7 +52,7 @@ def write(path: Path, data: ReportData) -> None:
     from helixnas.report.ratings import rating_charts
     from helixnas.report.trials import trials_chart
 
-    figures, result = data.figures, data.result
+    figures, result, resources = data.figures, data.result, files("helixnas.report")
     blocks = chosen_blocks(data.space, result.chosen.architecture, data.ratings, data.costs)
     outer_madds = result.chosen.cost["madds"] - sum(view.cost["madds"] for view in blocks)
     sections = {
@@ -70,14 +70,10 @@ def write(path: Path, data: ReportData) -> None:
         "student": draw(blocks, outer_madds),
         "curves": curve_charts(data.curves),
         "provenance": _provenance(data),
-        "style": _resource("style.css"),
+        "style": resources.joinpath("style.css").read_text(encoding="utf-8"),
         "plotly": get_plotlyjs(),
     }
-    save_text(path, Template(_resource("page.html")).substitute(sections))
-
-
-def _resource(name: str) -> str:
-    return files("helixnas.report").joinpath(name).read_text(encoding="utf-8")
+    save_text(path, Template(resources.joinpath("page.html").read_text(encoding="utf-8")).substitute(sections))
 
 
 def _provenance(data: ReportData) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from helixnas.results import (
     Budget,
-    Cost,
     Figure,
     Figures,
     RatingTable,
@@ -97,16 +96,15 @@ def rating_warnings(space: SearchSpace, ratings: Sequence[RatingTable]) -> tuple
 
 def budget_sentence(figures: Figures) -> str:
     """Each limit, what the student takes of it, and whether it keeps it."""
-    limits = figures.budget.items()
-    return " ".join(_limit(name, limit, figures.student.cost) for name, limit in limits) or "None was set."
-
-
-def _limit(name: str, limit: float, cost: Cost) -> str:
-    asked = f"{name} ≤ {quantity(name, limit)}"
-    if name not in cost:
-        return f"{asked}; the student's was not measured."
-    verdict = "kept" if Budget({name: limit}).admits(cost) else "exceeded"
-    return f"{asked}, {verdict}: the student takes {quantity(name, cost[name])}."
+    told, cost = list[str](), figures.student.cost
+    for name, limit in figures.budget.items():
+        asked = f"{name} ≤ {quantity(name, limit)}"
+        if name not in cost:
+            told.append(f"{asked}; the student's was not measured.")
+        else:
+            verdict = "kept" if Budget({name: limit}).admits(cost) else "exceeded"
+            told.append(f"{asked}, {verdict}: the student takes {quantity(name, cost[name])}.")
+    return " ".join(told) or "None was set."
 
 
 def optimum_sentence(result: SearchResult) -> str:
