@@ -18,11 +18,12 @@ Json = Mapping[str, Any]
 
 def figures_to_json(figures: Figures) -> dict[str, Any]:
     """Write the final figures as plain JSON types."""
-
-    def plain(items: list[tuple[str, Any]]) -> dict[str, Any]:  # costs and budgets as dicts too
-        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in items}
-
-    return asdict(figures, dict_factory=plain)
+    return asdict(  # costs and budgets as dicts too
+        figures,
+        dict_factory=lambda items: {
+            name: dict(value) if isinstance(value, Mapping) else value for name, value in items
+        },
+    )
 
 
 def figures_from_json(value: Json) -> Figures:
