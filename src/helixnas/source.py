@@ -171,16 +171,15 @@ def dependencies(stage: str) -> list[str]:
     DVC puts the value in ``params.yaml`` into the name of the file that one of the WAYS takes.
     """
     files = files_of(stage)
-    rooms = {room for room in PACKAGE.iterdir() if (room / "__init__.py").is_file() and _is_whole(room, files)}
+    rooms = set()
+    for room in PACKAGE.iterdir():
+        is_open = any((PACKAGE / folder).is_relative_to(room) for folder in LOADED_BY_NAME.values())
+        code = [path for path in room.rglob("*.py") if path.name != "__init__.py"]
+        if (room / "__init__.py").is_file() and not is_open and set(code) <= set(files):  # a new way is not used yet
+            rooms.add(room)
     names = {next((room for room in path.parents if room in rooms), path) for path in files}
     way = [f"src/helixnas/{stage}/${{{stage}.{WAYS[stage][0]}}}.py"] if stage in WAYS else []
     return sorted([*way, *(f"src/helixnas/{path.relative_to(PACKAGE)}" for path in names)])
-
-
-def _is_whole(room: Path, files: Collection[Path]) -> bool:
-    if any((PACKAGE / folder).is_relative_to(room) for folder in LOADED_BY_NAME.values()):  # a new way is not used yet
-        return False
-    return all(path in files for path in room.rglob("*.py") if path.name != "__init__.py")
 
 
 def _taken_by_stage(path: Path, name: str | None) -> Iterator[Path]:
