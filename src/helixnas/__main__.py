@@ -190,6 +190,40 @@ def delete(version: Annotated[int, typer.Argument(min=1, help="The version's num
     print(f"Version {version} is deleted.")
 
 
+@app.command(rich_help_panel="After a run")
+def rank(
+    predictions: Annotated[Path, typer.Argument(help="CSV, one row an architecture, such as a run's trials.csv.")],
+    truths: Annotated[Path | None, typer.Argument(help="CSV with the truth; unless it stands in the first.")] = None,
+    truth: Annotated[str, typer.Option(help="The column that was measured, such as top1_acc.")] = "top1_acc",
+    predictor: Annotated[list[str], typer.Option(help="A column that predicts. Repeat it for more.")] = [  # noqa: B006
+        "predicted_loss"
+    ],
+    by: Annotated[str, typer.Option(help="The column that names an architecture in both files.")] = "arch_id",
+    cost: Annotated[str | None, typer.Option(help="A column for cost bands and budgets, such as madds.")] = None,
+    widths: Annotated[str, typer.Option(help="Columns of widths, such as c0,c1,c2.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Tell how well predictions order architectures that were measured, with trivial predictors beside them.
+
+    Columns whose name says loss, rating, error or kl are low-is-good; all others are high-is-good.
+    """
+    from dataclasses import asdict
+
+    from helixnas.agreement import rank as held_against
+    from helixnas.agreement import read_columns
+
+    table = read_columns(predictions, truths or predictions, by)
+    rankings = held_against(table, predictor, truth, cost, [name for name in widths.split(",") if name])
+    if as_json:
+        print(json.dumps([asdict(ranking) for ranking in rankings], indent=1))
+    else:
+        from rich.console import Console
+
+        from helixnas.report import print_rankings
+
+        print_rankings(rankings, len(table), truth, Console(width=None if sys.stdout.isatty() else 140))
+
+
 def main() -> None:
     """Run a command; a fault that the user can mend ends with one message and exit code 2."""
     # before torch is loaded: idle threads must sleep, or two stages at once slow each other tenfold
