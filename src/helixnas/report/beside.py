@@ -1,4 +1,4 @@
-"""The chosen student beside the obvious: the teacher without layers, trained alike. In a table and in plain words."""
+"""The chosen student beside the obvious alternatives, trained alike. In a table and in plain words."""
 
 from html import escape
 
@@ -13,9 +13,16 @@ COLUMNS = (
     ("chosen less this", "points"),
     ("one alone is right", "chosen / this"),
     ("p", "McNemar, exact"),
+    ("p, Holm", "for all rows together"),
     ("multiply-adds", "madds"),
 )
 """Title and note of each column behind the accuracy."""
+UNTRAINED = {
+    "random": "untrained: distilled",
+    "undistilled": "untrained: the teacher's weights and fresh candidates",
+    "scratch": "untrained: nothing learnt",
+}
+"""What the other kinds of rivals are before they are retrained."""
 
 
 def beside_html(figures: Figures) -> str:
@@ -29,7 +36,7 @@ def beside_html(figures: Figures) -> str:
     student = figures.student
     accs = percent(student.top1_acc, 2), percent(figures.student_before.top1_acc, 2)
     chosen = _cells(
-        "chosen student", "untrained: distilled", (*accs, "", "", "", _madds(figures, student.cost["madds"]))
+        "chosen student", "untrained: distilled", (*accs, "", "", "", "", _madds(figures, student.cost["madds"]))
     )
     rows = "".join(_row(each, figures) for each in figures.comparisons)
     return (
@@ -40,21 +47,22 @@ def beside_html(figures: Figures) -> str:
 
 def _row(each: Comparison, figures: Figures) -> str:
     notes = [each.arch_id]
-    if each.kind == "random":
-        notes.append("untrained: distilled")
+    if each.kind in UNTRAINED:
+        notes.append(UNTRAINED[each.kind])
     if each.excess:
         notes.append(f"over the budget by {percent(each.excess)}")
     madds = _madds(figures, each.figure.cost["madds"])
     untrained = percent(each.untrained_acc, 2)
     if each.is_chosen:
         notes.append("the chosen architecture itself, not trained twice")
-        return _cells(each.figure.name, ", ".join(notes), ("as chosen", untrained, "", "", "", madds))
+        return _cells(each.figure.name, ", ".join(notes), ("as chosen", untrained, "", "", "", "", madds))
     cells = (
         percent(each.figure.top1_acc, 2),
         untrained,
         points(figures.student.top1_acc - each.figure.top1_acc),
         f"{each.num_student_only} / {each.num_other_only}",
         f"{each.p_value:.2g}",
+        f"{each.holm_p:.2g}",
         madds,
     )
     return _cells(each.figure.name, ", ".join(notes), cells)

@@ -1,4 +1,4 @@
-"""compare: the obvious ways to leave layers out, untrained and retrained exactly as the chosen student is.
+"""compare: the obvious alternatives to the chosen student, untrained and retrained exactly as it is.
 
 All is measured on the rating part. The weights are kept for the report, which alone reads the test part.
 """
@@ -11,7 +11,7 @@ from torch import nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
-from helixnas.compare import Rival, obvious_ways, random_rivals, reach, rival_to_json
+from helixnas.compare import Rival, ablations, obvious_ways, random_rivals, reach, rival_to_json
 from helixnas.config import RunConfig
 from helixnas.data import INDEX, derive_seed
 from helixnas.fit import Checkpoint, pinned
@@ -50,11 +50,11 @@ def _compared(setting: Setting) -> tuple[list[Rival], list[Path]]:
         if rival.is_chosen:  # its retrained weights are the chosen student's
             trainer.save(rival, "initial", trainer.initial(rival))
     others = [rival for rival in rivals if not rival.is_chosen]
-    # the obvious ways with the lowest loss on the rating part, and all random ones
+    # the obvious ways with the lowest loss on the rating part, and all others
     obvious = [rival for rival in others if rival.kind == "obvious"]
     best = sorted(obvious, key=lambda rival: rival.before.val_loss if rival.before else 0.0)
     to_train = best[: setting.config.compare.num_retrained]
-    to_train += [rival for rival in others if rival.kind == "random"]
+    to_train += [rival for rival in others if rival.kind != "obvious"]
     trained: dict[str, Rival] = {}
     resumes = []
     for index, rival in enumerate(to_train):
@@ -65,7 +65,7 @@ def _compared(setting: Setting) -> tuple[list[Rival], list[Path]]:
 
 
 def _rivals(setting: Setting, space: SearchSpace) -> list[Rival]:
-    """The obvious ways and the random architectures under the budget, before anything is measured."""
+    """All rivals under the budget, before anything is measured."""
     config, root = setting.config, setting.root
     costs = load_costs(root, space, config.searched_kinds)
     fixed, teacher_cost = load_outer_costs(root, config.searched_kinds)
@@ -74,9 +74,14 @@ def _rivals(setting: Setting, space: SearchSpace) -> list[Rival]:
     drawn = random_rivals(space, costs, fixed, budget, asked, seed)
     if len(drawn) < asked:
         print(f"Only {len(drawn)} of {asked} random architectures were found close under the budget.", file=sys.stderr)
-    chosen = load_chosen(root, space).arch_id
+    chosen = load_chosen(root, space)
     proposed = (*obvious_ways(space, costs, fixed, budget), *drawn)
-    return [replace(rival, is_chosen=rival.arch_id == chosen) for rival in proposed]
+    rivals = [replace(rival, is_chosen=rival.arch_id == chosen.arch_id) for rival in proposed]
+    if config.retrain.init == "scratch":  # the chosen student itself knows nothing of the teacher or of its distilling
+        return rivals
+    undistilled, from_scratch = ablations(chosen, space, costs, fixed)
+    rivals += [undistilled] if config.compare.undistilled else []
+    return rivals + ([from_scratch] if config.compare.from_scratch else [])
 
 
 def _part_of(progress: Progress, index: int, num_parts: int) -> Progress:
@@ -103,13 +108,13 @@ class _Trainer:
     def initial(self, rival: Rival, *, is_made_anew: bool = False) -> StudentNetwork:
         """The rival untrained, recalibrated.
 
-        It is made of the teacher's weights as they are, of distilled ones if it is random, or without anything that
-        was learnt if it ``is_made_anew``.
+        It is made of the teacher's weights as they are, with fresh candidates beside them; of distilled ones if it is
+        random; or without anything that was learnt if it is from scratch or ``is_made_anew``.
         """
         device = self._setting.device
         with pinned(derive_seed(self._seed, "init")):
             source, supernets = self._teacher, self._distilled if rival.kind == "random" else self._fresh
-            if is_made_anew:
+            if is_made_anew or rival.kind == "scratch":
                 source = new_teacher(self._setting.root, self._setting.config, self._teacher)
                 supernets = new_supernets(self._space, source)
             student = assemble(source.stem, supernets, source.head, self._space.parse(rival.arch_id)).to(device)

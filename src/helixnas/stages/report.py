@@ -22,7 +22,7 @@ from helixnas.handover.student import load_retraining, load_rival, load_rivals, 
 from helixnas.handover.tables import load_costs, load_ratings, load_search_result
 from helixnas.handover.teacher import load_layer_losses, load_teacher, load_teacher_accuracy
 from helixnas.report import ReportData, rating_warnings, write
-from helixnas.results import Budget, Comparison, Figure, Figures, SearchResult, figures_to_json, mcnemar
+from helixnas.results import Budget, Comparison, Figure, Figures, SearchResult, figures_to_json, holm, mcnemar
 from helixnas.search_space import SearchSpace
 from helixnas.teacher import idle_layers_warning
 
@@ -83,7 +83,7 @@ def _figures(setting: Setting, space: SearchSpace, result: SearchResult, rivals:
         num_test_images=len(test),
         machine=machine(setting.device),
         retraining=load_retraining(root),
-        comparisons=tuple(comparisons),
+        comparisons=_corrected(comparisons),
         split=test.split,
         is_labelled=test.is_labelled,
     )
@@ -132,6 +132,13 @@ def _comparison(rival: Rival, untrained: Tensor, student: _Tested, other: _Teste
         num_other_only=num_other_only,
         p_value=mcnemar(num_student_only, num_other_only),
     )
+
+
+def _corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The same with Holm's p over all networks that the student is compared with."""
+    others = [each for each in comparisons if not each.is_chosen]
+    corrected = iter(holm([each.p_value for each in others]))
+    return tuple(each if each.is_chosen else replace(each, holm_p=next(corrected)) for each in comparisons)
 
 
 def _counted_ways(rivals: Sequence[Rival]) -> str:
