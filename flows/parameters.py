@@ -36,7 +36,16 @@ def change(root: Path, preset: str | None, overrides: Sequence[str]) -> None:
             _fill(copy, root, preset)
         load(copy.parent, overrides)
         if overrides:
-            _override(copy, overrides)
+            from dvc.utils.hydra import apply_overrides
+
+            keys = [override.partition("=")[0].removeprefix("++").split(".") for override in overrides]
+            replaced = [key for key, override in zip(keys, overrides, strict=True) if _is_replacing(override)]
+            if replaced:  # taken out first, since the overrides give these mappings as a whole
+                values = _read(copy)
+                for section, key in replaced:
+                    values[section][key] = {}
+                _yaml().dump(values, copy)
+            apply_overrides(copy, list(overrides))
         save_text(root / FILE_NAME, copy.read_text(encoding="utf-8"))
 
 
@@ -78,20 +87,6 @@ def _merge(values: Any, preset: Mapping[str, Any]) -> None:
             _merge(values[key], value)
         else:
             values[key] = value
-
-
-def _override(path: Path, overrides: Sequence[str]) -> None:
-    """Apply overrides, after the mappings that they give as a whole are taken out."""
-    from dvc.utils.hydra import apply_overrides
-
-    given = [override.removeprefix("++") for override in overrides]
-    keys = [override.partition("=")[0].split(".") for override in given if _is_replacing(override)]
-    if keys:
-        values = _read(path)
-        for section, key in keys:
-            values[section][key] = {}
-        _yaml().dump(values, path)
-    apply_overrides(path, list(overrides))
 
 
 def _is_replacing(override: str) -> bool:

@@ -235,21 +235,17 @@ def main() -> None:
         _fail(str(error))
     except (Exception, SystemExit) as error:
         if lacks_memory(error):
-            _fail(_short_of_memory(error))
+            command = next((word for word in sys.argv[1:] if word in HEAVY), "")
+            _fail(
+                f"The machine must have the memory that {command or 'this'} asks for, but: {reason(error)}. "
+                f"Lower {HEAVY.get(command, 'data.image_size')} or flow.num_workers in params.yaml, or free some "
+                "memory, and run this again."
+            )
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             _fail(f"Files must have room to grow, but: {error}. Free some space and run this again.")
         if told := blame(error):
             _fail(f"Custom code must run without errors, but: {reason(error)}. {told}")
         raise
-
-
-def _short_of_memory(error: BaseException) -> str:
-    command = next((word for word in sys.argv[1:] if word in HEAVY), "")
-    keys = HEAVY.get(command, "data.image_size")
-    return (
-        f"The machine must have the memory that {command or 'this'} asks for, but: {reason(error)}. "
-        f"Lower {keys} or flow.num_workers in params.yaml, or free some memory, and run this again."
-    )
 
 
 def _fail(message: str) -> NoReturn:

@@ -85,7 +85,9 @@ class _Tables:
             if key in self._groups:
                 self._groups.move_to_end(key)
             else:
-                self._groups[key] = table.read(group)
+                # without Arrow's threads, which a fork does not inherit
+                rows = table.file.read_row_group(group, columns=[table.column], use_threads=False)
+                self._groups[key] = rows.column(table.column)
                 while len(self._groups) > 1 and sum(kept.nbytes for kept in self._groups.values()) > KEPT_BYTES:
                     self._groups.popitem(last=False)
             value = self._groups[key][row - table.starts[group]].as_py()
@@ -99,15 +101,11 @@ class _Table:
 
     def __init__(self, file: str) -> None:
         require_regular(Path(file))
-        self._file = pq.ParquetFile(file)
-        self._column = self._file.schema_arrow.names[image_column(self._file.schema_arrow) or 0]
-        metadata = self._file.metadata
+        self.file = pq.ParquetFile(file)
+        self.column = self.file.schema_arrow.names[image_column(self.file.schema_arrow) or 0]
+        metadata = self.file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         self.starts = [0, *accumulate(sizes)][:-1]
-
-    def read(self, group: int) -> pa.ChunkedArray:
-        # without Arrow's threads, which a fork does not inherit
-        return self._file.read_row_group(group, columns=[self._column], use_threads=False).column(self._column)
 
 
 def image_column(schema: pa.Schema) -> int | None:

@@ -98,7 +98,14 @@ class Fit:
             for name, part in parts.items():
                 part.load_state_dict(saved[name])
         for epoch in range(start, recipe.epochs):
-            log("train_loss", self._epoch(epoch, scheduler, progress), epoch)
+            self._network.train()
+            total = 0.0
+            for step, batch in self._batches(epoch, steps):
+                loss = self._step(step, scheduler, batch)
+                lr, kept = self._optimizer.param_groups[0]["lr"], {"inputs": batch.inputs}
+                total += require_finite(loss, f"loss of {self._key}", step, f"{self._key}.lr", lr, kept)
+                progress(step + 1, recipe.epochs * steps)
+            log("train_loss", total / steps, epoch)
             log("val_acc", validate(self._ema.module), epoch)
             checkpoint.save({"epoch": epoch + 1, **{name: part.state_dict() for name, part in parts.items()}})
         self._network.load_state_dict(self._ema.module.state_dict())
@@ -115,16 +122,6 @@ class Fit:
             self._step(step, scheduler, batch)
         averaged: nn.Module = self._ema.module.eval()
         return averaged
-
-    def _epoch(self, epoch: int, scheduler: Any, progress: Progress) -> float:
-        self._network.train()
-        total = 0.0
-        for step, batch in self._batches(epoch, self._steps_per_epoch):
-            loss = self._step(step, scheduler, batch)
-            lr, kept = self._optimizer.param_groups[0]["lr"], {"inputs": batch.inputs}
-            total += require_finite(loss, f"loss of {self._key}", step, f"{self._key}.lr", lr, kept)
-            progress(step + 1, self._recipe.epochs * self._steps_per_epoch)
-        return total / self._steps_per_epoch
 
     def _batches(self, epoch: int, num_steps: int) -> Iterator[tuple[int, Batch]]:
         """The first ``num_steps`` steps of an epoch, each with its batch."""

@@ -28,7 +28,14 @@ def draw(views: Sequence[ChosenBlock], outer_madds: float) -> str:
     y = float(END_HEIGHT + LANE_GAP)
     knots, helix = [y - LANE_GAP / 2], list[str]()
     for view in views:
-        parts += [_label(view, y), _teacher(view, y), *_layers(view, y, per_line), *_bars(view, y, largest)]
+        modules = "teacher: " + " + ".join(view.block.spec.teacher_modules)
+        parts += [
+            _label(view, y),
+            _box(BOXES, y, BOXES_WIDTH, TEACHER_HEIGHT, "teacher"),
+            _text(BOXES + 12, y + 17, _fitted(modules, BOXES_WIDTH - 24), "code", modules),
+            *_layers(view, y, per_line),
+            *_bars(view, y, largest),
+        ]
         y += TEACHER_HEIGHT + -(-view.cell.depth // per_line) * (GAP + LAYER_HEIGHT) + LANE_GAP
         knots.append(y - LANE_GAP / 2)
     outer = quantity("madds", outer_madds)
@@ -58,12 +65,6 @@ def _label(view: ChosenBlock, y: float) -> str:
         + _text(LABELS, y + 54, out_shape, "note")
         + _text(LABELS, y + 74, f"loss {view.losses[view.path.key]:.3f}", "note")
     )
-
-
-def _teacher(view: ChosenBlock, y: float) -> str:
-    modules = "teacher: " + " + ".join(view.block.spec.teacher_modules)
-    text = _text(BOXES + 12, y + 17, _fitted(modules, BOXES_WIDTH - 24), "code", modules)
-    return _box(BOXES, y, BOXES_WIDTH, TEACHER_HEIGHT, "teacher") + text
 
 
 def _layers(view: ChosenBlock, y: float, per_line: int) -> list[str]:

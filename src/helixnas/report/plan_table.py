@@ -26,7 +26,15 @@ def print_plan(plan: Mapping[str, Any], console: Console) -> None:
                 highlight=False,
             )
     console.print(f"{plan['num_architectures']:.3g} architectures\n", highlight=False)
-    _print("Budgets", ("", "least", "teacher", "most", "asked"), _reach(plan["reach"]), console)
+    reach = [
+        (
+            name,
+            *(quantity(name, row[column]) for column in ("least", "teacher", "most")),
+            "" if row["limit"] is None else quantity(name, row["limit"]),
+        )
+        for name, row in plan["reach"].items()
+    ]
+    _print("Budgets", ("", "least", "teacher", "most", "asked"), reach, console)
     workloads = [
         (row["stage"], _time(row["time_s"]), _size(row["memory_bytes"]), _size(row["disk_bytes"]))
         for row in plan["workloads"]
@@ -61,12 +69,6 @@ def _blocks(blocks: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, ...]]:
             *counts,
             modules[0] if len(modules) == 1 else f"{modules[0]} ... {modules[-1]}",
         )
-
-
-def _reach(reach: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[str, ...]]:
-    for name, row in reach.items():
-        asked = "" if row["limit"] is None else quantity(name, row["limit"])
-        yield name, *(quantity(name, row[column]) for column in ("least", "teacher", "most")), asked
 
 
 def _time(seconds: float) -> str:

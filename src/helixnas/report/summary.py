@@ -16,7 +16,7 @@ from helixnas.report.wording import (
     share_of,
     space_sentence,
 )
-from helixnas.results import Figure, Figures, LayerLoss, SearchResult, TeacherAccuracy
+from helixnas.results import Figures, LayerLoss, SearchResult, TeacherAccuracy
 from helixnas.search_space import SearchSpace
 from helixnas.telling import quantity
 
@@ -34,7 +34,10 @@ def figures_table(figures: Figures) -> str:
     names = "".join(f'<th scope="col">{kind(name).title}<small>{name}</small></th>' for name in figures.teacher.cost)
     rows = ""
     for figure in figures.rows:
-        cells = _accuracy(figure, figures.teacher)
+        acc, whole = figure.top1_acc, figures.teacher.top1_acc
+        cells = _cell(percent(acc, 2))
+        if figure is not figures.teacher and whole:
+            cells = _cell(percent(acc, 2), acc / whole, f"{points(acc - whole)} points, ")
         for name in figures.teacher.cost:
             share = None if figure is figures.teacher else share_of(name, figure, figures.teacher)
             cells += _cell(quantity(name, figure.cost[name]), share)
@@ -43,13 +46,6 @@ def figures_table(figures: Figures) -> str:
         f'<table class="figures"><thead><tr><td></td><th scope="col">{title}</th>{names}</tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
-
-
-def _accuracy(figure: Figure, teacher: Figure) -> str:
-    acc, whole = figure.top1_acc, teacher.top1_acc
-    if figure is teacher or not whole:
-        return _cell(percent(acc, 2))
-    return _cell(percent(acc, 2), acc / whole, f"{points(acc - whole)} points, ")
 
 
 def _cell(value: str, share: float | None = None, note: str = "") -> str:

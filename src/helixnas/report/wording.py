@@ -41,20 +41,16 @@ def headline(figures: Figures) -> str:
     """The run in one sentence."""
     student, teacher = figures.student, figures.teacher
     share = share_of("madds", student, teacher) or 0.0
-    speed = _speed(share_of("latency_ms", student, teacher))
+    time, speed = share_of("latency_ms", student, teacher), ""
+    if time is not None and abs(time - 1) < ABOUT_AS_FAST:
+        speed = ", about as fast"
+    elif time is not None:
+        speed = f", {1 / time:.1f}{TIMES} faster" if time < 1 else f", {time:.1f}{TIMES} slower"
     beside = f"(teacher {percent(teacher.top1_acc, 2)})" if figures.is_labelled else figures.acc_name
     return (
         f"The student reaches {percent(student.top1_acc, 2)} {beside} "
         f"with {percent(share)} of the multiply-adds{speed}."
     )
-
-
-def _speed(share: float | None) -> str:
-    if share is None:
-        return ""
-    if abs(share - 1) < ABOUT_AS_FAST:
-        return ", about as fast"
-    return f", {1 / share:.1f}{TIMES} faster" if share < 1 else f", {share:.1f}{TIMES} slower"
 
 
 def loss_sentence(figures: Figures) -> str:
@@ -121,14 +117,11 @@ def optimum_sentence(result: SearchResult) -> str:
 def space_sentence(num_architectures: int, result: SearchResult) -> str:
     """Say how many architectures there were, and how sure the choice among them is."""
     measured = f"{result.num_trials:,} were measured" if result.num_trials else "none was measured"
-    return f"{_count(num_architectures)} architectures; {len(result.frontier):,} make up the frontier, {measured}."
-
-
-def _count(number: int) -> str:
-    if number < 10**15:
-        return f"{number:,}"
-    mantissa, exponent = f"{number:.1e}".split("e+")
-    return f"{mantissa} {TIMES} 10^{int(exponent)}"
+    count = f"{num_architectures:,}"
+    if num_architectures >= 10**15:
+        mantissa, exponent = f"{num_architectures:.1e}".split("e+")
+        count = f"{mantissa} {TIMES} 10^{int(exponent)}"
+    return f"{count} architectures; {len(result.frontier):,} make up the frontier, {measured}."
 
 
 def agreement_sentence(tau: float | None, n: int) -> str:

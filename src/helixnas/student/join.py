@@ -34,7 +34,11 @@ def joined(supernets: Sequence[BlockSupernet], architecture: Architecture) -> li
     width, given = supernets[0].block.spec.in_width, None
     for supernet, path in zip(supernets, architecture.paths, strict=True):
         blocks.append(_operations(supernet, path, width, given))
-        width, given = supernet.block.out_width(path), _given(supernet, path)
+        width, given = supernet.block.out_width(path), None
+        adapter = supernet.adapters.exit(path.cell, width)
+        if supernet.target is not None and adapter is not None:
+            # the map [C, width] from the path's output to the teacher's output less its mean; else it is that already
+            given = supernet.target.basis.T @ adapter.weight.detach()
     target = supernets[-1].target
     if given is not None and target is not None:
         tail = new_tail(supernets[-1].block.spec, given.shape[1]).to(given.device)
@@ -43,14 +47,6 @@ def joined(supernets: Sequence[BlockSupernet], architecture: Architecture) -> li
             cast("Tensor", tail.bias).copy_(target.mean)
         blocks[-1].append(tail)
     return blocks
-
-
-def _given(supernet: BlockSupernet, path: Path) -> Tensor | None:
-    """Map [C, width] from a path's output to the teacher's output less its mean; None if the output is already that."""
-    adapter = supernet.adapters.exit(path.cell, supernet.block.out_width(path))
-    if supernet.target is None or adapter is None:
-        return None
-    return supernet.target.basis.T @ adapter.weight.detach()
 
 
 def _operations(supernet: BlockSupernet, path: Path, in_width: int, given: Tensor | None) -> list[nn.Module]:
