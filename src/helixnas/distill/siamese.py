@@ -27,6 +27,8 @@ from helixnas.student import BlockSupernet, Predictor, Projector, agreement, req
 from helixnas.teacher import cut_features
 
 READS_TEACHER = False
+LEAST_DEVIATION = 0.5
+"""Of each dimension of embeddings of length sqrt(D), below which the term of variance begins to work."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,18 +104,19 @@ class EnsembleBootstrapping(Lesson):
         return Path(self._supernet.block.block_id, cell, choices)
 
     def _against_collapse(self, embeddings: Tensor) -> Tensor:
-        """Compute how far embeddings [N, D] of length sqrt(D) are from a spread of 1 and from independent dimensions.
+        """Compute how much the dimensions of embeddings [N, D] lack variance over images, and repeat each other.
 
-        DNA++ is said to prevent collapse and to encourage divergence among samples, but not how. The form is ours: the
-        variance and covariance terms of VICReg (arXiv 2105.04906).
+        DNA++ is said to prevent collapse and to encourage divergence among samples, but not how. The form is ours, in
+        the manner of VICReg (arXiv 2105.04906): what deviations lack, and squared correlations of dimensions. VICReg
+        asks for more deviation and for small covariances; on embeddings of one length, that drowned what views share.
         """
-        num_images, width = embeddings.shape
-        centred = normalize(embeddings, dim=1) * width**0.5
-        centred = centred - centred.mean(0)
-        covariance = centred.T @ centred / (num_images - 1)
-        deviation = (covariance.diagonal() + 1e-4).sqrt()
-        variance_loss: Tensor = (1 - deviation).clamp_min(0).mean()
-        covariance_loss: Tensor = (covariance.square().sum() - covariance.diagonal().square().sum()) / width
+        width = embeddings.shape[1]
+        scaled = normalize(embeddings, dim=1) * width**0.5
+        centred = scaled - scaled.mean(0)
+        deviation = (centred.square().mean(0) + 1e-4).sqrt()
+        correlation = (centred / deviation).T @ (centred / deviation) / len(embeddings)
+        variance_loss: Tensor = (LEAST_DEVIATION - deviation).clamp_min(0).mean()
+        covariance_loss: Tensor = (correlation.square().sum() - correlation.diagonal().square().sum()) / width**2
         settings = self._settings
         return settings.variance_weight * variance_loss + settings.covariance_weight * covariance_loss
 

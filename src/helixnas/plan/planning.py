@@ -13,6 +13,7 @@ from helixnas.cost import count, count_paths, in_widths, machine, measure
 from helixnas.cost_kinds import counted, measured
 from helixnas.cut import CutTeacher, cut
 from helixnas.data import Peek, peek, peek_rating
+from helixnas.distill.siamese import require_learnable
 from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy, require_known
 from helixnas.handover.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
@@ -92,7 +93,8 @@ class Plan:
         workloads: What each stage will take.
         num_workers: Stages that run at a time.
         machine: The machine on which steps were measured.
-        teacher: How good the teacher is as it comes; None where it is trained first or images have no labels.
+        teacher: How good the teacher is as it comes; None where it is trained first, images have no labels, or the
+            search does not read it.
     """
 
     blocks: tuple[BlockPlan, ...]
@@ -118,6 +120,9 @@ def plan(config: RunConfig) -> Plan:
     example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
     teacher = cut(_network(config, seen), asked_blocks(config.teacher), example)
     space = new_space(teacher.specs, config)
+    is_siamese = config.distill.supervision == "siamese"
+    for block in space.blocks if is_siamese else ():
+        require_learnable(block)
     tables = [
         count_paths(block, in_widths(space, block.block_id), piece, config.cost.kinds).check(block)
         for block, piece in zip(space.blocks, teacher.blocks, strict=True)
@@ -138,7 +143,9 @@ def plan(config: RunConfig) -> Plan:
         workloads=tuple(workloads(config, sizes, teacher, space, likely)),
         num_workers=config.flow.num_workers,
         machine=machine(torch.device("cpu")),
-        teacher=None if config.teacher.recipe.epochs else _judged(config, teacher.network, costs["teacher"]),
+        teacher=None
+        if config.teacher.recipe.epochs or is_siamese
+        else _judged(config, teacher.network, costs["teacher"]),
     )
 
 
