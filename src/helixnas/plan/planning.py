@@ -26,7 +26,7 @@ from helixnas.scratch import scratch
 from helixnas.search import extreme, solve
 from helixnas.search_space import SearchSpace
 from helixnas.student import BlockSupernet, assemble
-from helixnas.telling import quantity
+from helixnas.telling import member, quantity
 
 NUM_EXAMPLES = 2
 NUM_JUDGED, MIN_JUDGED = 500, 100
@@ -95,6 +95,7 @@ class Plan:
         machine: The machine on which steps were measured.
         teacher: How good the teacher is as it comes; None where it is trained first, images have no labels, or the
             search does not read it.
+        member: Which member of the DNA family the run is, in words.
     """
 
     blocks: tuple[BlockPlan, ...]
@@ -106,6 +107,7 @@ class Plan:
     num_workers: int
     machine: dict[str, str]
     teacher: TeacherAccuracy | None
+    member: str
 
 
 def plan(config: RunConfig) -> Plan:
@@ -130,6 +132,7 @@ def plan(config: RunConfig) -> Plan:
     costs = _costs(config, teacher, space, tables, seen.in_shape)
     budget = Budget.resolve(config.search.budget, costs["teacher"])
     impossible = _impossible(space, tables, costs["fixed"], budget, config.search.time_limit_s)
+    is_judged = not (config.teacher.recipe.epochs or is_siamese)
     sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
     reach = _reach(costs, budget)
     num_obvious = len(obvious_ways(space, tables, costs["fixed"], _counted(budget)))
@@ -143,9 +146,8 @@ def plan(config: RunConfig) -> Plan:
         workloads=tuple(workloads(config, sizes, teacher, space, likely)),
         num_workers=config.flow.num_workers,
         machine=machine(torch.device("cpu")),
-        teacher=None
-        if config.teacher.recipe.epochs or is_siamese
-        else _judged(config, teacher.network, costs["teacher"]),
+        teacher=_judged(config, teacher.network, costs["teacher"]) if is_judged else None,
+        member=member(config.rating.criterion),
     )
 
 
