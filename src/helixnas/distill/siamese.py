@@ -185,10 +185,6 @@ class SiameseSupervision(Supervision):
             features = cut_features(sources.teacher, images.to(sources.device), max(block_ids))
             yield [Views(*features[block_id].unflatten(0, (2, num_pairs, -1))) for block_id in block_ids]
 
-    def require(self, block: BlockSpace) -> None:
-        """Require that each cell of a block learns, else ConfigError: fixed embeddings would rate nothing."""
-        require_learnable(block)
-
     def lesson(self, supernet: BlockSupernet) -> EnsembleBootstrapping:
         """Start the twins of a fresh supernet as equals, and return what it learns."""
         return EnsembleBootstrapping(supernet, self._sources.settings.siamese)

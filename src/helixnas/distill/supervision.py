@@ -105,13 +105,6 @@ class Supervision(ABC):
         step and block alone: not on the other blocks that are asked for, nor on the process.
         """
 
-    def require(self, block: BlockSpace) -> None:  # noqa: B027  # most ways can train any block
-        """Require that a supernet of ``block`` can be supervised in this way.
-
-        Raises:
-            ConfigError: It cannot.
-        """
-
     @abstractmethod
     def lesson(self, supernet: BlockSupernet) -> Lesson:
         """Start a fresh supernet where it shall learn from, and return what it learns."""
@@ -124,6 +117,21 @@ def reads_teacher(name: str) -> bool:
         name: The value of ``distill.supervision``.
     """
     return getattr(_module(name), "READS_TEACHER", True)
+
+
+def require_learnable(name: str, block: BlockSpace) -> None:
+    """Require that a supervision can train a supernet of ``block``; the file of one that cannot train any asks itself.
+
+    Args:
+        name: The value of ``distill.supervision``.
+        block: The space of the block.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    module = _module(name)
+    if hasattr(module, "require_learnable"):
+        module.require_learnable(block)
 
 
 def open_supervision(name: str, sources: Sources) -> Supervision:

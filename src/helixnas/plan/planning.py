@@ -13,7 +13,7 @@ from helixnas.cost import count, count_paths, in_widths, machine, measure
 from helixnas.cost_kinds import counted, measured
 from helixnas.cut import CutTeacher, cut
 from helixnas.data import Peek, peek, peek_rating
-from helixnas.distill.siamese import require_learnable
+from helixnas.distill import reads_teacher, require_learnable
 from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy, require_known
 from helixnas.handover.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
@@ -122,9 +122,8 @@ def plan(config: RunConfig) -> Plan:
     example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
     teacher = cut(_network(config, seen), asked_blocks(config.teacher), example)
     space = new_space(teacher.specs, config)
-    is_siamese = config.distill.supervision == "siamese"
-    for block in space.blocks if is_siamese else ():
-        require_learnable(block)
+    for block in space.blocks:
+        require_learnable(config.distill.supervision, block)
     tables = [
         count_paths(block, in_widths(space, block.block_id), piece, config.cost.kinds).check(block)
         for block, piece in zip(space.blocks, teacher.blocks, strict=True)
@@ -132,7 +131,7 @@ def plan(config: RunConfig) -> Plan:
     costs = _costs(config, teacher, space, tables, seen.in_shape)
     budget = Budget.resolve(config.search.budget, costs["teacher"])
     impossible = _impossible(space, tables, costs["fixed"], budget, config.search.time_limit_s)
-    is_judged = not (config.teacher.recipe.epochs or is_siamese)
+    is_judged = reads_teacher(config.distill.supervision) and not config.teacher.recipe.epochs
     sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
     reach = _reach(costs, budget)
     num_obvious = len(obvious_ways(space, tables, costs["fixed"], _counted(budget)))

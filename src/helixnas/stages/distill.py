@@ -23,6 +23,7 @@ from helixnas.distill import (
     open_supervision,
     partition,
     reads_teacher,
+    require_learnable,
     train_group,
     trainable_cells,
 )
@@ -128,7 +129,7 @@ class _Work:
     def member(self, block_id: int, curve: Curve) -> Member:
         """A block's training before its first step, logged in ``curve``."""
         setting, block = self._setting_of(block_id), self.block(block_id)
-        self.supervision.require(block)
+        require_learnable(self._settings.supervision, block)
         with pinned(derive_seed(setting.seed, "init")):
             supernet = BlockSupernet(block, self._teacher.blocks[block_id])
         supernet.to(setting.device).to(memory_format=torch.channels_last)
