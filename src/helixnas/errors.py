@@ -8,6 +8,7 @@
     ├── InfeasibleBudgetError   no architecture fits: names the cheapest and the block that binds
     ├── OutOfTimeError          a time limit was over before there was a result
     ├── DivergenceError         a loss became NaN or infinite
+    │   └── CollapseError       embeddings of all images became alike
     ├── ArtifactError           a file is missing, truncated, tampered with, or from another version
     ├── ExportError             an exported file does not compute what the student does
     ├── PromotionError          the registry refuses: nothing to promote, or the gate stays shut
@@ -47,6 +48,10 @@ class OutOfTimeError(HelixError):
 
 class DivergenceError(HelixError):
     """A loss became NaN or infinite."""
+
+
+class CollapseError(DivergenceError):
+    """The embeddings of all images became alike, so that the loss is low and means nothing."""
 
 
 class ArtifactError(HelixError):

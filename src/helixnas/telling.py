@@ -38,11 +38,19 @@ def teacher_accuracy(top1_acc: float, num_images: int, interval: tuple[float, fl
     )
 
 
+def member(criterion: str) -> str:
+    """Say which member of the DNA family rates the paths, and what it reads."""
+    if criterion == "population":
+        return "DNA++ (siamese), which reads images alone: no label, and nothing that a teacher learnt"
+    return f"DNA (teacher), rated by {criterion}"
+
+
 def teacher_at_chance(chance: float) -> str:
     """Say that the teacher is no better than guessing (``chance``, 0 to 1), and where to look."""
     return (
         f"The teacher must know the data, but is no better than chance, {100 * chance:.3g} %. Check data.mean and "
-        "data.std, the order of the classes, data.image_size and teacher.weights."
+        "data.std, the order of the classes, data.image_size and teacher.weights. Only where distill.supervision is "
+        "siamese need it know nothing."
     )
 
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from helixnas.config import RunConfig
 from helixnas.config.load import check
-from helixnas.config.schema import Rating
+from helixnas.config.schema import Rating, Siamese
 from helixnas.config.values import Criterion as Name
 from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
+from helixnas.distill.siamese import EnsembleBootstrapping
 from helixnas.errors import ConfigError
 from helixnas.progress import silent
 from helixnas.rating import Criterion, Leaf, Sources, open_criterion, rate
@@ -25,7 +26,7 @@ from helixnas.teacher import feature_statistics
 from tests.contracts.conftest import TOYS
 
 BLOCK_ID = 1
-WITHOUT_TEACHER = {"toy_population"}
+WITHOUT_TEACHER = {"population", "toy_population"}
 """Criteria that do not compare with the teacher, whose own block is then a path like others."""
 
 
@@ -33,7 +34,13 @@ class Rated:
     """Block 1 of a teacher, rated by one criterion on 40 images."""
 
     def __init__(
-        self, name: str, teacher: CutTeacher, space: SearchSpace, parts: dict[str, ImageSet], settings: Rating
+        self,
+        name: str,
+        teacher: CutTeacher,
+        space: SearchSpace,
+        parts: dict[str, ImageSet],
+        settings: Rating,
+        siamese: Siamese,
     ) -> None:
         self.name, self.block, self.teacher = name, space.blocks[BLOCK_ID], teacher
         recalibrate(teacher.network, [parts["train"].normalized()[:64]])  # as if it had been trained
@@ -44,7 +51,8 @@ class Rated:
         self.supernet.requires_grad_(False)
         self.mean = statistics.mean.float()
         moments = statistics.mean, statistics.variance
-        self.criterion: Criterion = open_criterion(name, Sources(self.supernet, {}, teacher, moments, settings))
+        beside = EnsembleBootstrapping(self.supernet, siamese).beside.state_dict() if name == "population" else {}
+        self.criterion: Criterion = open_criterion(name, Sources(self.supernet, beside, teacher, moments, settings))
         self.calibration = self.criterion.read(parts["train"].normalized()[:64]).inputs
 
     def rate(self, images: Tensor | None = None, size: int = 20, memory_bytes: int = 2**30) -> RatingTable:
@@ -61,7 +69,7 @@ def rated(
     parts: dict[str, ImageSet],
     config: RunConfig,
 ) -> Rated:
-    return Rated(request.param, teacher, space, parts, config.rating)
+    return Rated(request.param, teacher, space, parts, config.rating, config.distill.siamese)
 
 
 def test_it_is_called_as_its_file_is(rated: Rated) -> None:
@@ -73,9 +81,9 @@ def test_each_path_has_the_number_that_it_has_alone(rated: Rated) -> None:
     """By the long way: a copy for each path, recalibrated as a whole and run from the block's input."""
     batches = [rated.criterion.read(images) for images in rated.images.split(20)]
 
-    def naive() -> Iterator[Leaf]:
+    def naive(supernet: BlockSupernet | None = None) -> Iterator[Leaf]:
         for path in rated.block.paths():
-            alone = copy.deepcopy(rated.supernet)
+            alone = copy.deepcopy(supernet or rated.supernet)
             network = nn.Sequential(*alone.operations(path))
             is_teacher = rated.block.cells[path.cell].is_teacher
             if not is_teacher:
@@ -160,5 +168,7 @@ def test_the_best_constant_has_the_number_that_the_criterion_names(rated: Rated)
 def test_an_unknown_criterion_is_told_with_those_that_exist(config: RunConfig) -> None:
     values = config.model_dump()
     values["rating"]["criterion"] = "taste"
-    with pytest.raises(ConfigError, match=r"^rating\.criterion: .*'feature' or 'output', but is 'taste'\. Change it"):
+    with pytest.raises(
+        ConfigError, match=r"^rating\.criterion: .*'feature', 'output' or 'population', but is 'taste'\. Change it"
+    ):
         check(values)

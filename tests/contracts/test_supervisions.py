@@ -54,7 +54,9 @@ class Trainer:
                 yield each
 
         losses: list[float] = []
-        member = Member(training, Checkpoint(path), lambda name, value, step: losses.append(value))
+        member = Member(
+            training, Checkpoint(path), lambda name, value, _: losses.append(value) if name == "distill_loss" else None
+        )
         train_group(member, [], batches, silent)
         assert training.is_done
         saved = {f"beside.{name}": tensor for name, tensor in training.beside.items()} | supernet.state_dict()
@@ -163,5 +165,7 @@ def test_training_goes_on_from_what_was_saved_to_the_same_bits(trainer: Trainer,
 def test_an_unknown_supervision_is_told_with_those_that_exist(config: RunConfig) -> None:
     values = config.model_dump()
     values["distill"]["supervision"] = "nobody"
-    with pytest.raises(ConfigError, match=r"^distill\.supervision: .*'teacher', but is 'nobody'\. Change it"):
+    with pytest.raises(
+        ConfigError, match=r"^distill\.supervision: .*'teacher' or 'siamese', but is 'nobody'\. Change it"
+    ):
         check(values)

@@ -55,8 +55,8 @@ def add(copied: Path, room: str, name: str, line: str) -> None:
 
 
 def test_a_supervision_and_a_criterion_are_one_file_and_one_word_each(copied: Path, root: Path) -> None:
-    add(copied, "distill", "toy_siamese", 'Supervision = Literal["teacher"]')
-    add(copied, "rating", "toy_tail", 'Criterion = Literal["feature", "output"]')
+    add(copied, "distill", "toy_siamese", 'Supervision = Literal["teacher", "siamese"]')
+    add(copied, "rating", "toy_tail", 'Criterion = Literal["feature", "output", "population"]')
     dependencies = "import json; from helixnas import source; print(json.dumps(list(map(source.dependencies, {}))))"
     told = json.loads(python(copied, root, "-c", dependencies.format(["distill", "rating"])))
     assert told == [source.dependencies("distill"), source.dependencies("rating")]  # nothing else is stale
@@ -76,7 +76,7 @@ def test_a_supervision_and_a_criterion_are_one_file_and_one_word_each(copied: Pa
 
 def test_the_code_of_a_way_counts_where_it_is_chosen(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "PACKAGE", copied)
-    add(copied, "distill", "toy_siamese", 'Supervision = Literal["teacher"]')
+    add(copied, "distill", "toy_siamese", 'Supervision = Literal["teacher", "siamese"]')
     before = {way: source.stage_digest("distill", way) for way in ("teacher", "toy_siamese")}
     with (copied / "distill" / "toy_siamese.py").open("a") as file:
         file.write("# an edit\n")

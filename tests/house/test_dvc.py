@@ -102,8 +102,11 @@ UNUSED = {
 }
 """What `begin` reads for every stage, but these make nothing of; and what changes a stage's speed alone."""
 
-ELSEWHERE = {"teacher": {"teacher.block_ids"}}
-"""What a stage reads of other networks or settings than the tests': the number of blocks, where they are not listed."""
+ELSEWHERE = {"teacher": {"teacher.block_ids"}, "distill": {"distill.siamese"}}
+"""What a stage reads of other networks or settings than the tests'.
+
+The number of blocks, where they are not listed; what another supervision alone reads.
+"""
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -118,13 +121,20 @@ OUTSIDE_STAGES = {
     "search_space.mlp_ratios": "src/helixnas/search_space/spaces/substitute.py",
     "teacher.block_ids": "dvc.yaml",
     "distill.groups": "src/helixnas/stages/distill.py",
+    "distill.siamese.inputs": "src/helixnas/config/schema.py",
+    "distill.siamese.pairs": "src/helixnas/distill/siamese.py",
+    "distill.siamese.hidden_width": "src/helixnas/distill/siamese.py",
+    "distill.siamese.embedding_width": "src/helixnas/distill/siamese.py",
+    "distill.siamese.momentum": "src/helixnas/distill/siamese.py",
+    "distill.siamese.variance_weight": "src/helixnas/distill/siamese.py",
+    "distill.siamese.covariance_weight": "src/helixnas/distill/siamese.py",
     "rating.tail_share": "src/helixnas/rating/output.py",
     "tracking.experiment": "src/helixnas/registry/publish.py",
     "tracking.model_name": "src/helixnas/registry/promote.py",
     "tracking.max_acc_drop": "src/helixnas/registry/promote.py",
     "flow.num_workers": "flows/search.py",
 }
-"""Where a knob is read that no stage reads, or none of a convolutional network with cached features and no tail."""
+"""Where a knob is read that no stage reads, or none of a convolutional network with a teacher's cached features."""
 
 
 def test_there_is_no_dead_knob(run: Callable[[str], Run]) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from flows.parameters import change
 from helixnas.config import RunConfig, load
+from helixnas.errors import ConfigError
 from helixnas.handover.parts import load_part
 from helixnas.handover.teacher import load_teacher_accuracy
 from helixnas.plan.planning import Plan, plan
@@ -194,3 +195,34 @@ def test_the_command_writes_json_and_exits_with_2_where_the_budget_is_out_of_rea
     assert json.loads(done.stdout)["fault"] == done.stderr.removeprefix("error: ").strip()
     assert "latency_ms" not in json.loads(done.stdout)["reach"]
     assert sorted(tmp_path.iterdir()) == [tmp_path / "params.yaml"]  # nothing is written
+
+
+SIAMESE = (
+    "distill.supervision=siamese",
+    "distill.sampler=fair",
+    "distill.augment.min_scale=0.5",
+    "rating.criterion=population",
+    "search_space.keep_teacher=false",
+    "search_space.allow_skip=false",
+    "search.num_trials=0",
+    "retrain.distillation={labels:1,logits:0,features:0,temperature:1}",
+)
+
+
+def test_a_plan_names_the_member_and_what_it_reads_and_judges_no_teacher_that_is_not_read(finished: Path) -> None:
+    made = plan(brought(finished, "teacher.weights=null", *SIAMESE))
+    assert made.teacher is None
+    assert made.member == "DNA++ (siamese), which reads images alone: no label, and nothing that a teacher learnt"
+    console = Console(width=200, record=True)
+    print_plan(asdict(made), console)
+    assert console.export_text().startswith("DNA++ (siamese)")
+    times = {workload.stage: workload.time_s for workload in made.workloads}
+    assert times["distill@0"] > times["rating@0"] > 0
+
+
+def test_a_plan_tells_of_a_block_that_cannot_be_self_supervised(
+    finished: Path, without_workloads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunConfig, "_siamese_faults", lambda config: iter(()))
+    with pytest.raises(ConfigError, match=r"siamese, so each cell of block 0 must have weights that learn"):
+        plan(brought(finished, *SIAMESE, "search_space.keep_teacher=true"))

@@ -123,6 +123,11 @@ class Teacher(Section):
     num_threads: Threads
     recipe: Recipe
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether the teacher learns here, or comes with weights that learnt elsewhere."""
+        return bool(self.recipe.epochs or self.pretrained or self.weights) or self.source.startswith("models:/")
+
     @model_validator(mode="after")
     def block_ids_count_the_blocks(self) -> "Teacher":
         if self.blocks == "auto":
@@ -172,6 +177,27 @@ class Space(Section):
         return self
 
 
+class Siamese(Section):
+    """What ``supervision: siamese`` alone reads: views, widths of projector and predictor, EMA, anti-collapse."""
+
+    inputs: Literal["parallel", "sequential"]
+    pairs: Annotated[int, Field(ge=1, le=64)]
+    hidden_width: Annotated[int, Field(ge=2, le=65_536)]
+    embedding_width: Annotated[int, Field(ge=2, le=65_536)]
+    momentum: Share
+    variance_weight: Weight
+    covariance_weight: Weight
+
+    @model_validator(mode="after")
+    def blocks_train_in_parallel(self) -> "Siamese":
+        if self.inputs == "sequential":
+            raise ValueError(
+                "inputs must be parallel, but is 'sequential': there a block would wait for the ratings of the block "
+                "before it, which the pipeline in dvc.yaml cannot say (docs/decisions/0012-dnapp.md)"
+            )
+        return self
+
+
 class Distill(Section):
     supervision: Supervision
     updates: Count
@@ -180,6 +206,7 @@ class Distill(Section):
     weight_decay: WeightDecay
     sampler: Literal["stratified", "fair", "uniform"]
     augment: Augment
+    siamese: Siamese
     groups: Annotated[int, Field(ge=1, le=100)]
     compile: bool
     num_threads: Threads

@@ -184,7 +184,7 @@ Blocks = Annotated[
         custom_error_message="must be auto, a number of blocks, or a list of the modules of each block",
     ),
 ]
-Supervision = Literal["teacher"]
+Supervision = Literal["teacher", "siamese"]
 """The ways to supervise: each is a file of ``distill/`` that defines ``new``, and this list is their registry."""
-Criterion = Literal["feature", "output"]
+Criterion = Literal["feature", "output", "population"]
 """The criteria: each is a file of ``rating/`` that defines ``new``, and this list is their registry."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from helixnas.blocks import BlockSpec
 from helixnas.distill.train import Distillation
-from helixnas.errors import DivergenceError
+from helixnas.errors import CollapseError, DivergenceError
 from helixnas.fit import Checkpoint
 from helixnas.progress import Log, Progress
 
@@ -53,8 +53,9 @@ class Member:
 def train_group(required: Member, others: Sequence[Member], batches: Batches, progress: Progress) -> None:
     """Train ``required`` to its end and, beside it, ``others``, each from its last checkpoint on.
 
-    A block trains to the same bits alone and in any group. A block of ``others`` whose loss is not finite is left at
-    its last checkpoint: the process that trains that block as ``required`` will come to the same step and raise.
+    A block trains to the same bits alone and in any group. A block of ``others`` whose loss is not finite, or which has
+    collapsed, is left at its last checkpoint: the process that trains that block as ``required`` will come to the same
+    step and raise.
 
     Args:
         required: The block that this process must finish.
@@ -64,6 +65,7 @@ def train_group(required: Member, others: Sequence[Member], batches: Batches, pr
 
     Raises:
         DivergenceError: The loss of ``required`` is not finite.
+        CollapseError: The embeddings of ``required`` do not tell images apart any more.
     """
     group = sorted([required, *others], key=lambda member: member.training.block_id)
     for member in group:
@@ -81,7 +83,7 @@ def train_group(required: Member, others: Sequence[Member], batches: Batches, pr
 def _train_epoch(
     required: Member, at_work: Sequence[Member], batches: Iterable[Sequence[Any]], progress: Progress
 ) -> list[Member]:
-    """Train one epoch of all ``at_work``, which are at the same epoch, and return those whose loss was not finite.
+    """Train one epoch of all ``at_work``, which are at the same epoch, and return those that came to nothing.
 
     In its last epoch, a member may take fewer steps than there are batches.
     """
@@ -99,8 +101,8 @@ def _train_epoch(
             required.training.num_steps,
         )
     for member in at_work:
-        if member not in lost:
-            member.training.end_epoch(member.checkpoint, member.log)
+        if member not in lost and not _end_epoch(member, is_required=member is required):
+            lost.append(member)
     return lost
 
 
@@ -109,6 +111,17 @@ def _step(member: Member, offset: int, batch: Any, *, is_required: bool) -> bool
     try:
         member.training.step(offset, batch)
     except DivergenceError:
+        if is_required:
+            raise
+        return False
+    return True
+
+
+def _end_epoch(member: Member, *, is_required: bool) -> bool:
+    """End the epoch and return whether the member has learnt something; the process's main member raises instead."""
+    try:
+        member.training.end_epoch(member.checkpoint, member.log)
+    except CollapseError:
         if is_required:
             raise
         return False

@@ -17,7 +17,8 @@ from helixnas.config.schema import Distill
 from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.distill.batches import FeatureBatches
-from helixnas.search_space import Path
+from helixnas.progress import Log
+from helixnas.search_space import BlockSpace, Path
 from helixnas.student import BlockSupernet
 
 
@@ -26,10 +27,11 @@ class Sources:
     """What a supervision may draw on.
 
     Attributes:
-        teacher: The cut teacher, on ``device``.
+        teacher: The cut teacher, on ``device``; of a supervision that does not read the teacher, the same network
+            before it learnt anything.
         moments: Function from a block_id to mean and variance of the teacher's block output over the train part,
             float64 [C] each.
-        train: The images of the train part.
+        train: The images of the train part; without labels that a teacher gave, if the teacher is not read.
         settings: The section ``distill`` of params.yaml.
         seed: Of the order of images and of their augmentation, the same for all blocks.
         device: Where supernets train.
@@ -53,6 +55,11 @@ class Lesson(ABC):
 
     Its parameters that require a gradient learn at the rate of fresh candidates.
     """
+    is_untaught: bool = False
+    """Whether the layers that the supernet copied from the network are as untrained as all its others.
+
+    Then they learn at the rate of fresh candidates as well.
+    """
 
     @abstractmethod
     def losses(self, batch: Any, paths: Sequence[Path]) -> Iterator[Tensor]:
@@ -68,6 +75,17 @@ class Lesson(ABC):
 
         Args:
             share: Steps done, this one included, as a share of all steps of the training: above 0, at most 1.
+        """
+
+    def end_epoch(self, epoch: int, log: Log) -> None:  # noqa: B027  # most ways have nothing to do
+        """Log what was measured in an epoch beside the loss, before the state is saved.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            log: Takes name, value and epoch.
+
+        Raises:
+            CollapseError: The supernet learns nothing any more, so that its ratings would mean nothing.
         """
 
 
@@ -92,6 +110,30 @@ class Supervision(ABC):
         """Start a fresh supernet where it shall learn from, and return what it learns."""
 
 
+def reads_teacher(name: str) -> bool:
+    """Tell whether a supervision reads what the teacher learnt. A file of this room that does not sets READS_TEACHER.
+
+    Args:
+        name: The value of ``distill.supervision``.
+    """
+    return getattr(_module(name), "READS_TEACHER", True)
+
+
+def require_learnable(name: str, block: BlockSpace) -> None:
+    """Require that a supervision can train a supernet of ``block``; the file of one that cannot train any asks itself.
+
+    Args:
+        name: The value of ``distill.supervision``.
+        block: The space of the block.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    module = _module(name)
+    if hasattr(module, "require_learnable"):
+        module.require_learnable(block)
+
+
 def open_supervision(name: str, sources: Sources) -> Supervision:
     """Make the supervision that ``distill.supervision`` names.
 
@@ -99,5 +141,9 @@ def open_supervision(name: str, sources: Sources) -> Supervision:
         name: Name of a file of this room that defines ``new(sources)``.
         sources: What it may draw on.
     """
-    made: Supervision = importlib.import_module(f"helixnas.distill.{name}").new(sources)
+    made: Supervision = _module(name).new(sources)
     return made
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"helixnas.distill.{name}")

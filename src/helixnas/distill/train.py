@@ -1,6 +1,5 @@
 """Train one block's supernet, path by path, on what its lesson says."""
 
-from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -51,7 +50,7 @@ class Distillation:
         self.supernet, self._steps_per_epoch = supernet, steps_per_epoch
         self._lesson, self._seed = lesson, seed
         self._sampler: Sampler = SAMPLERS[settings.sampler](block, settings.updates, seed)
-        groups = _parameter_groups(supernet, block, settings.lr, lesson.beside.parameters())
+        groups = _parameter_groups(supernet, block, settings.lr, lesson)
         self._optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
         if settings.compile:
             compile_operations(supernet, block)
@@ -135,8 +134,13 @@ class Distillation:
         return require_finite(loss, name, step, "distill.lr", lr, tensors)
 
     def end_epoch(self, checkpoint: Checkpoint, log: Log) -> None:
-        """Log ``distill_loss``, the mean over the steps of the epoch, and save the state."""
+        """Log ``distill_loss``, the mean over the steps of the epoch, and what the lesson measured; save the state.
+
+        Raises:
+            CollapseError: The lesson found that the supernet learns nothing any more. Nothing is saved then.
+        """
         log("distill_loss", self._total / self.num_steps_in_epoch, self.epoch)
+        self._lesson.end_epoch(self.epoch, log)
         self.epoch += 1
         self.supernet.eval()
         self._lesson.beside.eval()
@@ -152,17 +156,15 @@ class Distillation:
         }
 
 
-def _parameter_groups(
-    supernet: BlockSupernet, block: BlockSpace, lr: float, beside: Iterable[nn.Parameter]
-) -> list[dict[str, Any]]:
-    """Fresh candidates, adapters and what learns ``beside`` them at ``lr``, the teacher's own layers at a share of it.
+def _parameter_groups(supernet: BlockSupernet, block: BlockSpace, lr: float, lesson: Lesson) -> list[dict[str, Any]]:
+    """Fresh candidates, adapters and what learns beside them at ``lr``, what the teacher trained at a share of it.
 
     A block with nothing to learn gets an unused parameter, since an optimizer must have at least one.
     """
     fresh, inherited = list(supernet.adapters.parameters()), list[nn.Parameter]()
     for index in trainable_cells(block):
-        members = inherited if block.cells[index].is_of_teacher else fresh
+        members = inherited if block.cells[index].is_of_teacher and not lesson.is_untaught else fresh
         members.extend(supernet.cells[index].parameters())
     groups = [{"params": fresh, "lr": lr}, {"params": inherited, "lr": TEACHER_LR_SCALE * lr}]
-    fresh.extend(parameter for parameter in beside if parameter.requires_grad)
+    fresh.extend(parameter for parameter in lesson.beside.parameters() if parameter.requires_grad)
     return [group for group in groups if group["params"]] or [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr}]

@@ -9,16 +9,18 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.cut import Boundaries, CutTeacher, recut
-from helixnas.data import ImageSet
+from helixnas.data import ImageSet, derive_seed
 from helixnas.errors import ConfigError, CutError
+from helixnas.fit import pinned
 from helixnas.handover.network import PROGRAM, new_network
-from helixnas.handover.parts import load_part
+from helixnas.handover.parts import load_part, load_raw_part
 from helixnas.handover.space import load_cut, load_specs, stale
 from helixnas.results import (
     LayerLoss,
     TeacherAccuracy,
 )
 from helixnas.search_space import SearchSpace
+from helixnas.student import num_calibration_images, recalibrate
 
 NUM_PROOF_IMAGES = 8
 
@@ -73,6 +75,38 @@ def new_teacher(root: Path, config: RunConfig, trained: CutTeacher) -> CutTeache
                 f"its {name} is the trained teacher's to the bit. Set retrain.init: inherit in params.yaml."
             )
     return recut(network, trained.boundaries, trained.specs, train.first(NUM_PROOF_IMAGES).normalized())
+
+
+def load_untaught(root: Path, config: RunConfig, device: torch.device) -> CutTeacher:
+    """The teacher's network before it learnt anything, cut as the teacher is: for ways that read no teacher.
+
+    Its weights are those with which the teacher stage starts a training: drawn by the seed. Its BatchNorm statistics
+    are measured on train images. Nothing is read of the trained weights, of their features, or of labels. ConfigError
+    where the source makes a network that knows something already.
+    """
+    train, seed = load_raw_part(root, "train"), derive_seed(config.seed, "teacher")
+    networks = []
+    for each in (derive_seed(seed, "init"), derive_seed(seed, "another")):
+        with pinned(each):
+            networks.append(_untrained(root, config, train))
+    network, another = networks
+    others = dict(another.named_parameters())
+    for name, parameter in network.named_parameters():
+        is_constant = bool((parameter == parameter.flatten()[:1]).all())
+        if parameter.is_floating_point() and not is_constant and torch.equal(parameter, others[name]):
+            raise ConfigError(
+                f"distill.supervision is {config.distill.supervision}, so {config.teacher.source} must draw its "
+                f"weights from torch's global generator, but its {name} is the same for every seed, as if trained. "
+                "Bring trained weights by teacher.weights, or set distill.supervision: teacher."
+            )
+    specs = load_specs(root)
+    some = train.first(num_calibration_images("auto", len(train), specs))
+    recalibrate(network, some.normalized_batches())
+    example = train.first(NUM_PROOF_IMAGES).normalized()
+    untaught = recut(network, Boundaries.from_json(load_cut(root)["boundaries"]), specs, example)
+    untaught.to(device)
+    network.requires_grad_(False)
+    return untaught
 
 
 def _untrained(root: Path, config: RunConfig, train: ImageSet) -> nn.Module:

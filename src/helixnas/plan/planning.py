@@ -13,6 +13,7 @@ from helixnas.cost import count, count_paths, in_widths, machine, measure
 from helixnas.cost_kinds import counted, measured
 from helixnas.cut import CutTeacher, cut
 from helixnas.data import Peek, peek, peek_rating
+from helixnas.distill import reads_teacher, require_learnable
 from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy, require_known
 from helixnas.handover.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
@@ -25,7 +26,7 @@ from helixnas.scratch import scratch
 from helixnas.search import extreme, solve
 from helixnas.search_space import SearchSpace
 from helixnas.student import BlockSupernet, assemble
-from helixnas.telling import quantity
+from helixnas.telling import member, quantity
 
 NUM_EXAMPLES = 2
 NUM_JUDGED, MIN_JUDGED = 500, 100
@@ -92,7 +93,9 @@ class Plan:
         workloads: What each stage will take.
         num_workers: Stages that run at a time.
         machine: The machine on which steps were measured.
-        teacher: How good the teacher is as it comes; None where it is trained first or images have no labels.
+        teacher: How good the teacher is as it comes; None where it is trained first, images have no labels, or the
+            search does not read it.
+        member: Which member of the DNA family the run is, in words.
     """
 
     blocks: tuple[BlockPlan, ...]
@@ -104,6 +107,7 @@ class Plan:
     num_workers: int
     machine: dict[str, str]
     teacher: TeacherAccuracy | None
+    member: str
 
 
 def plan(config: RunConfig) -> Plan:
@@ -118,6 +122,8 @@ def plan(config: RunConfig) -> Plan:
     example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
     teacher = cut(_network(config, seen), asked_blocks(config.teacher), example)
     space = new_space(teacher.specs, config)
+    for block in space.blocks:
+        require_learnable(config.distill.supervision, block)
     tables = [
         count_paths(block, in_widths(space, block.block_id), piece, config.cost.kinds).check(block)
         for block, piece in zip(space.blocks, teacher.blocks, strict=True)
@@ -125,6 +131,7 @@ def plan(config: RunConfig) -> Plan:
     costs = _costs(config, teacher, space, tables, seen.in_shape)
     budget = Budget.resolve(config.search.budget, costs["teacher"])
     impossible = _impossible(space, tables, costs["fixed"], budget, config.search.time_limit_s)
+    is_judged = reads_teacher(config.distill.supervision) and not config.teacher.recipe.epochs
     sizes = Sizes(seen.num_images["train"], seen.num_images["rating"], seen.num_images["test"], seen.in_shape)
     reach = _reach(costs, budget)
     num_obvious = len(obvious_ways(space, tables, costs["fixed"], _counted(budget)))
@@ -138,7 +145,8 @@ def plan(config: RunConfig) -> Plan:
         workloads=tuple(workloads(config, sizes, teacher, space, likely)),
         num_workers=config.flow.num_workers,
         machine=machine(torch.device("cpu")),
-        teacher=None if config.teacher.recipe.epochs else _judged(config, teacher.network, costs["teacher"]),
+        teacher=_judged(config, teacher.network, costs["teacher"]) if is_judged else None,
+        member=member(config.rating.criterion),
     )
 
 

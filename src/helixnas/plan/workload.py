@@ -13,7 +13,8 @@ from helixnas.config import RunConfig
 from helixnas.config.schema import Augment
 from helixnas.cut import CutTeacher
 from helixnas.data import num_batches, room_for
-from helixnas.distill import may_cache, partition, round_length
+from helixnas.distill import SAMPLERS, may_cache, partition, round_length
+from helixnas.fit import Augmenter
 from helixnas.plan.needs import Likely, Sizes, Workload
 from helixnas.plan.probe import num_bytes, seconds, threads, train_step
 from helixnas.retrain import max_steps
@@ -30,6 +31,8 @@ EXPORT_S, EXPORT_LAYER_S = 3.0, 0.07
 """Seconds that torch and ONNX take to load and to record a network, and those for each of its layers: on two cores."""
 EXPORT_BYTES = 300 * 2**20
 """Bytes of memory that ONNX and its runtime take."""
+SIAMESE_FACTOR = 2.7
+"""What a path of a siamese supernet takes of a path's step: two views, each through the online and the target twin."""
 NUM_SAMPLED = 3
 FLOAT = 4
 
@@ -98,6 +101,7 @@ class _Estimate:
     def distill(self, block_id: int) -> Workload:
         """The workload of a block; the first block of a group trains the whole group, the others find it done."""
         settings, stage, supernet = self._config.distill, f"distill@{block_id}", self.supernets[block_id]
+        is_siamese = settings.supervision == "siamese"
         if block_id >= settings.groups:
             return Workload(stage, START_S, BASE_BYTES + self._data_bytes(), num_bytes(supernet))
         group = partition(self._teacher.specs, settings.groups)[block_id]
@@ -109,12 +113,27 @@ class _Estimate:
         steps = max(passes)
         views = self._num_cached_views(settings.augment)
         num_guided = num_batches(views, settings.batch_size) if views else steps
+        if is_siamese:
+            num_guided = 2 * settings.siamese.pairs * max(self._num_steps(member) for member in group)
+            guide_s += self._augment_s()
         time_s = num_guided * guide_s * share
-        time_s += sum(num * step_s for num, (step_s, _) in zip(passes, measured, strict=True))
-        saved = max(saved for _, saved in measured)
-        supernets = nn.ModuleList(self.supernets[member] for member in group)
+        factor = SIAMESE_FACTOR if is_siamese else 1.0
+        time_s += factor * sum(num * step_s for num, (step_s, _) in zip(passes, measured, strict=True))
+        saved = max(saved for _, saved in measured) * (2 if is_siamese else 1)
+        supernets = nn.ModuleList(self.supernets[member] for member in group for _ in range(2 if is_siamese else 1))
         whole = self._training(stage, supernets, time_s / max(1, steps), saved, steps, settings.batch_size)
         return replace(whole, disk_bytes=num_bytes(supernet))
+
+    def _num_steps(self, block_id: int) -> int:
+        settings = self._config.distill
+        return SAMPLERS[settings.sampler](self._blocks[block_id], settings.updates, 0).num_steps
+
+    def _augment_s(self) -> float:
+        """Seconds that one view of each image of the probe takes."""
+        channels, size, _ = self._sizes.in_shape
+        augmenter = Augmenter(self._config.distill.augment, size, (0.5,) * channels, (0.5,) * channels)
+        images = (self._probe * 255).byte()
+        return seconds(lambda: augmenter(images, 0))
 
     def _num_cached_views(self, augment: Augment) -> int:
         """How many images and mirrors pass the teacher to fill the cache of features; 0 where each batch is a pass."""
@@ -140,6 +159,8 @@ class _Estimate:
         num_images = num_rated + num_calibration
         operation_s = self._path_s(block, supernet) / depth / len(inputs)
         time_s = START_S + num_nodes(block) * operation_s * num_images
+        if settings.criterion == "population":
+            time_s, held = START_S + 4 * (time_s - START_S), 2 * held  # two supernets, two views
         if settings.criterion == "output":
             num_run = math.ceil(settings.tail_share * block.num_paths)
             time_s += num_run * self._tail_s(block.block_id) * num_images

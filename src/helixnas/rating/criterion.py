@@ -5,9 +5,9 @@ criterion edits no file that another criterion runs.
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -25,15 +25,17 @@ class Sources:
     Attributes:
         supernet: The trained supernet of the block, in eval mode.
         beside: What the supervision saved beside its weights; empty if nothing.
-        teacher: The cut teacher, in eval mode: with its later blocks and its head, the tail behind the block.
-        moments: Mean and variance of the teacher's block output over the train part, float64 [C] each.
+        teacher: The cut teacher, in eval mode: with its later blocks and its head, the tail behind the block. For a
+            criterion that does not read the teacher, the same network before it learnt anything.
+        moments: Mean and variance of the teacher's block output over the train part, float64 [C] each; None for a
+            criterion that does not read the teacher.
         settings: The section ``rating`` of params.yaml.
     """
 
     supernet: BlockSupernet
     beside: Mapping[str, Tensor]
     teacher: CutTeacher
-    moments: tuple[Tensor, Tensor]
+    moments: tuple[Tensor, Tensor] | None
     settings: Rating
 
 
@@ -53,8 +55,12 @@ class Leaf:
     outputs: Iterator[Tensor]
 
 
-Walk = Callable[[], Iterator[Leaf]]
-"""Function that walks down the tree of a block and gives the leaf of every path, in the order of ``paths()``."""
+class Walk(Protocol):
+    """Function that walks down the tree of a block and gives the leaf of every path, in the order of ``paths()``."""
+
+    def __call__(self, supernet: BlockSupernet | None = None) -> Iterator[Leaf]:
+        """Walk down another supernet of the same block than the one that is rated, if one is given."""
+        ...
 
 
 class Criterion(Protocol):
@@ -73,6 +79,8 @@ class Criterion(Protocol):
     def read(self, images: Tensor) -> BlockBatch:
         """Compute all that is read of normalised images [N, C, H, W], once for all paths.
 
+        An image may have several inputs, such as views of it.
+
         Returns:
             The inputs of the block, and as targets what ``numbers`` compares with.
         """
@@ -87,6 +95,15 @@ class Criterion(Protocol):
         ...
 
 
+def reads_teacher(name: str) -> bool:
+    """Tell whether a criterion reads what the teacher learnt. A file of this room that does not sets READS_TEACHER.
+
+    Args:
+        name: The value of ``rating.criterion``.
+    """
+    return getattr(_module(name), "READS_TEACHER", True)
+
+
 def open_criterion(name: str, sources: Sources) -> Criterion:
     """Make the criterion that ``rating.criterion`` names.
 
@@ -94,5 +111,9 @@ def open_criterion(name: str, sources: Sources) -> Criterion:
         name: Name of a file of this room that defines ``new(sources)``.
         sources: What it may read.
     """
-    made: Criterion = importlib.import_module(f"helixnas.rating.{name}").new(sources)
+    made: Criterion = _module(name).new(sources)
     return made
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"helixnas.rating.{name}")

@@ -22,6 +22,7 @@ class FeatureCriterion:
     def __init__(self, sources: Sources) -> None:
         self._supernet: BlockSupernet = sources.supernet
         self._teacher = sources.teacher
+        assert sources.moments is not None
         _, variance = sources.moments
         self._loss = DistillLoss(self._supernet.aimed_variance(variance))
 

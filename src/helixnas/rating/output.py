@@ -44,6 +44,7 @@ class OutputCriterion:
         self._own = nn.Sequential(*self._teacher.blocks[self._block.block_id + 1 :], self._teacher.head)
         self._recalibrated = copy.deepcopy(self._own)
         self._has_norms = any(isinstance(module, _BatchNorm) for module in self._own.modules())
+        assert sources.moments is not None
         self._loss = DistillLoss(self._supernet.aimed_variance(sources.moments[1]))
         self._num_run = math.ceil(sources.settings.tail_share * self._block.num_paths)
         self._losses: list[float] = []

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.progress import Progress
-from helixnas.rating.criterion import Criterion, Leaf
+from helixnas.rating.criterion import Criterion, Leaf, Walk
 from helixnas.results import RatingTable
 from helixnas.search_space import BlockSpace, Path
 from helixnas.student import BlockSupernet, measuring
@@ -50,11 +50,11 @@ def rate(
     sums, num_images, num_done = [0.0] * block.num_paths, 0, count(1)
     for start in starts:
         some = [make() for make in batches[start : start + held]]
-        num_images += sum(len(batch.inputs) for batch in some)
-        walk = partial(_leaves, supernet, block, calibration, some)
+        walk = _walk(supernet, block, calibration, some)
         for index, numbers in zip(range(block.num_paths), criterion.numbers(walk, some), strict=True):
             for each in numbers:
                 sums[index] += float(each.cpu().numpy().sum())
+                num_images += 0 if index else len(each)
             progress(next(num_done), block.num_paths * len(starts))
     keys, ratings = tuple(path.key for path in block.paths()), tuple(total / num_images for total in sums)
     return RatingTable(block.block_id, keys, ratings, num_images, seed, criterion.name, criterion.constant)
@@ -72,6 +72,11 @@ def _bytes_held(supernet: BlockSupernet, block: BlockSpace, batch: BlockBatch) -
             held += x.nbytes
         deepest = max(deepest, held)
     return deepest * num_images
+
+
+def _walk(supernet: BlockSupernet, block: BlockSpace, calibration: Tensor, batches: Sequence[BlockBatch]) -> Walk:
+    """Make the walk that a criterion takes down the tree of ``supernet``, or of another supernet of the block."""
+    return lambda other=None: _leaves(other or supernet, block, calibration, batches)
 
 
 def _leaves(

@@ -13,6 +13,7 @@ from helixnas.telling import quantity
 
 def print_plan(plan: Mapping[str, Any], console: Console) -> None:
     """Print a plan, given as plain values: the blocks, what budgets can be reached, what each stage takes."""
+    console.print(plan["member"], "", sep="\n", highlight=False)
     if plan["teacher"]:
         teacher = TeacherAccuracy(**plan["teacher"])
         console.print(*filter(None, (str(teacher), teacher.warning)), "", sep="\n", highlight=False)

@@ -16,14 +16,24 @@ from helixnas import artifacts
 from helixnas.artifacts import CACHE, exclusive
 from helixnas.config import RunConfig
 from helixnas.data import derive_seed
-from helixnas.distill import Distillation, Member, Sources, open_supervision, partition, train_group, trainable_cells
+from helixnas.distill import (
+    Distillation,
+    Member,
+    Sources,
+    open_supervision,
+    partition,
+    reads_teacher,
+    require_learnable,
+    train_group,
+    trainable_cells,
+)
 from helixnas.fit import pinned
-from helixnas.handover.feature_cache import TEACHER, TRAIN, fill_from_cache
-from helixnas.handover.parts import load_part
+from helixnas.handover.feature_cache import CUT, TEACHER, TRAIN, fill_from_cache
+from helixnas.handover.parts import load_part, load_raw_part
 from helixnas.handover.setting import Curve, Resumable, Setting, begin, clear
 from helixnas.handover.space import block_file, load_block
 from helixnas.handover.student import BESIDE
-from helixnas.handover.teacher import load_feature_moments, load_teacher
+from helixnas.handover.teacher import load_feature_moments, load_teacher, load_untaught
 from helixnas.search_space import BlockSpace
 from helixnas.student import BlockSupernet
 
@@ -74,7 +84,8 @@ def _lock(setting: Setting) -> Path:
 
 def _resume(setting: Setting) -> Path:
     block_id = int(setting.name.partition("@")[2])
-    inputs = [setting.root / TEACHER, setting.root / TRAIN, block_file(setting.root, block_id)]
+    teacher = TEACHER if reads_teacher(setting.config.distill.supervision) else CUT
+    inputs = [setting.root / teacher, setting.root / TRAIN, block_file(setting.root, block_id)]
     return setting.resume_folder(["data", "teacher", "distill"], inputs)
 
 
@@ -83,13 +94,14 @@ class _Work:
 
     def __init__(self, setting: Setting) -> None:
         self._setting, self._settings = setting, setting.config.distill
-        self._teacher = load_teacher(setting.root, setting.config, setting.device)
+        has_teacher = reads_teacher(self._settings.supervision)
+        self._teacher = (load_teacher if has_teacher else load_untaught)(setting.root, setting.config, setting.device)
         # on a CPU, depthwise layers train up to 2.5 times faster so
         self._teacher.network.to(memory_format=torch.channels_last)
         sources = Sources(
             teacher=self._teacher,
             moments=partial(load_feature_moments, setting.root),
-            train=load_part(setting.root, "train", setting.num_loaders),
+            train=(load_part if has_teacher else load_raw_part)(setting.root, "train", setting.num_loaders),
             settings=self._settings,
             seed=derive_seed(setting.config.seed, "distill"),  # not the block's: its group sees the same batches
             device=setting.device,
@@ -117,6 +129,7 @@ class _Work:
     def member(self, block_id: int, curve: Curve) -> Member:
         """A block's training before its first step, logged in ``curve``."""
         setting, block = self._setting_of(block_id), self.block(block_id)
+        require_learnable(self._settings.supervision, block)
         with pinned(derive_seed(setting.seed, "init")):
             supernet = BlockSupernet(block, self._teacher.blocks[block_id])
         supernet.to(setting.device).to(memory_format=torch.channels_last)

@@ -10,12 +10,12 @@ from torch import Tensor
 from helixnas import artifacts
 from helixnas.config import RunConfig
 from helixnas.data import ImageSet
-from helixnas.handover.parts import load_part
+from helixnas.handover.parts import load_part, load_raw_part
 from helixnas.handover.setting import begin
 from helixnas.handover.space import load_block
 from helixnas.handover.student import load_beside, load_supernet
-from helixnas.handover.teacher import load_feature_moments, load_teacher
-from helixnas.rating import Sources, open_criterion, rate
+from helixnas.handover.teacher import load_feature_moments, load_teacher, load_untaught
+from helixnas.rating import Sources, open_criterion, rate, reads_teacher
 from helixnas.results import trained
 from helixnas.student import num_calibration_images
 from helixnas.teacher import BlockBatch
@@ -26,14 +26,16 @@ def run(config: RunConfig, block_id: int) -> None:
     settings = config.rating
     setting = begin(f"rating@{block_id}", config, settings.num_threads)
     block = load_block(setting.root, config, block_id)
-    teacher = load_teacher(setting.root, config, setting.device)
+    has_teacher = reads_teacher(settings.criterion)
+    teacher = (load_teacher if has_teacher else load_untaught)(setting.root, config, setting.device)
     supernet = load_supernet(setting.root, block, teacher).to(setting.device)
-    train, part = load_part(setting.root, "train"), load_part(setting.root, "rating")
+    load = load_part if has_teacher else load_raw_part
+    train, part = load(setting.root, "train"), load(setting.root, "rating")
     part = part.first(settings.num_images) if settings.num_images else part
     # channels last: its kernels are faster on a CPU, and the order of sums alone changes
     for piece in (teacher.stem, *teacher.blocks, supernet):
         piece.to(memory_format=torch.channels_last)
-    moments = load_feature_moments(setting.root, block_id)
+    moments = load_feature_moments(setting.root, block_id) if has_teacher else None
     sources = Sources(supernet, load_beside(setting.root, block_id), teacher, moments, settings)
     criterion = open_criterion(settings.criterion, sources)
 

@@ -25,6 +25,7 @@ from helixnas.report import ReportData, rating_warnings, write
 from helixnas.results import Budget, Comparison, Figure, Figures, SearchResult, figures_to_json, holm, mcnemar
 from helixnas.search_space import SearchSpace
 from helixnas.teacher import idle_layers_warning
+from helixnas.telling import member
 
 
 def run(config: RunConfig) -> None:
@@ -36,13 +37,16 @@ def run(config: RunConfig) -> None:
     rivals, teacher = load_rivals(setting.root), load_teacher_accuracy(setting.root)
     trials = artifacts.load_csv(setting.root / folder("search") / "trials.csv", "trials")
     curves = _curves(setting.root, len(space.blocks))
-    warnings = (teacher and teacher.warning, idle_layers_warning(layers), *rating_warnings(space, ratings))
+    of_teacher = (teacher and teacher.warning, idle_layers_warning(layers))
+    is_read = ratings[0].criterion != "population"  # what a teacher knows is of no matter where nothing reads it
+    warnings = (*(of_teacher if is_read else ()), *rating_warnings(space, ratings))
     figures = replace(
         _figures(setting, space, result, [rival for rival in rivals if rival.has_weights]),
         warnings=tuple(warning for warning in warnings if warning),
     )
     artifacts.save_json(setting.out / "figures.json", "figures", figures_to_json(figures))
     facts = {**figures.machine, **environment_facts(), "seed": str(config.seed), "data": config.data.source}
+    facts["searched by"] = member(ratings[0].criterion)
     data = ReportData(
         figures=figures,
         result=result,

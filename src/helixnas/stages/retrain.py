@@ -10,9 +10,10 @@ from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.cut import CutTeacher
 from helixnas.data import INDEX, ImageSet, derive_seed
+from helixnas.errors import ConfigError
 from helixnas.fit import pinned
 from helixnas.handover.feature_cache import cache_for_students
-from helixnas.handover.parts import load_calibration, load_part
+from helixnas.handover.parts import load_calibration, load_part, load_raw_part
 from helixnas.handover.setting import Curve, Resumable, Setting, begin, clear
 from helixnas.handover.space import block_files, load_space
 from helixnas.handover.student import load_supernet, new_supernets
@@ -27,6 +28,8 @@ from helixnas.student import StudentNetwork, assemble, recalibrate
 def run(config: RunConfig) -> None:
     """Run the stage: retrain the chosen student, and save the better of before and after."""
     setting = begin("retrain", config, config.retrain.num_threads)
+    if config.distill.supervision == "siamese":
+        _require_something_to_learn_from(setting)
     space = load_space(setting.root, config)
     architecture = load_chosen(setting.root, space)
     teacher = load_teacher(setting.root, config, torch.device("cpu"))
@@ -66,6 +69,18 @@ def run(config: RunConfig) -> None:
     artifacts.save_tensors(setting.out / "student.safetensors", "student", student.state_dict())
     _save_arch(setting, space, architecture, retraining, train)
     clear(resume)
+
+
+def _require_something_to_learn_from(setting: Setting) -> None:
+    """ConfigError where neither images nor teacher know a class: a search may do without both, a student may not."""
+    source = setting.config.teacher.source
+    if not (load_raw_part(setting.root, "train").is_labelled or setting.config.teacher.is_trained):
+        raise ConfigError(
+            f"retrain needs labels or a trained teacher, but the images have no labels and {source} has learnt nothing "
+            "(teacher.recipe.epochs is 0, without weights). Put the images into a folder for each class, or bring a "
+            "teacher by teacher.weights or teacher.pretrained; what was searched, without either, is in "
+            f"{setting.root / folder('search') / 'result.json'}."
+        )
 
 
 def _initial_student(

@@ -4,6 +4,7 @@ from helixnas.student.adapter import has_tail, new_tail
 from helixnas.student.build import build_operation
 from helixnas.student.custom import custom_name, operation, register_custom
 from helixnas.student.depthwise import quicken
+from helixnas.student.embedding import Predictor, Projector, agreement, require_distinct, spread
 from helixnas.student.network import Deployed, StudentNetwork, assemble
 from helixnas.student.recalibrate import measuring, num_calibration_images, recalibrate
 from helixnas.student.supernet import BlockSupernet, borrowed, new_operation
@@ -11,7 +12,10 @@ from helixnas.student.supernet import BlockSupernet, borrowed, new_operation
 __all__ = [
     "BlockSupernet",
     "Deployed",
+    "Predictor",
+    "Projector",
     "StudentNetwork",
+    "agreement",
     "assemble",
     "borrowed",
     "build_operation",
@@ -25,4 +29,6 @@ __all__ = [
     "quicken",
     "recalibrate",
     "register_custom",
+    "require_distinct",
+    "spread",
 ]
