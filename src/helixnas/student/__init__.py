@@ -7,16 +7,19 @@ from helixnas.student.depthwise import quicken
 from helixnas.student.network import Deployed, StudentNetwork, assemble
 from helixnas.student.recalibrate import measuring, num_calibration_images, recalibrate
 from helixnas.student.supernet import BlockSupernet, borrowed, new_operation
+from helixnas.student.together import Together, losses_together
 
 __all__ = [
     "BlockSupernet",
     "Deployed",
     "StudentNetwork",
+    "Together",
     "assemble",
     "borrowed",
     "build_operation",
     "custom_name",
     "has_tail",
+    "losses_together",
     "measuring",
     "new_operation",
     "new_tail",
