@@ -70,7 +70,7 @@ def test_losses_are_those_of_each_student_alone(
     wanted = torch.stack([alone(teacher, supernets, each, parts) for each in architectures])
     assert torch.allclose(losses, wanted, rtol=1e-5, atol=1e-6)
     assert len({float(mean) for mean in losses.mean(dim=1)}) == len(architectures)
-    assert (calibration.num_asked == 1) == (memory_bytes == PLENTY)  # less memory, the same numbers, more passes
+    assert (calibration.num_asked == 1) == (memory_bytes > 0)  # the images go through the stem anew for each branch
 
 
 def test_what_students_share_is_run_once(
