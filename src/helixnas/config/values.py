@@ -7,6 +7,7 @@ hours after the start.
 import math
 import os
 import re
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -103,6 +104,13 @@ def _with_madds(values: list[str]) -> list[str]:
     return values
 
 
+def _geometric(values: list[int]) -> list[int]:
+    factor = values[1] // values[0] if len(values) > 1 else 2
+    if factor < 2 or any(after != factor * before for before, after in pairwise(values)):
+        raise ValueError("must rise by one whole factor of 2 or more, such as [1, 3, 9]")
+    return values
+
+
 def _distinct(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
         raise ValueError("must hold each value once")
@@ -124,6 +132,10 @@ Epochs = Annotated[int, Field(ge=0, le=100_000)]
 Repeats = Annotated[int, Field(ge=1, le=10_000)]
 RepeatsOrNone = Annotated[int, Field(ge=0, le=10_000)]
 """Repeats of something that takes long each time; 0 stands for none."""
+Rungs = Annotated[
+    list[Annotated[int, Field(ge=1, le=10_000)]], Field(min_length=1, max_length=10), AfterValidator(_geometric)
+]
+"""Epochs of the rungs of successive halving."""
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Rate = Annotated[float, Field(gt=0, le=1000)]
 Weight = Annotated[float, Field(ge=0, le=1000)]

@@ -32,10 +32,11 @@ class _Node:
     moments: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     student: int = -1
 
-    def norms(self) -> list[_BatchNorm]:
-        """The BatchNorm layers of the operation, which other nodes may share."""
-        modules = self.operation.modules()
-        return [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
+    def statistics(self) -> list[tuple[Tensor, Tensor]]:
+        """Mean and variance in each BatchNorm layer of the operation, which other nodes may share."""
+        norms = [module for module in self.operation.modules() if isinstance(module, _BatchNorm)]
+        pairs = ((norm.running_mean, norm.running_var) for norm in norms if norm.track_running_stats)
+        return [(mean, variance) for mean, variance in pairs if mean is not None and variance is not None]
 
 
 class Together:
@@ -104,15 +105,15 @@ def _through(node: _Node, inputs: Batches) -> Iterator[Tensor]:
     with measuring(node.operation):
         for batch in inputs():
             yield node.operation(batch)
-    node.moments = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in node.norms()]
+    node.moments = [(mean.clone(), variance.clone()) for mean, variance in node.statistics()]
 
 
 def _run(node: _Node, x: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Run a node and all behind it, depth first, with the statistics that belong to the node."""
     node.operation.eval()
-    for norm, (mean, variance) in zip(node.norms(), node.moments, strict=True):
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
+    for statistics, (mean, variance) in zip(node.statistics(), node.moments, strict=True):
+        statistics[0].copy_(mean)
+        statistics[1].copy_(variance)
     y = node.operation(x)
     if node.student >= 0:
         yield node.student, y
