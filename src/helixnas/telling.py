@@ -83,18 +83,13 @@ def order_of_students(
         is_earned: Whether tau is above 0 by more than its interval, and not below the trivial one.
     """
     how = f"trained for {epochs} epoch{'s' if epochs > 1 else ''}" if epochs else "measured as assembled"
-    is_beaten = trivial is not None and (tau is None or trivial[1] > tau)
-    said = f"{tau:+.2f}" if tau is not None else "no number, since all are alike"
+    said = "no number, since all are alike" if tau is None else f"{tau:+.2f}"
     said += f" (95 %: {interval[0]:+.2f} to {interval[1]:+.2f}, n = {num_students})" if interval else ""
+    is_shown, is_beaten = interval is not None and interval[0] > 0, trivial is not None and (tau or 0) < trivial[1]
+    verdict = "The tables order students" if is_shown else "It is not shown that the tables order students"
+    if is_beaten:
+        verdict += ", but no better than a trivial predictor" if is_shown else ", and a trivial predictor does better"
     beside = "" if trivial is None else f" The best trivial predictor, {trivial[0]}, has {trivial[1]:+.2f}."
-    if is_earned:
-        verdict = "The tables order students"
-    else:
-        verdict = (
-            "A trivial predictor orders students better than the tables"
-            if is_beaten
-            else "It is not shown that the tables order students"
-        )
     remedy = "" if is_earned else f" {TRUST_REMEDY}"
     return f"{verdict}: held against {num_students} students {how}, Kendall's tau-b is {said}.{beside}{remedy}"
 

@@ -21,7 +21,8 @@ from helixnas.report.summary import (
     teacher_html,
     warnings_html,
 )
-from helixnas.results import Cost, CostTable, Figures, LayerLoss, RatingTable, SearchResult, TeacherAccuracy
+from helixnas.report.trust import trust_html, trust_tables
+from helixnas.results import Cost, CostTable, Figures, LayerLoss, RatingTable, SearchResult, TeacherAccuracy, Trust
 from helixnas.search_space import SearchSpace
 
 
@@ -42,6 +43,7 @@ class ReportData:
     teacher: TeacherAccuracy | None
     layers: tuple[LayerLoss, ...]
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trust: Trust = Trust(())
 
 
 def write(path: Path, data: ReportData) -> None:
@@ -68,12 +70,14 @@ def _sections(data: ReportData) -> dict[str, str]:
         "title": escape(figures.arch_id),
         "headline": headline_html(figures),
         "losses": losses_html(figures),
+        "trust": trust_html(data.trust),
         "warnings": warnings_html(figures),
         "figures": figures_table(figures),
         "decision": decision_list(figures, result, data.space),
         "beside": beside_html(figures),
         "frontier": frontier_chart(result, figures.teacher.cost),
         "trials": trials_chart(data.trials),
+        "trust_tables": trust_tables(data.trust),
         "ratings": rating_charts(blocks, data.ratings),
         "teacher": teacher_html(data.teacher, data.layers),
         "student": draw(blocks, _outer_madds(result, [view.cost for view in blocks])),

@@ -24,6 +24,8 @@ def print_figures(figures: Figures, console: Console) -> None:
         costs = [_cost(name, figure, figures.teacher) for name in figures.teacher.cost]
         table.add_row(Text(figure.name), _accuracy(figure, figures.teacher), *costs)
     console.print(table)
+    if figures.trust:
+        console.print(Text(f"\n{figures.trust}"))
     for warning in filter(None, (figures.retraining.warning, below_warning(figures), *figures.warnings)):
         console.print(Text(f"\n{warning}", style="yellow"))
 
