@@ -43,7 +43,7 @@ class ReportData:
     teacher: TeacherAccuracy | None
     layers: tuple[LayerLoss, ...]
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
-    trust: Trust = Trust(())
+    trust: Trust = field(default_factory=lambda: Trust(()))
 
 
 def write(path: Path, data: ReportData) -> None:
