@@ -39,6 +39,7 @@ def test_samples_spread_evenly_over_what_the_tables_predict(instance: Instance) 
     losses = sorted(instance.price(each).predicted_loss for each in proposed(instance, 40)[10:])
     gaps = np.diff(losses)
     assert gaps.max() < 4 * (losses[-1] - losses[0]) / len(gaps)
+    assert set(proposed(instance, 25)) < set(proposed(instance, 40))
     everything = [choice.predicted_loss for choice in instance.solve(BUDGET, 500).best]
     assert losses[0] <= everything[-1]  # among the best few of 260,000, which draws over all paths would hardly find
 

@@ -191,7 +191,7 @@ class _Students:
 
     def __call__(self, architecture: Architecture) -> Measurement:
         """Measure one student."""
-        student = self.assembled(architecture)
+        student = self.recalibrated(architecture)
         losses = image_losses(student, self.part).numpy()
         return Measurement(losses, self._cost(student))
 
@@ -203,15 +203,17 @@ class _Students:
         losses = losses_together(students, len(architectures), self.part, self._setting.device).numpy()
         if not any(measured(self._budget)):
             return list(map(Measurement, losses))
-        return [
-            Measurement(row, self._cost(self.assembled(each))) for row, each in zip(losses, architectures, strict=True)
-        ]
+        costs = [self._cost(self._assembled(each)) for each in architectures]
+        return list(map(Measurement, losses, costs))
 
-    def assembled(self, architecture: Architecture) -> StudentNetwork:
+    def recalibrated(self, architecture: Architecture) -> StudentNetwork:
         """Assemble and recalibrate a student."""
-        student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
+        student = self._assembled(architecture)
         recalibrate(student, self._calibration_batches())
         return student
+
+    def _assembled(self, architecture: Architecture) -> StudentNetwork:
+        return assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
 
     def _calibration_batches(self) -> Iterator[Tensor]:
         return (batch.to(self._setting.device) for batch in self._calibration.normalized_batches())
@@ -219,7 +221,7 @@ class _Students:
     def _cost(self, student: StudentNetwork) -> Cost:
         settings = self._setting.config.cost.latency
         inputs = torch.rand(settings.batch_size, *self.part.in_shape, device=self._setting.device)
-        (cost,) = measure([(student, inputs)], self._budget, settings.num_rounds, settings.quantile, silent)
+        (cost,) = measure([(student.eval(), inputs)], self._budget, settings.num_rounds, settings.quantile, silent)
         return cost
 
 
@@ -252,7 +254,7 @@ class _Trainer:
         return losses
 
     def _initial(self, architecture: Architecture) -> StudentNetwork:
-        student = self._students.assembled(architecture).requires_grad_(True)
+        student = self._students.recalibrated(architecture).requires_grad_(True)
         quicken(student)
         return student
 

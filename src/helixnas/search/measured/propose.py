@@ -18,16 +18,17 @@ from helixnas.search_space import Architecture
 MIN_SHARE = 0.9
 """The least share that a sample takes of the limit that it uses most: cheap students would flatter any order."""
 _DRAWS, _MOST_ROUNDS = 20_000, 20
-_POOL = 20
-"""Architectures in the pool for each sample that is chosen from it."""
+_POOL = 5000
+"""Architectures in the pool from which samples are chosen."""
 
 
 def propose(price: Pricer, best: Sequence[Choice], budget: Budget, num_students: int, seed: int) -> list[Architecture]:
     """Propose distinct architectures to measure, the tables' optimum first; fewer where the space holds no more.
 
     Up to half of them are the best of the tables. The others are drawn at random within the budget, at 90 % of a limit
-    or more by what the tables say, one for each of as many equal steps of predicted_loss. Half of the draws take
-    any path of a block, the other half the paths on the block's frontier, since random paths alone are seldom good.
+    or more by what the tables say, and spread evenly over predicted_loss. Half of the draws take any path of a block,
+    the other half the paths on the block's frontier, since random paths alone are seldom good. The samples of a smaller
+    number are among those of a larger one.
 
     Args:
         price: Knows the tables.
@@ -37,19 +38,23 @@ def propose(price: Pricer, best: Sequence[Choice], budget: Budget, num_students:
         seed: Of the draws.
     """
     kept = [choice.architecture for choice in best[: max(1, num_students // 2)]]
-    num_samples = num_students - len(kept)
-    pool = [choice for choice in _pool(price, budget, _POOL * num_samples, seed) if choice.architecture not in kept]
+    pool = [choice for choice in _pool(price, budget, seed) if choice.architecture not in kept]
     losses = np.array([choice.predicted_loss for choice in pool])
-    if len(pool) <= num_samples:
-        return kept + [choice.architecture for choice in pool]
     is_free = np.ones(len(pool), dtype=bool)
-    for aim in np.linspace(losses.min(), losses.max(), num_samples):
+    for index in range(min(num_students - len(kept), len(pool))):
+        aim = losses.min() + _halfway(index) * (losses.max() - losses.min())
         nearest = int(np.argmin(np.where(is_free, np.abs(losses - aim), np.inf)))
         is_free[nearest] = False
-    return kept + [choice.architecture for choice, is_left in zip(pool, is_free, strict=True) if not is_left]
+        kept.append(pool[nearest].architecture)
+    return kept
 
 
-def _pool(price: Pricer, budget: Budget, num_wanted: int, seed: int) -> list[Choice]:
+def _halfway(index: int) -> float:
+    """The van der Corput sequence, 0, 1/2, 1/4, 3/4, 1/8 and so on: each first part of it lies evenly over 0 to 1."""
+    return int(f"{index:012b}"[::-1], 2) / 2**12
+
+
+def _pool(price: Pricer, budget: Budget, seed: int) -> list[Choice]:
     """Random architectures in the budget band, without repeats; fewer where they are rare."""
     rng = np.random.default_rng(seed)
     names = counted_names(budget)
@@ -59,7 +64,7 @@ def _pool(price: Pricer, budget: Budget, num_wanted: int, seed: int) -> list[Cho
     limits = ceilings(budget, names)
     found: dict[Architecture, Choice] = {}
     for index in range(_MOST_ROUNDS):
-        room = (num_wanted // 2 if index % 2 == 0 else num_wanted) - len(found)
+        room = (_POOL // 2 if index % 2 == 0 else _POOL) - len(found)
         drawn = [
             rng.choice(few if index % 2 else len(o.path), _DRAWS) for few, o in zip(contenders, options, strict=True)
         ]
@@ -72,7 +77,7 @@ def _pool(price: Pricer, budget: Budget, num_wanted: int, seed: int) -> list[Cho
                 room -= 1
             if room <= 0:
                 break
-        if len(found) >= num_wanted:
+        if len(found) >= _POOL:
             break
     return list(found.values())
 
