@@ -82,7 +82,8 @@ def order_of_students(
         trivial: Name and tau of the best trivial predictor.
         is_earned: Whether tau is above 0 by more than its interval, and not below the trivial one.
     """
-    how = f"trained for {epochs} epoch{'s' if epochs > 1 else ''}" if epochs else "measured as assembled"
+    plural = "s" if epochs > 1 else ""
+    how = f"(the best of those measured) trained for {epochs} epoch{plural}" if epochs else "measured as assembled"
     said = "no number, since all are alike" if tau is None else f"{tau:+.2f}"
     said += f" (95 %: {interval[0]:+.2f} to {interval[1]:+.2f}, n = {num_students})" if interval else ""
     is_shown, is_beaten = interval is not None and interval[0] > 0, trivial is not None and (tau or 0) < trivial[1]

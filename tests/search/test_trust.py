@@ -98,7 +98,7 @@ def test_tables_below_a_trivial_predictor_earn_none(instance: Instance) -> None:
     assert trust.orders[0].is_beaten
     assert not trust.is_earned
     assert "a trivial predictor" in str(trust)
-    assert "60 students trained for 3 epochs" in str(trust)
+    assert "60 students (the best of those measured) trained for 3 epochs" in str(trust)
 
 
 def test_the_lead_over_a_predictor_is_that_of_the_same_resamples(instance: Instance) -> None:
