@@ -64,6 +64,23 @@ def test_a_small_space_is_proposed_as_a_whole_without_a_limit() -> None:
     assert len(proposed(instance, 1, Budget())) == 1
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_budget_that_few_draws_hit_is_hit_all_the_same(share: float) -> None:
+    """Twenty blocks: the costs of equally likely paths lie within 20 % of their mean, all but always."""
+    instance = make_instance(5, 20, 12, is_coarse=False)
+    madds = [[cost["madds"] for cost in table.costs] for table in instance.costs]
+    low, high = (3 + sum(map(least, madds)) for least in (min, max))
+    budget = Budget(madds=low + share * (high - low))
+    some = proposed(instance, 80, budget)
+    assert len(some) == 80
+    assert all(budget["madds"] * 0.9 <= instance.price(each).cost["madds"] <= budget["madds"] for each in some[10:])
+
+
+def test_a_limit_out_of_reach_is_no_limit(instance: Instance) -> None:
+    assert len(proposed(instance, 40, Budget(madds=10_000))) == 40
+    assert len(proposed(instance, 40, Budget(madds=60, num_params=10_000))) == 40
+
+
 class Bench:
     """Keeps the groups that it was asked for."""
 

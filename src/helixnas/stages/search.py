@@ -131,6 +131,8 @@ class _Measuring:
         seed = derive_seed(self._setting.seed, "propose")
         proposed = propose(self._price, self._exact.best, self._budget, self._settings.measured + len(known), seed)
         new = [each for each in proposed if each not in known][: self._settings.measured]
+        if len(new) < self._settings.measured:
+            print(f"Only {len(new)} of {self._settings.measured} students to measure were found.", file=sys.stderr)
         optimum = self._exact.best[0].architecture
         ledger = Ledger(self._journal("swept"), self._price, optimum, lambda some, _: self._students.together(some))
         return sweep(new, ledger, progress)
