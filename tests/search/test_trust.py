@@ -138,10 +138,11 @@ def test_of_too_few_nothing_is_said(instance: Instance, num_students: int) -> No
 def test_students_that_were_trained_decide_where_they_are_enough(instance: Instance) -> None:
     measured, trained = (
         order_of(students(instance, 30), 0, instance.price),
-        order_of(students(instance, 6), 1, instance.price),
+        order_of(students(instance, 24), 1, instance.price),
     )
     assert Trust((measured, trained)).decisive == trained
-    few = order_of(students(instance, 3), 1, instance.price)
+    few, none = order_of(students(instance, 23), 1, instance.price), order_of([], 0, instance.price)
     assert Trust((measured, few)).decisive == measured
+    assert Trust((none, few)).decisive == few
     trust = Trust((measured, trained))
     assert trust_from_json(trust_to_json(trust)) == trust
