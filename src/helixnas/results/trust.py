@@ -74,7 +74,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What is known of the tables' order; ``orders`` has an entry for each way to measure students, as assembled first."""
+    """What is known of the tables' order; ``orders`` has one entry for each way to measure, as assembled first."""
 
     orders: tuple[Order, ...]
 
@@ -83,7 +83,7 @@ class Trust:
         """The order that counts: of trained students where these are 24 or more; None where all are too few."""
         enough = [each for each in self.orders if each.num_students >= MIN_STUDENTS]
         sure = [each for each in enough if not each.epochs or each.num_students >= MIN_TRAINED]
-        return (sure or enough or [None])[-1]
+        return next(reversed(sure or enough), None)
 
     @property
     def is_earned(self) -> bool:
