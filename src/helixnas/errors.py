@@ -7,6 +7,7 @@
     ├── SpaceMismatchError      an arch_id or a table belongs to another search space
     ├── InfeasibleBudgetError   no architecture fits: names the cheapest and the block that binds
     ├── OutOfTimeError          a time limit was over before there was a result
+    ├── DistrustError           the tables do not order students, and search.fallback refuses them
     ├── DivergenceError         a loss became NaN or infinite
     │   └── CollapseError       embeddings of all images became alike
     ├── ArtifactError           a file is missing, truncated, tampered with, or from another version
@@ -44,6 +45,10 @@ class InfeasibleBudgetError(HelixError):
 
 class OutOfTimeError(HelixError):
     """A time limit was over before there was a result."""
+
+
+class DistrustError(HelixError):
+    """The tables are not shown to order students, and ``search.fallback`` refuses to go on."""
 
 
 class DivergenceError(HelixError):

@@ -67,3 +67,51 @@ def trained_paths(num_paths: int, beat_constant: int | None, beat_identity: int 
     counts = {"a constant": beat_constant, "leaving it out": beat_identity}
     told = [f"{count:,} are better than {what}" for what, count in counts.items() if count is not None]
     return f"of {num_paths:,} trained paths {', '.join(told)}" if told else f"{num_paths:,} trained paths"
+
+
+def order_of_students(
+    epochs: int,
+    num_students: int,
+    tau: float | None,
+    interval: tuple[float, float] | None,
+    trivial: tuple[str, float] | None,
+    *,
+    is_earned: bool,
+) -> str:
+    """Say whether the tables ordered the students that were measured.
+
+    Args:
+        epochs: Epochs for which the students were trained; 0 for as they were assembled.
+        num_students: How many were measured.
+        tau: Kendall's tau-b of the tables, and its 95 % interval; None where it has no number.
+        interval: Of tau.
+        trivial: Name and tau of the best trivial predictor.
+        is_earned: Whether tau is above 0 by more than its interval, and not below the trivial one.
+    """
+    plural = "s" if epochs > 1 else ""
+    how = f"(the best of those measured) trained for {epochs} epoch{plural}" if epochs else "measured as assembled"
+    said = "no number, since all are alike" if tau is None else f"{tau:+.2f}"
+    said += f" (95 %: {interval[0]:+.2f} to {interval[1]:+.2f}, n = {num_students})" if interval else ""
+    is_shown, is_beaten = interval is not None and interval[0] > 0, trivial is not None and (tau or 0) < trivial[1]
+    verdict = "The tables order students" if is_shown else "It is not shown that the tables order students"
+    if is_beaten:
+        verdict += ", but no better than a trivial predictor" if is_shown else ", and a trivial predictor does better"
+    beside = "" if trivial is None else f" The best trivial predictor, {trivial[0]}, has {trivial[1]:+.2f}."
+    remedy = "" if is_earned else f" {TRUST_REMEDY}"
+    return f"{verdict}: held against {num_students} students {how}, Kendall's tau-b is {said}.{beside}{remedy}"
+
+
+def unknown_order(num_students: int) -> str:
+    """Say that too few students were measured to tell whether the tables order students."""
+    return (
+        f"Whether the tables order students is not known: {num_students or 'none'} "
+        f"{'was' if num_students == 1 or not num_students else 'were'} measured. Raise search.num_trials or "
+        "search.measured; neither measures students of a space with widths of its own."
+    )
+
+
+TRUST_REMEDY = (
+    "Raise search.measured for a surer figure, distill.updates for better tables, or set search.fallback: measured, "
+    "which takes the best student that was measured."
+)
+"""What to do where the tables are not shown to order students."""

@@ -95,7 +95,7 @@ UNUSED = {
     "export": {"device", "seed"},
     "teacher": {"num_loaders"},
     "distill": {"num_loaders", "teacher.features", "teacher.cache_gb", "distill.groups"},
-    "search": {"num_loaders"},
+    "search": {"num_loaders", "teacher.features", "teacher.cache_gb", "rating.memory_mib"},
     "retrain": {"num_loaders", "teacher.features", "teacher.cache_gb"},
     "compare": {"num_loaders", "teacher.features", "teacher.cache_gb"},
     "report": {"num_loaders"},

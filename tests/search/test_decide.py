@@ -90,6 +90,24 @@ def test_the_optimum_stands_when_nobody_meets_the_latency_limit(exact: ExactResu
     assert result.reason.startswith("None of the 2 measured architectures met latency_ms <= 3")
 
 
+def test_tables_without_trust_have_no_advantage(exact: ExactResult) -> None:
+    trials = (
+        measured(exact.best[0], 0.5),
+        measured(exact.best[1], 0.49, lead=(0.01, 0.2)),  # lower, by less than a standard error
+        measured(exact.best[2], 0.3, 3.1, lead=(0.2, 0.01)),  # over the limit
+    )
+    assert decide(exact, trials[:2], BUDGET).chosen == trials[0]
+    limited = [replace(trial, measured=Cost(latency_ms=2.0)) for trial in trials[:2]]
+    result = decide(exact, [*limited, trials[2]], TIMED, distrust="No order is shown.")
+    assert (result.chosen, result.chosen_by) == (limited[1], "refine")
+    assert result.reason.startswith("No order is shown. As search.fallback says, the best measured one was taken")
+    assert "0.4900, is the lowest of 2 within the budget" in result.reason
+
+
+def test_without_trust_and_without_trials_the_tables_are_all_there_is(exact: ExactResult) -> None:
+    assert decide(exact, (), BUDGET, distrust="No order is shown.").chosen == exact.best[0]
+
+
 def test_an_optimum_that_was_not_measured_cannot_be_overturned(exact: ExactResult) -> None:
     result = decide(exact, (measured(exact.best[1], 0.0),), BUDGET)
     assert (result.chosen, result.chosen_by) == (exact.best[0], "exact")

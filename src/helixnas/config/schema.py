@@ -31,6 +31,7 @@ from helixnas.config.values import (
     Ratio,
     Repeats,
     RepeatsOrNone,
+    Rungs,
     Seed,
     Several,
     Share,
@@ -238,6 +239,10 @@ class Search(Section):
     budget: dict[KindName, Limit]
     num_best: Repeats
     num_trials: RepeatsOrNone
+    measured: Annotated[int, Field(ge=0, le=2000)]
+    trained: Annotated[int, Field(ge=0, le=2000)]
+    rungs: Rungs
+    fallback: Literal["warn", "measured", "refuse"]
     time_limit_s: Annotated[float, Field(gt=0, le=1_000_000)]
     num_threads: Threads
 

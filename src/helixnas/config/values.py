@@ -8,6 +8,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -94,6 +95,17 @@ Epochs = Annotated[int, Field(ge=0, le=100_000)]
 Repeats = Annotated[int, Field(ge=1, le=10_000)]
 RepeatsOrNone = Annotated[int, Field(ge=0, le=10_000)]
 """Repeats of something that takes long each time; 0 stands for none."""
+Rungs = Annotated[
+    list[Annotated[int, Field(ge=1, le=10_000)]],
+    Field(min_length=1, max_length=10),
+    rule(
+        lambda rungs: all(
+            low < high and high % low == 0 and high * rungs[0] == low * rungs[1] for low, high in pairwise(rungs)
+        ),
+        "must rise by one whole factor of 2 or more, such as [1, 3, 9]",
+    ),
+]
+"""Epochs of the rungs of successive halving."""
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Rate = Annotated[float, Field(gt=0, le=1000)]
 Weight = Annotated[float, Field(ge=0, le=1000)]

@@ -24,8 +24,16 @@ from helixnas.progress import Reporter
 
 CURVE = "curve"
 """The kind of ``curve.csv``."""
-SPEED = {"data": {"pack_gb"}, "teacher": {"features", "cache_gb"}, "distill": {"groups"}}
-"""The keys that change how fast a stage is and nothing else: a half-done run goes on under others."""
+SPEED = {
+    "data": {"pack_gb"},
+    "teacher": {"features", "cache_gb"},
+    "distill": {"groups"},
+    "search": {"measured", "trained", "rungs", "fallback"},
+}
+"""The keys that change no half-done work, so that it goes on under other values.
+
+They change how fast a stage is; or, in the search, how many students are measured and what is made of that.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ from helixnas.results import (
     CostTable,
     RatingTable,
     SearchResult,
+    Trust,
     search_result_from_json,
+    trust_from_json,
 )
 from helixnas.search_space import Architecture, SearchSpace
 
@@ -85,6 +87,11 @@ def load_search_result(root: Path, space: SearchSpace) -> SearchResult:
     value = artifacts.load_json(path, "search")
     with _reading(path):
         return search_result_from_json(value, space)
+
+
+def load_trust(root: Path) -> Trust:
+    """What is known of the tables' order, from the students that the search measured."""
+    return trust_from_json(artifacts.load_json(root / folder("search") / "trust.json", "trust"))
 
 
 def load_chosen(root: Path, space: SearchSpace) -> Architecture:

@@ -18,6 +18,7 @@ from helixnas.fit import Augmenter
 from helixnas.plan.needs import Likely, Sizes, Workload
 from helixnas.plan.probe import num_bytes, seconds, threads, train_step
 from helixnas.retrain import max_steps
+from helixnas.search import num_epochs
 from helixnas.search_space import BlockSpace, Path, SearchSpace, keeps_interface
 from helixnas.student import BlockSupernet, StudentNetwork, assemble, num_calibration_images
 from helixnas.teacher import feature_bytes
@@ -78,7 +79,7 @@ class _Estimate:
         self._blocks = space.blocks
         self._paths = [_sampled(block) for block in space.blocks]
         self._likely = likely
-        self._num_trials = config.search.num_trials if keeps_interface(space) else 0
+        self._is_measured = keeps_interface(space)
         self._probe = torch.rand(min(room_for(sizes.in_shape), config.distill.batch_size), *sizes.in_shape)
         self._features = _features(teacher, self._probe)
 
@@ -175,9 +176,13 @@ class _Estimate:
         return Workload("cost", time_s, BASE_BYTES + weights, sum(block.num_paths for block, _ in blocks) * 64)
 
     def search(self) -> Workload:
-        """The workload of the search stage."""
-        num_images = self._num_calibration() + self._sizes.num_rating
-        time_s = 2 * START_S + self._num_trials * num_images * self._student_s()
+        """The workload of the search stage: what is measured, as if nothing were shared, and what is trained."""
+        settings, time_s = self._config.search, 2 * START_S
+        if self._is_measured:
+            num_images = self._num_calibration() + self._sizes.num_rating
+            time_s += (settings.num_trials + settings.measured) * num_images * self._student_s()
+        if self._is_measured and settings.trained:
+            time_s += self._retrain_s(settings.num_threads, num_epochs(settings.trained, settings.rungs))
         weights = sum(num_bytes(supernet) for supernet in self.supernets)
         return Workload("search", time_s, BASE_BYTES + 2 * weights + self._data_bytes(), 10**5)
 
@@ -186,7 +191,7 @@ class _Estimate:
         network = self._student()
         return Workload(
             "retrain",
-            2 * START_S + self._retrain_s(self._config.retrain.num_threads),
+            2 * START_S + self._retrain_s(self._config.retrain.num_threads, self._config.retrain.recipe.epochs),
             BASE_BYTES + 6 * num_bytes(network) + self._data_bytes(),
             2 * num_bytes(network),
         )
@@ -203,7 +208,7 @@ class _Estimate:
         num_trained = min(settings.num_retrained, num_obvious) + num_others
         num_images = self._num_calibration() + self._sizes.num_rating
         time_s = 2 * START_S + num_measured * num_images * self._student_s()
-        time_s += num_trained * self._retrain_s(settings.num_threads)
+        time_s += num_trained * self._retrain_s(settings.num_threads, self._config.retrain.recipe.epochs)
         weights = num_bytes(self._student())
         held = sum(map(num_bytes, self.supernets)) * (2 if settings.random else 1)
         memory = BASE_BYTES + 6 * weights + held + self._data_bytes()
@@ -218,10 +223,10 @@ class _Estimate:
         memory = BASE_BYTES + EXPORT_BYTES + 6 * num_bytes(network) + self._data_bytes()
         return Workload("export", time_s, memory, 4 * num_bytes(network))
 
-    def _retrain_s(self, num_threads: int) -> float:
-        """Seconds of the training of one student."""
+    def _retrain_s(self, num_threads: int, epochs: int) -> float:
+        """Seconds of the training of one student, or of several that share one range test."""
         recipe = self._config.retrain.recipe
-        steps = recipe.epochs * num_batches(self._sizes.num_train, recipe.batch_size)
+        steps = epochs * num_batches(self._sizes.num_train, recipe.batch_size)
         if recipe.lr == "auto":
             steps += max_steps(self._sizes.num_train, recipe.batch_size)
         views = self._num_cached_views(recipe.augment)  # of the teacher, once; else each batch is a pass

@@ -20,7 +20,8 @@ from helixnas.report.summary import (
     losses_html,
     teacher_html,
 )
-from helixnas.results import CostTable, Figures, LayerLoss, RatingTable, SearchResult, TeacherAccuracy
+from helixnas.report.trust import trust_html, trust_tables
+from helixnas.results import CostTable, Figures, LayerLoss, RatingTable, SearchResult, TeacherAccuracy, Trust
 from helixnas.search_space import SearchSpace
 
 
@@ -41,6 +42,7 @@ class ReportData:
     teacher: TeacherAccuracy | None
     layers: tuple[LayerLoss, ...]
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trust: Trust = field(default_factory=lambda: Trust(()))
 
 
 def write(path: Path, data: ReportData) -> None:
@@ -59,12 +61,14 @@ def write(path: Path, data: ReportData) -> None:
         "title": escape(figures.arch_id),
         "headline": headline_html(figures),
         "losses": losses_html(figures),
+        "trust": trust_html(data.trust),
         "warnings": "".join(f'<p class="warning">{escape(warning)}</p>' for warning in figures.warnings),
         "figures": figures_table(figures),
         "decision": decision_list(figures, result, data.space),
         "beside": beside_html(figures),
         "frontier": frontier_chart(result, figures.teacher.cost),
         "trials": trials_chart(data.trials),
+        "trust_tables": trust_tables(data.trust),
         "ratings": rating_charts(blocks, data.ratings),
         "teacher": teacher_html(data.teacher, data.layers),
         "student": draw(blocks, outer_madds),

@@ -28,6 +28,8 @@ def print_figures(figures: Figures, console: Console) -> None:
             cells.append(_pair(quantity(name, figure.cost[name]), "" if share is None else percent(share)))
         table.add_row(Text(figure.name), *cells)
     console.print(table)
+    if figures.trust:
+        console.print(Text(f"\n{figures.trust}"))
     for warning in filter(None, (figures.retraining.warning, below_warning(figures), *figures.warnings)):
         console.print(Text(f"\n{warning}", style="yellow"))
 

@@ -133,5 +133,5 @@ def agreement_sentence(tau: float | None, n: int) -> str:
     return (
         f"Rank agreement of prediction and measurement, Kendall τ-b: {tau:+.2f} (+1 is the same order). With {n} "
         f"points chance alone stays within ±{min(chance, 1):.2f} in 19 of 20 cases, so this is {verdict}. "
-        "Trials lie close to the optimum, where orders are hardest to tell."
+        "Optuna's trials lie close to the optimum, where orders are hardest to tell."
     )

@@ -32,9 +32,21 @@ from helixnas.results.tables import (
     trained,
     worse_than_identity,
 )
+from helixnas.results.trust import (
+    MIN_STUDENTS,
+    TABLES,
+    Agreement,
+    Order,
+    Trust,
+    trust_from_json,
+    trust_to_json,
+)
 
 __all__ = [
+    "MIN_STUDENTS",
+    "TABLES",
     "UNMEASURED",
+    "Agreement",
     "Budget",
     "Choice",
     "Comparison",
@@ -44,11 +56,13 @@ __all__ = [
     "Figures",
     "LayerLoss",
     "Lead",
+    "Order",
     "RatingTable",
     "Retraining",
     "SearchResult",
     "TeacherAccuracy",
     "Trained",
+    "Trust",
     "WorseThanIdentity",
     "choice_from_json",
     "choice_to_json",
@@ -60,6 +74,8 @@ __all__ = [
     "search_result_from_json",
     "search_result_to_json",
     "trained",
+    "trust_from_json",
+    "trust_to_json",
     "wilson_interval",
     "worse_than_identity",
 ]

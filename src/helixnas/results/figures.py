@@ -91,6 +91,8 @@ class Figures:
     comparisons: tuple[Comparison, ...] = ()
     split: str = ""
     is_labelled: bool = True
+    trust: str = ""
+    """A sentence: whether the tables ordered the students that were measured, with the numbers."""
 
     @property
     def rows(self) -> tuple[Figure, ...]:

@@ -178,7 +178,7 @@ class Choice:
         architecture: The architecture.
         predicted_loss: The sum of its blocks' ratings.
         cost: What the tables say of it.
-        val_loss: The loss of the assembled student on the rating part.
+        val_loss: The loss of the assembled student on the rating part, or of the briefly trained student.
         measured: The kinds of cost that were measured on the assembled student.
         lead: By how much its loss is below that of the tables' optimum.
     """
@@ -197,7 +197,7 @@ class SearchResult:
 
     Attributes:
         chosen: ``exact``, or a measured trial that beat it.
-        chosen_by: "exact" or "refine".
+        chosen_by: "exact", "refine", or "halving" where students were briefly trained.
         reason: Why, in a sentence.
         exact: The optimum of the tables.
         optimality: What is proven of ``exact``, such as "proven".

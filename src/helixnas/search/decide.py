@@ -9,10 +9,17 @@ import pandas as pd
 
 from helixnas.results import Budget, Choice, SearchResult
 from helixnas.search.exact import ExactResult
+from helixnas.search.measured.halving import Rung
 from helixnas.telling import quantity
 
 
-def decide(exact: ExactResult, trials: Sequence[Choice], budget: Budget) -> SearchResult:
+def decide(
+    exact: ExactResult,
+    trials: Sequence[Choice],
+    budget: Budget,
+    trained: Rung | None = None,
+    distrust: str | None = None,
+) -> SearchResult:
     """Choose from the exact optimum and the architectures that were measured.
 
     The lowest loss of many architectures that were measured on a few hundred images is luck. So the tables' optimum is
@@ -21,28 +28,49 @@ def decide(exact: ExactResult, trials: Sequence[Choice], budget: Budget) -> Sear
     count, by what was measured of them as a whole where that is limited. Where the optimum, once measured, misses a
     limit that others meet, the one of these others with the lowest val_loss is chosen.
 
+    Where students were trained, those of the last rung alone are compared, the optimum among them.
+
     Args:
         exact: The result of the exact search.
         trials: The measured architectures; may be empty.
         budget: The limits.
+        trained: The last rung of the brief trainings; None where there were none.
+        distrust: Why the tables' optimum has no advantage; then the lowest val_loss within the budget is chosen.
 
     Returns:
         The result of the search; ``reason`` says why this architecture was chosen, with the numbers.
     """
-    best = next((trial for trial in trials if trial.architecture == exact.best[0].architecture), exact.best[0])
-    fitting = [trial for trial in trials if _fits(trial, budget)]
-    rivals = fitting if best not in fitting else [trial for trial in fitting if trial.lead and trial.lead.is_clear]
-    chosen = best if best.val_loss is None else min(rivals, key=_val_loss, default=best)
+    judged = trials if trained is None else trained.students
+    best = next((trial for trial in judged if trial.architecture == exact.best[0].architecture), exact.best[0])
+    fitting = [trial for trial in judged if _fits(trial, budget)]
+    if distrust is not None:
+        chosen = min(fitting, key=_val_loss, default=best)
+        reason = (
+            _distrusting(chosen, fitting, distrust) if fitting else _reason(chosen, best, fitting, len(judged), budget)
+        )
+    else:
+        rivals = fitting if best not in fitting else [trial for trial in fitting if trial.lead and trial.lead.is_clear]
+        chosen = best if best.val_loss is None else min(rivals, key=_val_loss, default=best)
+        reason = _reason(chosen, best, fitting, len(judged), budget)
+    if trained is not None:
+        reason += f" These losses are of students that were trained for {trained.epochs} epochs."
     return SearchResult(
         chosen=chosen,
-        chosen_by="exact" if chosen is best else "refine",
-        reason=_reason(chosen, best, fitting, len(trials), budget),
+        chosen_by="exact" if chosen is best else "refine" if trained is None else "halving",
+        reason=reason,
         exact=best,
         optimality=exact.optimality,
         budget=budget,
         best=exact.best,
         frontier=exact.frontier,
         num_trials=len(trials),
+    )
+
+
+def _distrusting(chosen: Choice, fitting: Sequence[Choice], distrust: str) -> str:
+    return (
+        f"{distrust} As search.fallback says, the best measured one was taken: its validation loss, "
+        f"{_val_loss(chosen):.4f}, is the lowest of {len(fitting)} within the budget."
     )
 
 
@@ -107,16 +135,21 @@ def frontier_table(result: SearchResult) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("madds", kind="stable", ignore_index=True)
 
 
-def trials_table(trials: Sequence[Choice], chosen: Choice) -> pd.DataFrame:
+def trials_table(trials: Sequence[Choice], chosen: Choice, rungs: Sequence[Rung] = ()) -> pd.DataFrame:
     """Make a table of every measured architecture, one per row, in the order given.
 
     Returns:
-        The columns of ``frontier_table``, then val_loss. Costs that were measured are those of the whole network.
+        The columns of ``frontier_table``, then val_loss. Costs that were measured are those of the whole network. Where
+        students were trained, a column such as val_loss_after_3 follows for each rung, empty for those not on it.
     """
     if not trials:
         return pd.DataFrame(columns=[*_row(chosen, chosen), "val_loss"])
     rows = [{**_row(trial, chosen), **trial.measured, "val_loss": trial.val_loss} for trial in trials]
-    return pd.DataFrame(rows).astype({"val_loss": "float64"})
+    table = pd.DataFrame(rows).astype({"val_loss": "float64"})
+    for rung in rungs:
+        losses = {student.architecture.arch_id: student.val_loss for student in rung.students}
+        table[f"val_loss_after_{rung.epochs}"] = table["arch_id"].map(losses).astype("float64")
+    return table
 
 
 def _row(choice: Choice, chosen: Choice) -> dict[str, object]:

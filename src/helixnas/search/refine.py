@@ -145,7 +145,7 @@ class _Trials:
         elif self._reference_losses is None:
             self._reference_losses = objective(self._reference).losses
         val_loss = float(measurement.losses.mean())
-        lead = _lead(self._reference_losses, measurement.losses)
+        lead = lead_over(self._reference_losses, measurement.losses)
         self._remember(architecture, val_loss if math.isfinite(val_loss) else math.inf, measurement.cost, lead)
 
     def _count(self, architecture: Architecture) -> None:
@@ -165,8 +165,8 @@ class _Trials:
             trial.set_constraint(name, (cost_value(cost, name) - budget.ceiling(name)) / limit)
 
 
-def _lead(reference: NDArray[np.float64], losses: NDArray[np.float64]) -> Lead | None:
-    """How much lower ``losses`` [n] are than those of the reference; None where they are not finite."""
+def lead_over(reference: NDArray[np.float64], losses: NDArray[np.float64]) -> Lead | None:
+    """Return how much lower ``losses`` [n] are than those of the reference; None where they are not finite."""
     if not np.isfinite(losses).all():
         return None
     if not np.isfinite(reference).all():

@@ -19,7 +19,7 @@ from helixnas.handover.parts import load_part
 from helixnas.handover.setting import CURVE, Setting, begin, environment_facts
 from helixnas.handover.space import load_space
 from helixnas.handover.student import load_retraining, load_rival, load_rivals, load_student
-from helixnas.handover.tables import load_costs, load_ratings, load_search_result
+from helixnas.handover.tables import load_costs, load_ratings, load_search_result, load_trust
 from helixnas.handover.teacher import load_layer_losses, load_teacher, load_teacher_accuracy
 from helixnas.report import ReportData, rating_warnings, write
 from helixnas.results import Budget, Comparison, Figure, Figures, SearchResult, figures_to_json, holm, mcnemar
@@ -35,6 +35,7 @@ def run(config: RunConfig) -> None:
     result = load_search_result(setting.root, space)
     ratings, layers = load_ratings(setting.root, space), load_layer_losses(setting.root)
     rivals, teacher = load_rivals(setting.root), load_teacher_accuracy(setting.root)
+    trust = load_trust(setting.root)
     trials = artifacts.load_csv(setting.root / folder("search") / "trials.csv", "trials")
     curves = _curves(setting.root, len(space.blocks))
     of_teacher = (teacher and teacher.warning, idle_layers_warning(layers))
@@ -43,6 +44,7 @@ def run(config: RunConfig) -> None:
     figures = replace(
         _figures(setting, space, result, [rival for rival in rivals if rival.has_weights]),
         warnings=tuple(warning for warning in warnings if warning),
+        trust=str(trust),
     )
     artifacts.save_json(setting.out / "figures.json", "figures", figures_to_json(figures))
     facts = {**figures.machine, **environment_facts(), "seed": str(config.seed), "data": config.data.source}
@@ -57,6 +59,7 @@ def run(config: RunConfig) -> None:
         trials=trials,
         teacher=teacher,
         layers=layers,
+        trust=trust,
         facts=facts | {"split": figures.split, "obvious ways": _counted_ways(rivals)},
     )
     write(setting.out / "report.html", data)

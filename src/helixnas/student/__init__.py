@@ -8,6 +8,7 @@ from helixnas.student.embedding import Predictor, Projector, agreement, require_
 from helixnas.student.network import Deployed, StudentNetwork, assemble
 from helixnas.student.recalibrate import measuring, num_calibration_images, recalibrate
 from helixnas.student.supernet import BlockSupernet, borrowed, new_operation
+from helixnas.student.together import Together, losses_together
 
 __all__ = [
     "BlockSupernet",
@@ -15,12 +16,14 @@ __all__ = [
     "Predictor",
     "Projector",
     "StudentNetwork",
+    "Together",
     "agreement",
     "assemble",
     "borrowed",
     "build_operation",
     "custom_name",
     "has_tail",
+    "losses_together",
     "measuring",
     "new_operation",
     "new_tail",

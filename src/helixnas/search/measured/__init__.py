@@ -1,0 +1,1 @@
+"""Students beyond Optuna's own proposals: hundreds measured as assembled, the best of them briefly trained."""
