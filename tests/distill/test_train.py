@@ -121,15 +121,19 @@ def test_a_block_of_the_teachers_own_alone_is_done_before_it_begins(config: RunC
     assert Distillation(supernet, block, lesson, config.distill, 0, NUM_STEPS).is_done
 
 
-def test_layers_of_the_teacher_learn_at_a_tenth_of_the_rate() -> None:
+def test_layers_of_the_teacher_learn_at_a_tenth_of_the_rate_unless_they_are_untaught() -> None:
     kept, fresh = fewer_layers(1), mbconv(3, 2, 0)
     cells = tuple(Cell((8,), (1,), ((candidate,),)) for candidate in (kept, fresh))
     block = BlockSpace(BlockSpec(0, (8, 4, 4), (8, 4, 4), "NCHW", ("b",), droppable=("1",)), cells)
     supernet = BlockSupernet(block, torch.nn.Sequential(torch.nn.Conv2d(8, 8, 1), torch.nn.Conv2d(8, 8, 1)))
-    first, second = _parameter_groups(supernet, block, 0.5, [])
+    lesson = Imitation(supernet, DistillLoss(torch.ones(8)))
+    first, second = _parameter_groups(supernet, block, 0.5, lesson)
     assert (first["lr"], second["lr"]) == (0.5, 0.05)
     assert second["params"] == list(supernet.cells[0].parameters())
     assert first["params"] == list(supernet.cells[1].parameters())
+    lesson.is_untaught = True
+    (only,) = _parameter_groups(supernet, block, 0.5, lesson)
+    assert (only["lr"], only["params"]) == (0.5, list(supernet.parameters()))
 
 
 def test_the_curve_holds_each_epochs_mean_loss_and_falls(new_training: Callable[..., Training], tmp_path: Path) -> None:
