@@ -125,7 +125,14 @@ def test_a_body_that_fails_still_puts_the_generators_back() -> None:
 def test_flips_alone_give_the_bits_of_timms_transform(hflip: float) -> None:
     augment = augmenter(hflip=hflip)
     transform = create_transform(
-        8, is_training=True, scale=(1.0, 1.0), hflip=hflip, color_jitter=None, interpolation="bilinear", mean=MEAN, std=STD
+        8,
+        is_training=True,
+        scale=(1.0, 1.0),
+        hflip=hflip,
+        color_jitter=None,
+        interpolation="bilinear",
+        mean=MEAN,
+        std=STD,
     )
     batch = images()
     with pinned(7):

@@ -196,6 +196,9 @@ class Rating(Section):
 
 
 class Latency(Section):
+    runtime: Literal["onnxruntime", "torch", "openvino", "executorch"]
+    command: Text | None
+    timeout_s: Annotated[float, Field(gt=0, le=100_000)]
     batch_size: BatchSize
     num_rounds: Repeats
     quantile: Share

@@ -9,7 +9,7 @@ from torch import nn
 
 from helixnas.compare import obvious_ways
 from helixnas.config import RunConfig
-from helixnas.cost import count, count_paths, in_widths, machine, measure
+from helixnas.cost import count, count_paths, from_pixels, in_widths, machine, measure
 from helixnas.cost_kinds import counted, measured
 from helixnas.cut import CutTeacher, cut
 from helixnas.data import Peek, peek, peek_rating
@@ -137,7 +137,7 @@ def plan(config: RunConfig) -> Plan:
         is_certain=impossible is not None,
         workloads=tuple(workloads(config, sizes, teacher, space, likely)),
         num_workers=config.flow.num_workers,
-        machine=machine(torch.device("cpu")),
+        machine=machine(torch.device("cpu"), config.cost),
         teacher=None if config.teacher.recipe.epochs else _judged(config, teacher.network, costs["teacher"]),
     )
 
@@ -178,10 +178,10 @@ def _costs(
         for word in ("least", "most")
     }
     networks = {"teacher": teacher.network, **found}
-    kinds, latency = config.cost.kinds, config.cost.latency
-    inputs = torch.rand(latency.batch_size, *in_shape)
-    subjects = [(network, inputs) for network in networks.values()]
-    times = measure(subjects, kinds, latency.num_rounds, latency.quantile, silent)
+    kinds = config.cost.kinds
+    inputs = torch.rand(config.cost.latency.batch_size, *in_shape)
+    subjects = [(from_pixels(network), inputs) for network in networks.values()]
+    times = measure(subjects, kinds, config.cost, silent)
     costs = {
         name: (count(network, in_shape, kinds) | time).only(kinds)
         for (name, network), time in zip(networks.items(), times, strict=True)

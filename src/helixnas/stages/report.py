@@ -12,7 +12,7 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.compare import Rival
 from helixnas.config import RunConfig
-from helixnas.cost import count, machine, measure
+from helixnas.cost import count, from_pixels, machine, measure, measuring_device
 from helixnas.data import ImageSet
 from helixnas.fit import top1
 from helixnas.handover.parts import load_part
@@ -85,7 +85,7 @@ def _figures(setting: Setting, space: SearchSpace, result: SearchResult, rivals:
         student=student.figure,
         budget=result.budget,
         num_test_images=len(test),
-        machine=machine(setting.device),
+        machine=machine(setting.device, setting.config.cost),
         retraining=load_retraining(root),
         comparisons=tuple(comparisons),
         split=test.split,
@@ -105,7 +105,7 @@ def _tested(setting: Setting, networks: Sequence[tuple[str, nn.Module]], test: I
     costs = _measured_costs(setting, [network for _, network in networks], test.in_shape)
     tested = []
     for (name, network), measured in zip(networks, costs, strict=True):
-        is_right = _is_right(network, test)
+        is_right = _is_right(network.to(setting.device), test)
         kinds = setting.config.cost.kinds
         cost = (count(network.cpu(), test.in_shape, kinds) | measured).only(kinds)
         tested.append(_Tested(Figure(name, _share(is_right), cost), is_right))
@@ -143,10 +143,11 @@ def _counted_ways(rivals: Sequence[Rival]) -> str:
 
 
 def _measured_costs(setting: Setting, networks: list[nn.Module], in_shape: tuple[int, ...]) -> list[Cost]:
-    settings, kinds = setting.config.cost.latency, setting.config.cost.kinds
-    inputs = torch.rand(settings.batch_size, *in_shape, device=setting.device)
-    subjects = [(network.to(setting.device).eval(), inputs) for network in networks]
-    return measure(subjects, kinds, setting.config.report.num_latency_rounds, settings.quantile, setting.progress)
+    settings, rounds = setting.config.cost, setting.config.report.num_latency_rounds
+    device = measuring_device(settings, setting.device)
+    inputs = torch.rand(settings.latency.batch_size, *in_shape, device=device)
+    subjects = [(from_pixels(network.to(device).eval()), inputs) for network in networks]
+    return measure(subjects, settings.kinds, settings, setting.progress, rounds)
 
 
 def _curves(root: Path, num_blocks: int) -> dict[str, pd.DataFrame]:

@@ -7,7 +7,7 @@ import torch
 from helixnas import artifacts
 from helixnas.artifacts import CACHE, exclusive, folder, save_text
 from helixnas.config import RunConfig
-from helixnas.cost import measure
+from helixnas.cost import from_pixels, measure, measuring_device
 from helixnas.data import ImageSet
 from helixnas.fit import image_losses
 from helixnas.handover.parts import load_calibration, load_part
@@ -91,7 +91,8 @@ class _Objective:
         images = (batch.to(self._setting.device) for batch in self._calibration.normalized_batches())
         recalibrate(student, images)
         losses = image_losses(student, self._part).numpy()
-        settings = self._setting.config.cost.latency
-        inputs = torch.rand(settings.batch_size, *self._part.in_shape, device=self._setting.device)
-        (cost,) = measure([(student, inputs)], self._budget, settings.num_rounds, settings.quantile, silent)
+        settings = self._setting.config.cost
+        device = measuring_device(settings, self._setting.device)
+        inputs = torch.rand(settings.latency.batch_size, *self._part.in_shape, device=device)
+        (cost,) = measure([(from_pixels(student.to(device)), inputs)], self._budget, settings, silent)
         return Measurement(losses, cost)
