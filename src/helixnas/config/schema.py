@@ -214,6 +214,7 @@ class Search(Section):
     budget: dict[KindName, Limit]
     num_best: Repeats
     num_trials: RepeatsOrNone
+    num_rounds: RepeatsOrNone
     time_limit_s: Annotated[float, Field(gt=0, le=1_000_000)]
     num_threads: Threads
 

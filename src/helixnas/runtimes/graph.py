@@ -85,9 +85,9 @@ def _export(part: nn.Module, inputs: Tensor) -> Any:
         return onnx.load_from_string(file.getvalue())
     except Exception:
         try:
-            return to_onnx(record(part, (inputs,)))
+            return to_onnx(record(part, (inputs,), any_batch=False))
         except Exception as error:  # exporters wrap what their parts raise
-            culprit = find_culprit(part, inputs, lambda module, given: to_onnx(record(module, given)))
+            culprit = find_culprit(part, inputs, lambda module, given: to_onnx(record(module, given, any_batch=False)))
             named = culprit or type(part).__name__
             raise ConfigError(cannot_export(named, "torch.onnx", innermost(error))) from error
 

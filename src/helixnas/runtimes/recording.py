@@ -16,10 +16,11 @@ REMEDY = (
 )
 
 
-def record(network: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
-    """Record a forward pass; any exception where that cannot be done."""
+def record(network: nn.Module, inputs: tuple[Tensor, ...], *, any_batch: bool = True) -> ExportedProgram:
+    """Record a forward pass, for batches of any size or of this one; any exception where that cannot be done."""
+    shapes = tuple({0: Dim.DYNAMIC} for _ in inputs) if any_batch else None
     with torch.no_grad(), silence():
-        return torch.export.export(network, inputs, dynamic_shapes=tuple({0: Dim.DYNAMIC} for _ in inputs))
+        return torch.export.export(network, inputs, dynamic_shapes=shapes)
 
 
 def find_culprit(

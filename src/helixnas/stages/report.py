@@ -57,7 +57,7 @@ def run(config: RunConfig) -> None:
         trials=trials,
         teacher=teacher,
         layers=layers,
-        facts=facts | {"split": figures.split, "obvious ways": _counted_ways(rivals)},
+        facts=facts | {"split": figures.split, "obvious ways": _counted_ways(rivals)} | _predicted(setting.root),
     )
     write(setting.out / "report.html", data)
 
@@ -134,6 +134,29 @@ def _comparison(rival: Rival, untrained: Tensor, student: _Tested, other: _Teste
         num_other_only=num_other_only,
         p_value=mcnemar(num_student_only, num_other_only),
     )
+
+
+def _predicted(root: Path) -> dict[str, str]:
+    """How well the tables foretold the latencies of whole files, in words; nothing where latency is not limited."""
+    loop = artifacts.load_json(root / folder("search") / "latency.json", "latency")
+    if loop is None:
+        return {}
+    correction, stream, chosen = loop["correction"], loop["single_stream"], loop["pairs"][-1]
+    predicted = correction["scale"] * chosen["sum_ms"] + correction["offset_ms"]
+    return {
+        "predicted latency": (
+            f"of {len(loop['pairs'])} whole files, sums of blocks foretell {loop['share_within_before']:.0%} "
+            "within 10 %; "
+            f"as {correction['scale']:.3f} times the sum {correction['offset_ms']:+.3f} ms, "
+            f"{loop['share_within_after']:.0%}. The last chosen: {chosen['sum_ms']:.3f} ms as a sum, "
+            f"{predicted:.3f} ms corrected, {chosen['measured_ms']:.3f} ms measured, which {'fits' if loop['has_fit'] else 'misses'} the "
+            f"limit of {loop['limit_ms']:.3f} ms"
+        ),
+        "latency of its file, one query after another": (
+            f"median {stream['p50_ms']:.3f} ms, 90 % {stream['p90_ms']:.3f} ms, n = {stream['num_queries']} queries, "
+            f"{stream['runtime']}"
+        ),
+    }
 
 
 def _counted_ways(rivals: Sequence[Rival]) -> str:

@@ -1,13 +1,17 @@
 """search: the proven optimum from the tables, then Optuna on what is really measured."""
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from helixnas import artifacts
 from helixnas.artifacts import CACHE, exclusive, folder, save_text
 from helixnas.config import RunConfig
-from helixnas.cost import from_pixels, measure, measuring_device
+from helixnas.cost import Subject, from_pixels, measure, measuring_device
 from helixnas.data import ImageSet
 from helixnas.fit import image_losses
 from helixnas.handover.parts import load_calibration, load_part
@@ -17,12 +21,27 @@ from helixnas.handover.student import load_supernet
 from helixnas.handover.tables import load_costs, load_outer_costs, load_ratings
 from helixnas.handover.teacher import load_teacher
 from helixnas.progress import silent
-from helixnas.results import Budget, Choice, search_result_to_json
-from helixnas.search import Measurement, decide, frontier_table, pricer, refine, solve, trials_table
+from helixnas.results import Budget, Choice, Cost, CostTable, search_result_to_json
+from helixnas.runtimes import NUM_QUERIES, open_runtime, runtime_title, single_stream
+from helixnas.search import (
+    ExactResult,
+    Loop,
+    Measurement,
+    close_loop,
+    decide,
+    frontier_table,
+    loop_from_json,
+    pricer,
+    refine,
+    solve,
+    trials_table,
+)
 from helixnas.search_space import Architecture, SearchSpace, keeps_interface
 from helixnas.student import assemble, recalibrate
 
 STUDIES = CACHE / "search"
+MAX_STREAM_S = 60.0
+"""Seconds after which queries of a large student end, though they are fewer than MLPerf asks."""
 
 
 def run(config: RunConfig) -> None:
@@ -39,7 +58,11 @@ def _run(setting: Setting) -> None:
     costs = load_costs(setting.root, space, config.searched_kinds)
     fixed, teacher_cost = load_outer_costs(setting.root, config.searched_kinds)
     budget = Budget.resolve(config.search.budget, teacher_cost)
-    exact = solve(space, ratings, costs, fixed, budget, config.search.num_best, config.search.time_limit_s)
+    objective = _Objective(setting, space, budget)
+    loop = _close_loop(setting, space, objective, (costs, fixed), budget)
+    costs, fixed = (costs, fixed) if loop is None else loop.correction.tables((costs, fixed))
+    asked = budget if loop is None else budget | {"latency_ms": loop.limit_ms - loop.margin_ms}
+    exact = solve(space, ratings, costs, fixed, asked, config.search.num_best, config.search.time_limit_s)
     trials: tuple[Choice, ...] = ()
     if config.search.num_trials and keeps_interface(space):
         affordable = [choice for choice in exact.frontier if budget.admits(choice.cost)]
@@ -47,7 +70,7 @@ def _run(setting: Setting) -> None:
             space,
             seeds=list(dict.fromkeys([*exact.best, *reversed(affordable)]))[: config.search.num_trials * 2 // 3 + 1],
             price=pricer(space, ratings, costs, fixed),
-            objective=_Objective(setting, space, budget),
+            objective=objective,
             budget=budget,
             num_trials=config.search.num_trials,
             seed=setting.seed,
@@ -61,6 +84,38 @@ def _run(setting: Setting) -> None:
     save_text(setting.out / "frontier.csv", frontier_table(result).to_csv(index=False))
     table = trials_table(trials, result.chosen).to_csv(index=False).encode()
     artifacts.save_bytes(setting.out / "trials.csv", "trials", table)
+
+
+def _close_loop(
+    setting: Setting,
+    space: SearchSpace,
+    objective: "_Objective",
+    tables: tuple[Sequence[CostTable], Cost],
+    budget: Budget,
+) -> Loop | None:
+    """Correct the tables' latencies by whole files, and save what was measured; None where latency is not limited.
+
+    A search that goes on after a kill takes what it measured before, or its trials would be those of another search.
+    """
+    settings = setting.config.search
+    if "latency_ms" not in budget or not settings.num_rounds:
+        artifacts.save_json(setting.out / "latency.json", "latency", None)
+        return None
+    ratings = load_ratings(setting.root, space)
+
+    def solve_by(corrected: tuple[Sequence[CostTable], Cost], limits: Budget) -> ExactResult:
+        return solve(space, ratings, *corrected, limits, settings.num_best, settings.time_limit_s)
+
+    key = hashlib.sha256(repr((space.digest, ratings, tables, budget, settings.num_rounds)).encode()).hexdigest()[:16]
+    kept = setting.root / STUDIES / f"{key}.latency.json"
+    if not kept.is_file():
+        loop = close_loop(solve_by, objective.latencies, tables, budget, settings.num_rounds)
+        (chosen,) = (pair.arch_id for pair in loop.pairs[-1:])
+        facts = {"single_stream": objective.single_stream(space.parse(chosen)), "chosen": chosen}
+        artifacts.save_json(kept, "latency", loop.as_json() | facts)
+    found = artifacts.load_json(kept, "latency")
+    artifacts.save_json(setting.out / "latency.json", "latency", found)
+    return loop_from_json(found)
 
 
 def _journal(setting: Setting, space: SearchSpace) -> Path:
@@ -85,6 +140,26 @@ class _Objective:
         ]
         self._calibration = load_calibration(setting.root, config, space)
         self._part: ImageSet = load_part(setting.root, "rating", setting.num_loaders)
+
+    def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
+        """The latencies of whole students, in ms, measured beside each other."""
+        settings = self._setting.config.cost
+        costs = measure([self._subject(each) for each in architectures], ["latency_ms"], settings, silent)
+        return [cost["latency_ms"] for cost in costs]
+
+    def single_stream(self, architecture: Architecture) -> dict[str, Any]:
+        """p50, p90 and the number of queries of a whole student; one call of the user's command counts as one."""
+        settings = self._setting.config.cost
+        run = open_runtime(settings).open(*self._subject(architecture))
+        stream = single_stream(run, 1 if settings.latency.command else NUM_QUERIES, MAX_STREAM_S)
+        return asdict(stream) | {"runtime": runtime_title(settings)}
+
+    def _subject(self, architecture: Architecture) -> Subject:
+        """A student as its file will be, with a batch, where it is measured."""
+        settings = self._setting.config.cost
+        device = measuring_device(settings, self._setting.device)
+        student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture).to(device).eval()
+        return from_pixels(student), torch.rand(settings.latency.batch_size, *self._part.in_shape, device=device)
 
     def __call__(self, architecture: Architecture) -> Measurement:
         student = assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
