@@ -146,11 +146,10 @@ def _predicted(root: Path) -> dict[str, str]:
     return {
         "predicted latency": (
             f"of {len(loop['pairs'])} whole files, sums of blocks foretell {loop['share_within_before']:.0%} "
-            "within 10 %; "
-            f"as {correction['scale']:.3f} times the sum {correction['offset_ms']:+.3f} ms, "
+            f"within 10 %; as {correction['scale']:.3f} times the sum {correction['offset_ms']:+.3f} ms, "
             f"{loop['share_within_after']:.0%}. The last chosen: {chosen['sum_ms']:.3f} ms as a sum, "
-            f"{predicted:.3f} ms corrected, {chosen['measured_ms']:.3f} ms measured, which {'fits' if loop['has_fit'] else 'misses'} the "
-            f"limit of {loop['limit_ms']:.3f} ms"
+            f"{predicted:.3f} ms corrected, {chosen['measured_ms']:.3f} ms measured, "
+            f"which {'fits' if loop['has_fit'] else 'misses'} the limit of {loop['limit_ms']:.3f} ms"
         ),
         "latency of its file, one query after another": (
             f"median {stream['p50_ms']:.3f} ms, 90 % {stream['p90_ms']:.3f} ms, n = {stream['num_queries']} queries, "
