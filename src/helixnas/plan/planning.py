@@ -17,6 +17,7 @@ from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy, require_known
 from helixnas.handover.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
 from helixnas.handover.space import new_space, whole_space
+from helixnas.plan.exportable import require_exportable
 from helixnas.plan.needs import Likely, Sizes, Workload
 from helixnas.plan.workload import workloads
 from helixnas.progress import silent
@@ -118,6 +119,7 @@ def plan(config: RunConfig) -> Plan:
     example = torch.rand(NUM_EXAMPLES, *seen.in_shape)
     teacher = cut(_network(config, seen), asked_blocks(config.teacher), example)
     space = new_space(teacher.specs, config)
+    require_exportable(teacher, space, example)
     tables = [
         count_paths(block, in_widths(space, block.block_id), piece, config.cost.kinds).check(block)
         for block, piece in zip(space.blocks, teacher.blocks, strict=True)

@@ -30,6 +30,10 @@ EXPORT_S, EXPORT_LAYER_S = 3.0, 0.07
 """Seconds that torch and ONNX take to load and to record a network, and those for each of its layers: on two cores."""
 EXPORT_BYTES = 300 * 2**20
 """Bytes of memory that ONNX and its runtime take."""
+TRACED_S, OPENED_S = 0.06, 0.01
+"""Seconds to export one candidate of one layer for a measurement, and to join and open one path: on two cores."""
+NUM_PASSES = 3
+"""Passes of a turn of a measurement, about: short ones are repeated more often, long ones less."""
 NUM_SAMPLED = 3
 FLOAT = 4
 
@@ -149,7 +153,11 @@ class _Estimate:
         """The workload of the cost stage."""
         settings = self._config.cost.latency
         paths_s = sum(self._path_s(*block) * block[0].num_paths for block in blocks)
-        time_s = 2 * START_S + settings.num_rounds * paths_s * settings.batch_size / len(self._probe)
+        num_passes = settings.num_rounds * NUM_PASSES
+        time_s = 2 * START_S + num_passes * paths_s * settings.batch_size / len(self._probe)
+        if settings.runtime != "torch":
+            layers = sum(len(row) for block, _ in blocks for cell in block.cells for row in cell.candidates)
+            time_s += TRACED_S * layers + OPENED_S * sum(block.num_paths for block, _ in blocks)
         weights = sum(map(num_bytes, self.supernets))
         return Workload("cost", time_s, BASE_BYTES + weights, sum(block.num_paths for block, _ in blocks) * 64)
 
