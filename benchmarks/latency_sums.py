@@ -1,7 +1,7 @@
 """How well sums of blocks foretell the latency of whole files: 30 random architectures, before and after correction.
 
-The correction is fitted as the search fits it, on 12 other architectures. Blocks, whole files and the teacher are measured
-beside each other, in rounds.
+The correction is fitted as the search fits it, on 12 other architectures. Blocks, whole files and the teacher are
+measured beside each other, in rounds.
 Run in a project whose stages have run, or with its folder: python benchmarks/latency_sums.py [FOLDER]
 """
 

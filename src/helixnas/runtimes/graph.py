@@ -76,7 +76,7 @@ def _parts(network: nn.Module) -> Iterator[nn.Module]:
 def _export(part: nn.Module, inputs: Tensor) -> Any:
     import onnx
 
-    file = io.BytesIO()
+    file: Any = io.BytesIO()
     try:
         with torch.no_grad(), silence():
             torch.onnx.export(

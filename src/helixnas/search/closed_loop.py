@@ -23,7 +23,7 @@ TOLERANCE = 0.1
 OUTLIER = 4.0
 """A file whose error is so many times the median error was measured at a busy moment, and is left out of the fit."""
 
-Tables = tuple[Sequence[CostTable], Cost]
+Tables = tuple[tuple[CostTable, ...], Cost]
 """The cost table of every block, and the cost of stem and head."""
 
 
@@ -41,7 +41,7 @@ class Correction:
     def tables(self, tables: Tables) -> Tables:
         """Return tables whose sums are corrected."""
         costs, fixed = tables
-        scaled = [replace(table, costs=tuple(map(self._scaled, table.costs))) for table in costs]
+        scaled = tuple(replace(table, costs=tuple(map(self._scaled, table.costs))) for table in costs)
         return scaled, fixed | {KIND: self(fixed[KIND])}
 
     def _scaled(self, cost: Cost) -> Cost:

@@ -60,7 +60,8 @@ def _run(setting: Setting) -> None:
     budget = Budget.resolve(config.search.budget, teacher_cost)
     objective = _Objective(setting, space, budget)
     loop = _close_loop(setting, space, objective, (costs, fixed), budget)
-    costs, fixed = (costs, fixed) if loop is None else loop.correction.tables((costs, fixed))
+    if loop is not None:
+        costs, fixed = loop.correction.tables((costs, fixed))
     asked = budget if loop is None else budget | {"latency_ms": loop.limit_ms - loop.margin_ms}
     exact = solve(space, ratings, costs, fixed, asked, config.search.num_best, config.search.time_limit_s)
     trials: tuple[Choice, ...] = ()
@@ -90,7 +91,7 @@ def _close_loop(
     setting: Setting,
     space: SearchSpace,
     objective: "_Objective",
-    tables: tuple[Sequence[CostTable], Cost],
+    tables: tuple[tuple[CostTable, ...], Cost],
     budget: Budget,
 ) -> Loop | None:
     """Correct the tables' latencies by whole files, and save what was measured; None where latency is not limited.
@@ -103,7 +104,7 @@ def _close_loop(
         return None
     ratings = load_ratings(setting.root, space)
 
-    def solve_by(corrected: tuple[Sequence[CostTable], Cost], limits: Budget) -> ExactResult:
+    def solve_by(corrected: tuple[tuple[CostTable, ...], Cost], limits: Budget) -> ExactResult:
         return solve(space, ratings, *corrected, limits, settings.num_best, settings.time_limit_s)
 
     key = hashlib.sha256(repr((space.digest, ratings, tables, budget, settings.num_rounds)).encode()).hexdigest()[:16]
