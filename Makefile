@@ -36,11 +36,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 run: setup  ## the main job: teacher in, registered student out
 	@$(BIN)/python -m flows $(if $(PRESET),--preset $(PRESET)) $(foreach override,$(SET),--set '$(override)')
 
-test: setup  ## all tests
-	$(BIN)/python -m pytest
+test: setup  ## all tests, two files at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 quick: setup  ## the tests of seconds, in about two minutes
-	$(BIN)/python -m pytest -m "not slow and not flow"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not flow"
 
 check: setup  ## linters, types, floors and doors, Dockerfile
 	$(BIN)/ruff check .

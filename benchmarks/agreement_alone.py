@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from agreement import finished_run, tau
+from agreement import finished_run
 from figure import Figure, publish
 
+from helixnas.agreement import tau
 from helixnas.config import load
 from helixnas.data import derive_seed
 from helixnas.distill import Distillation, FeatureBatches, Member, train_group

@@ -23,10 +23,11 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import torch
-from agreement import bootstrapped, finished_run, interval, tau
+from agreement import finished_run
 from agreement_students import COUNTED, Students
 from figure import Figure, publish
 
+from helixnas.agreement import interval, resampled, tau
 from helixnas.config import load
 from helixnas.config.values import Criterion
 from helixnas.fit import image_losses
@@ -139,17 +140,17 @@ def figures(root: Path, tables: dict[str, Tables], frame: pd.DataFrame, column: 
     space, rows = load_space(root, load(root)), frame.dropna(subset=[column])
     truth, test, num = rows[column], rows[f"{column}_test"], len(rows)
     predicted = predictions(tables, [space.parse(arch_id) for arch_id in rows.arch_id], rows)
-    resampled = bootstrapped(predicted, truth)
+    taken = resampled(tau, predicted, truth)
     taus = {name: tau(values, truth) for name, values in predicted.items()}
     print(f"\ntau with {num} students {words}\n| prediction | tau | 95 % | test part |\n| --- | --- | --- | --- |")
     for name, values in predicted.items():
-        low, high = interval(resampled[name])
+        low, high = interval(taken[name])
         print(f"| {name} | {taus[name]:.2f} | {low:.2f} to {high:.2f} | {tau(values, test):.2f} |")
     note, made = ", ".join(f"{name} {taus[name]:.2f}" for name in COUNTED), list[Figure]()
     for criterion in tables:
         title, name = f"tau of {criterion} with students {words}", f"{criterion}, sum"
-        made.append(Figure(title, note, (taus[name],), GOAL, "", interval=interval(resampled[name]), num=num))
-    lead = interval(resampled["output, sum"] - resampled["feature, sum"])
+        made.append(Figure(title, note, (taus[name],), GOAL, "", interval=interval(taken[name]), num=num))
+    lead = interval(taken["output, sum"] - taken["feature, sum"])
     title = f"lead in tau of output over feature with students {words}: low end of its interval"
     return [*made, Figure(title, "feature", lead[:1], 0.0, "", interval=lead, num=num)]
 

@@ -21,11 +21,12 @@ from unittest.mock import patch
 
 import pandas as pd
 import torch
-from agreement import bootstrapped, finished_run, interval, tau
+from agreement import finished_run
 from agreement_alone import Block
 from agreement_students import NUM_EPOCHS, Students
 from figure import Figure, publish
 
+from helixnas.agreement import interval, resampled, tau
 from helixnas.artifacts import CACHE
 from helixnas.config import load
 from helixnas.handover.space import load_space
@@ -140,9 +141,9 @@ def taus(tables: Tables, paths: Sequence[Sequence[BlockPath]], truth: Sequence[f
         name: [sum(table[path.key] for table, path in zip(each, some, strict=True)) for some in paths]
         for name, each in tables.items()
     }
-    resampled = bootstrapped(sums, truth)
+    taken = resampled(tau, sums, truth)
     for name, values in sums.items():
-        spread = interval(resampled[name])
+        spread = interval(taken[name])
         title = f"tau of the tables, {name}"
         yield Figure(title, "the same students", (tau(values, truth),), 0.45, "", interval=spread, num=len(truth))
 

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from agreement import bootstrapped, finished_run, interval, tau
+from agreement import finished_run
 from figure import Figure, publish
 from torch import nn
 
+from helixnas.agreement import interval, resampled, tau
 from helixnas.config import load
 from helixnas.data import ImageSet
 from helixnas.fit import Checkpoint, accuracy, image_losses
@@ -149,16 +150,16 @@ def figures(frame: pd.DataFrame) -> list[Figure]:
     made, num = [], len(frame)
     for name, sign in TRUTHS.items():
         truth = sign * frame[name]
-        resampled = bootstrapped(predictors, truth)
+        taken = resampled(tau, predictors, truth)
         taus = {rival: tau(values, truth) for rival, values in predictors.items()}
         told = ", ".join(f"{rival} {value:.2f}" for rival, value in taus.items() if rival != "tables")
         title = f"tau of the tables with {num} students after {NUM_EPOCHS} epochs, by {name}"
         accs = f"{frame.acc_before.mean():.2%} before, {frame.acc.mean():.2%} after (sd {frame.acc.std():.2%})"
         note = f"{told}; top-1 {accs}"
-        spread = interval(resampled["tables"])
+        spread = interval(taken["tables"])
         made.append(Figure(title, told, (taus["tables"],), GOAL, "", note=note, interval=spread, num=num))
         for rival in ("madds", "num_params"):
-            spread = interval(resampled["tables"] - resampled[rival])
+            spread = interval(taken["tables"] - taken[rival])
             title = f"lead in tau of the tables over {rival}, by {name}: low end of its interval"
             made.append(Figure(title, rival, spread[:1], 0.0, "", interval=spread, num=num))
     return made

@@ -63,7 +63,15 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Stopped. What was finished is kept, and the next run goes on from there.", file=sys.stderr)
         return 130
-    _show(figures, version)
+    from helixnas.report import print_figures
+
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_WIDTH)
+    print_figures(figures, console)
+    console.print(f"\narch_id  {figures.arch_id}")
+    if version is not None:
+        aliases = ", ".join(f"@{alias}" for alias in version.aliases) or "no alias"
+        console.print(f"model    {version.name}, version {version.version} ({aliases})")
+    console.print(f"report   {REPORT}")
     return 0
 
 
@@ -135,18 +143,6 @@ def _prepare(root: Path, console: Console, *, is_planned: bool) -> None:
     for line in told:
         console.print(line)
     console.print(f"Prefect's server is up after {time.monotonic() - began:.0f} s", style="dim")
-
-
-def _show(figures: Figures, version: Version | None) -> None:
-    from helixnas.report import print_figures
-
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_WIDTH)
-    print_figures(figures, console)
-    console.print(f"\narch_id  {figures.arch_id}")
-    if version is not None:
-        aliases = ", ".join(f"@{alias}" for alias in version.aliases) or "no alias"
-        console.print(f"model    {version.name}, version {version.version} ({aliases})")
-    console.print(f"report   {REPORT}")
 
 
 if __name__ == "__main__":

@@ -49,22 +49,18 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that may come in, and refuse any other with 403."""
-        if scope["type"] == "lifespan" or self._is_own(scope):
-            await self._app(scope, receive, send)
-            return
-        from fastapi.responses import PlainTextResponse
+        if scope["type"] != "lifespan":
+            headers = [(name, value.decode("latin-1").lower()) for name, value in scope["headers"]]
+            hosts = [value.removesuffix(":80") for name, value in headers if name == b"host"]
+            pages = [value for name, value in headers if name == b"origin"]
+            if len(hosts) != 1 or not set(hosts) <= set(self._hosts) or not set(pages) <= set(self._origins):
+                from fastapi.responses import PlainTextResponse
 
-        text = f"Host must be {' or '.join(self._hosts)}, and Origin a page of these. Open http://{self._hosts[0]}.\n"
-        await PlainTextResponse(text, status_code=403)(scope, receive, send)
-
-    def _is_own(self, scope: Scope) -> bool:
-        headers = [(name, value.decode("latin-1").lower()) for name, value in scope["headers"]]
-        hosts = [value for name, value in headers if name == b"host"]
-        return (
-            len(hosts) == 1
-            and hosts[0].removesuffix(":80") in self._hosts
-            and all(value in self._origins for name, value in headers if name == b"origin")
-        )
+                names = " or ".join(self._hosts)
+                text = f"Host must be {names}, and Origin a page of these. Open http://{self._hosts[0]}.\n"
+                await PlainTextResponse(text, status_code=403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def auth_string(root: Path) -> str:
@@ -91,42 +87,29 @@ def auth_string(root: Path) -> str:
 
 def main() -> None:
     """Serve Prefect or the Optuna dashboard behind the door, until a signal."""
-    arguments = _arguments()
-    addresses = own_addresses(arguments.port, arguments.also)
-    make = _prefect if arguments.program == "prefect" else _optuna
-    app = Door(make(arguments, addresses), addresses)
-
-    import uvicorn
-
-    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning")
-
-
-def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m flows.door", description=__doc__)
     parser.add_argument("program", choices=["prefect", "optuna"])
     parser.add_argument("study", nargs="?", help="the journal that Optuna's dashboard shows")
     parser.add_argument("--host", default=HOST, help="what to listen on")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--also", action="append", default=[], metavar="HOST:PORT", help="another name for this server")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    addresses = own_addresses(arguments.port, arguments.also)
+    if arguments.program == "prefect":  # as ``prefect server start`` makes it, services and all
+        os.environ[SERVER_AUTH] = auth_string(Path.cwd())  # read as Prefect is imported
+        os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = ",".join(origins(addresses))
+        os.environ.setdefault("PREFECT_UI_API_URL", f"http://{HOST}:{arguments.port}/api")
+        from prefect.server.api.server import create_app
 
+        app: ASGIApp = create_app(final=True)
+    else:
+        from optuna_dashboard import wsgi  # type: ignore[import-untyped]
+        from uvicorn.middleware.wsgi import WSGIMiddleware  # type: ignore[attr-defined]
 
-def _prefect(arguments: argparse.Namespace, addresses: Collection[str]) -> ASGIApp:
-    """Prefect's server, as ``prefect server start`` makes it, services and all."""
-    os.environ[SERVER_AUTH] = auth_string(Path.cwd())  # read as Prefect is imported
-    os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = ",".join(origins(addresses))
-    os.environ.setdefault("PREFECT_UI_API_URL", f"http://{HOST}:{arguments.port}/api")
-    from prefect.server.api.server import create_app
+        app = WSGIMiddleware(wsgi(arguments.study))
+    import uvicorn
 
-    return create_app(final=True)
-
-
-def _optuna(arguments: argparse.Namespace, _addresses: Collection[str]) -> ASGIApp:
-    from optuna_dashboard import wsgi  # type: ignore[import-untyped]
-    from uvicorn.middleware.wsgi import WSGIMiddleware  # type: ignore[attr-defined]
-
-    app: ASGIApp = WSGIMiddleware(wsgi(arguments.study))
-    return app
+    uvicorn.run(Door(app, addresses), host=arguments.host, port=arguments.port, log_level="warning")
 
 
 if __name__ == "__main__":

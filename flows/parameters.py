@@ -36,13 +36,25 @@ def change(root: Path, preset: str | None, overrides: Sequence[str]) -> None:
             _fill(copy, root, preset)
         load(copy.parent, overrides)
         if overrides:
-            _override(copy, overrides)
+            from dvc.utils.hydra import apply_overrides
+
+            keys = [override.partition("=")[0].removeprefix("++").split(".") for override in overrides]
+            replaced = [key for key, override in zip(keys, overrides, strict=True) if _is_replacing(override)]
+            if replaced:  # taken out first, since the overrides give these mappings as a whole
+                values = _read(copy)
+                for section, key in replaced:
+                    values[section][key] = {}
+                _yaml().dump(values, copy)
+            apply_overrides(copy, list(overrides))
         save_text(root / FILE_NAME, copy.read_text(encoding="utf-8"))
 
 
 def _fill(path: Path, root: Path, preset: str) -> None:
+    known = sorted(file.stem for file in (root / PRESETS).glob("*.yaml"))
+    if preset not in known:
+        raise ConfigError(f"A preset must be one of {', '.join(known)} (in {PRESETS}), but is {preset!r}.")
     values = _read(path)
-    _merge(values, _read(_preset_file(root, preset)))
+    _merge(values, _read(root / PRESETS / f"{preset}.yaml"))
     _yaml().dump(values, path)
 
 
@@ -69,13 +81,6 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _preset_file(root: Path, preset: str) -> Path:
-    known = sorted(file.stem for file in (root / PRESETS).glob("*.yaml"))
-    if preset not in known:
-        raise ConfigError(f"A preset must be one of {', '.join(known)} (in {PRESETS}), but is {preset!r}.")
-    return root / PRESETS / f"{preset}.yaml"
-
-
 def _merge(values: Any, preset: Mapping[str, Any]) -> None:
     for key, value in preset.items():
         if isinstance(value, Mapping) and key not in REPLACED and isinstance(values.get(key), Mapping):
@@ -84,25 +89,7 @@ def _merge(values: Any, preset: Mapping[str, Any]) -> None:
             values[key] = value
 
 
-def _override(path: Path, overrides: Sequence[str]) -> None:
-    from dvc.utils.hydra import apply_overrides
-
-    _empty(path, overrides)
-    apply_overrides(path, list(overrides))
-
-
 def _is_replacing(override: str) -> bool:
     """Whether it gives a mapping as a whole, which Hydra would merge into the one that is there."""
     key, _, value = override.partition("=")
     return key.rpartition(".")[-1] in REPLACED and value.startswith("{")
-
-
-def _empty(path: Path, overrides: Sequence[str]) -> None:
-    """Take out the mappings that the overrides give as a whole."""
-    given = [override.removeprefix("++") for override in overrides]
-    keys = [override.partition("=")[0].split(".") for override in given if _is_replacing(override)]
-    if keys:
-        values = _read(path)
-        for section, key in keys:
-            values[section][key] = {}
-        _yaml().dump(values, path)

@@ -68,10 +68,6 @@ def repro(stage: str, root: Path, processes: Processes, show: Callable[[str], ob
                 show(line)
     except subprocess.CalledProcessError:
         return _failure(stage, lines, log)
-    return _outcome(lines)
-
-
-def _outcome(lines: Sequence[str]) -> str:
     text = "\n".join(lines)
     if "is cached - skipping run" in text:
         return "cached"
@@ -79,25 +75,14 @@ def _outcome(lines: Sequence[str]) -> str:
 
 
 def _failure(stage: str, lines: Sequence[str], log: Path) -> State[Any]:
-    message = _own_message(lines)
-    if message is not None:
-        return Failed(name=FAULT, message=f"{stage}: {message}")
+    """The state that says what the stage itself said after "error: ", or else the end of its output."""
+    text = "\n".join(line for line in lines if not line.startswith("ERROR: ")).strip()  # DVC's own word is in capitals
+    _, is_fault, message = f"\n{text}".rpartition("\nerror: ")
+    if is_fault:
+        return Failed(name=FAULT, message=f"{stage}: {message.strip()}")
     last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
     if any(words in line for line in lines for words in _LOCK_WORDS):
         return Failed(name=LOCKED, message=f"{stage}: {last}")
-    return Failed(name=BROKEN, message=f"{stage} failed: {_cause(lines) or last}\nIts output is in {log}.")
-
-
-def _own_message(lines: Sequence[str]) -> str | None:
-    """What the stage itself said after "error: ", without DVC's own word, in capitals, that comes behind."""
-    starts = [index for index, line in enumerate(lines) if line.startswith("error: ")]
-    if not starts:
-        return None
-    said = [line for line in lines[starts[-1] :] if not line.startswith("ERROR: ")]
-    return "\n".join(said).removeprefix("error: ").strip()
-
-
-def _cause(lines: Sequence[str]) -> str | None:
-    """The last line of a traceback, which stands before DVC's word."""
-    before = [line for line in lines if line.strip() and not line.startswith("ERROR: ")]
-    return before[-1] if any(line.startswith("Traceback ") for line in before) else None
+    if "\nTraceback " in f"\n{text}":
+        last = text.splitlines()[-1]
+    return Failed(name=BROKEN, message=f"{stage} failed: {last}\nIts output is in {log}.")

@@ -29,7 +29,9 @@ POOL_TEMPLATE = Path(__file__).with_name("work_pool.json")
 
 def main() -> int:
     """Serve schedules until Ctrl-C, on the server at PREFECT_API_URL or on one of our own."""
-    arguments = _arguments()
+    parser = argparse.ArgumentParser(prog="python -m flows.schedule", description=__doc__)
+    parser.add_argument("--file", default="prefect.yaml", help="the deployments")
+    file = parser.parse_args().file
     root = Path.cwd()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -40,7 +42,7 @@ def main() -> int:
                 server = prefect_server(chosen_port("PREFECT_PORT", 4200), "PREFECT_PORT")
                 running[server] = _start(server, root, processes)
                 variables = {API_URL: f"{server.url}/api", AUTH: auth_string(root)}
-            deploy(root, arguments.file, variables)
+            deploy(root, file, variables)
             page = variables[API_URL].removesuffix("/api")
             print(f"Schedules are served; runs appear at {page}. Ctrl-C ends it.", flush=True)
             worker = Server("worker", 0, (program("prefect"), "worker", "start", "--pool", POOL))
@@ -74,12 +76,6 @@ def deploy(root: Path, file: str, variables: dict[str, str]) -> None:
                 f"`prefect {' '.join(arguments)}` must succeed, but: {reason} Check {file}, and the server at "
                 f"{variables[API_URL]}."
             )
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m flows.schedule", description=__doc__)
-    parser.add_argument("--file", default="prefect.yaml", help="the deployments")
-    return parser.parse_args()
 
 
 def _start(server: Server, root: Path, processes: Processes) -> subprocess.Popen[bytes]:

@@ -83,9 +83,12 @@ def run_pipeline(root: Path, *, register: bool) -> Published | None:
             with Processes() as processes:
                 if stale - {PUBLISH}:
                     processes.settings |= forkserver.launch(processes.start, processes.folder(), root)
-                _collect(_submit(pool, graph, root, processes, watch), outcomes)
+                _run_stages(pool, graph, root, processes, watch, outcomes)
         except BaseException:
-            _close(opened, root, config, outcomes)
+            if opened is not None:
+                opened.wait()
+                if opened.state.is_completed():
+                    publishing.fail(root, config, outcomes, opened.result())
             raise
         if opened is None:
             return None
@@ -96,19 +99,20 @@ def run_pipeline(root: Path, *, register: bool) -> Published | None:
         return published
 
 
-def _submit(
-    pool: ThreadPoolTaskRunner[Any], graph: Graph, root: Path, processes: Processes, watch: Watch
-) -> dict[str, Future]:
+def _run_stages(
+    pool: ThreadPoolTaskRunner[Any],
+    graph: Graph,
+    root: Path,
+    processes: Processes,
+    watch: Watch,
+    outcomes: dict[str, str],
+) -> None:
+    """Run every stage after those before it, its outcome into ``outcomes``; StagesError at the end if any failed."""
     futures: dict[str, Future] = {}
     for stage, before in graph.items():
         if stage != PUBLISH:
             parameters = {"stage": stage, "root": root, "processes": processes, "watch": watch}
             futures[stage] = pool.submit(run_stage, parameters, wait_for=[futures[name] for name in before])
-    return futures
-
-
-def _collect(futures: Mapping[str, Future], outcomes: dict[str, str]) -> None:
-    """Wait for every stage, its outcome into ``outcomes``; StagesError at the end if any failed."""
     failed = []
     for stage, future in futures.items():
         future.wait()
@@ -119,14 +123,6 @@ def _collect(futures: Mapping[str, Future], outcomes: dict[str, str]) -> None:
             failed.append(future.state)
     if failed:
         raise StagesError(failed)
-
-
-def _close(opened: Future | None, root: Path, config: RunConfig, outcomes: Mapping[str, str]) -> None:
-    """Mark MLflow's run as failed, if it was opened."""
-    if opened is not None:
-        opened.wait()
-        if opened.state.is_completed():
-            publishing.fail(root, config, outcomes, opened.result())
 
 
 def _value(future: Future) -> Any:

@@ -27,16 +27,13 @@ def record(folder: Path, pids: Iterable[int]) -> None:
 def sweep() -> None:
     """End and remove what killed flows have left."""
     for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
-        name = _NAME.fullmatch(folder.name)
-        if name is not None and _is_gone(name[1]) and _is_of_this_user(folder):
+        if (name := _NAME.fullmatch(folder.name)) is None:
+            continue
+        namespace, pid, _ = name[1].split("-")
+        is_ours = process_id().startswith(f"{namespace}-")  # of a process in another namespace nothing can be told
+        if is_ours and process_id(int(pid)) != name[1] and _is_of_this_user(folder):
             end_groups(_left(folder), GRACE_S)
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_gone(owner: str) -> bool:
-    """Whether a process of this PID namespace has ended; of another, nothing can be told."""
-    namespace, pid, _ = owner.split("-")
-    return process_id().startswith(f"{namespace}-") and process_id(int(pid)) != owner
 
 
 def _is_of_this_user(folder: Path) -> bool:

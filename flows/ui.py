@@ -27,9 +27,20 @@ STUDIES = CACHE / "search"
 
 def main() -> int:
     """Serve until Ctrl-C; 2 if a port is in use or a server does not come up."""
+    root = Path.cwd()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        ended = _serve(Path.cwd())
+        prefect = prefect_server(chosen_port("PREFECT_PORT", 4200), "PREFECT_PORT")
+        servers = [*mlflow_server(root), prefect, *_optuna(root)]
+        for server in servers:
+            require_free(server)
+        with Processes() as processes:
+            running = {server: start(server, root, processes) for server in servers}
+            for server, process in running.items():
+                wait_until_up(server, process)
+                print(f"{server.name:18} {server.url}", flush=True)
+            print(f"{LOGIN} Ctrl-C ends them.", flush=True)
+            ended = wait_until_one_ends(running)
     except HelixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -37,24 +48,6 @@ def main() -> int:
         return 0
     print(f"error: {ended.name} ended by itself; its output is in {ended.log}.", file=sys.stderr)
     return 1
-
-
-def _serve(root: Path) -> Server:
-    """Serve until one of the servers ends; which."""
-    servers = [
-        *mlflow_server(root),
-        prefect_server(chosen_port("PREFECT_PORT", 4200), "PREFECT_PORT"),
-        *_optuna(root),
-    ]
-    for server in servers:
-        require_free(server)
-    with Processes() as processes:
-        running = {server: start(server, root, processes) for server in servers}
-        for server, process in running.items():
-            wait_until_up(server, process)
-            print(f"{server.name:18} {server.url}", flush=True)
-        print(f"{LOGIN} Ctrl-C ends them.", flush=True)
-        return wait_until_one_ends(running)
 
 
 def mlflow_server(root: Path) -> list[Server]:

@@ -86,10 +86,6 @@ class Watch:
         state = progress.read(step, self._root / progress.FOLDER)
         return left if state is None else f"{state.done}/{state.total}, {left}"
 
-    def _share(self, step: str) -> float:
-        state = progress.read(step, self._root / progress.FOLDER)
-        return state.done / max(state.total, 1) if state else 0.0
-
     def _print(self) -> None:
         while not self._over.wait(LINE_S):
             self._console.print(self.line(), soft_wrap=True)
@@ -102,17 +98,16 @@ class Watch:
             while not self._over.wait(POLL_S):
                 elapsed_s, left_s = time.monotonic() - self._began, self.left_s()
                 bars.update(whole, completed=elapsed_s / (elapsed_s + left_s), note=self._summary())
-                self._draw_steps(bars, shown)
-
-    def _draw_steps(self, bars: Progress, shown: dict[str, TaskID]) -> None:
-        running = self._running()
-        for step in [step for step in shown if step not in running]:
-            bars.remove_task(shown.pop(step))
-            bars.console.print(f"{step:12} {self._outcomes[step]}, {duration(self._took_s[step])}", style="dim")
-        for step in running:
-            if step not in shown:
-                shown[step] = bars.add_task(step, total=1.0, note="")
-            bars.update(shown[step], completed=self._share(step), note=self._note(step))
+                running = self._running()
+                for step in [step for step in shown if step not in running]:
+                    bars.remove_task(shown.pop(step))
+                    bars.console.print(f"{step:12} {self._outcomes[step]}, {duration(self._took_s[step])}", style="dim")
+                for step in running:
+                    if step not in shown:
+                        shown[step] = bars.add_task(step, total=1.0, note="")
+                    state = progress.read(step, self._root / progress.FOLDER)
+                    share = state.done / max(state.total, 1) if state else 0.0
+                    bars.update(shown[step], completed=share, note=self._note(step))
 
 
 def duration(seconds: float) -> str:

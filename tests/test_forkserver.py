@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from flows.processes import Processes
 from helixnas.forkserver import ADDRESS, LOG, launch
 from tests.flows.test_processes import is_alive, wait_until_dead
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a flow starts a fork server on Linux alone")
 
@@ -62,10 +62,7 @@ class Server:
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.address = str(folder / "socket")
         self.process = subprocess.Popen([sys.executable, "-c", SERVER, self.address, *arguments])
-        deadline = time.monotonic() + 20
-        while not Path(self.address).exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(Path(self.address).exists)
 
     def client(self, folder: Path, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -203,9 +200,7 @@ def test_a_stage_of_a_flow_is_run_by_the_server_that_the_flow_launched(tmp_path:
     with Processes() as processes:
         processes.settings |= launch(processes.start, processes.folder(), tmp_path)
         folder = Path(processes.settings[ADDRESS]).parent
-        while not Path(processes.settings[ADDRESS]).exists():  # the test's own end, if the server never comes
-            assert not (tmp_path / LOG).read_text()
-            time.sleep(0.05)
+        until(lambda: Path(processes.settings[ADDRESS]).exists() or (tmp_path / LOG).read_text())
         said = list(processes.lines([sys.executable, "-c", FLOWS_CLIENT], tmp_path))
     assert any("Usage: helixnas" in line for line in said)
     assert said[-1] == "exit code 0"

@@ -4,6 +4,7 @@ Imports are lazy, so that ``--help`` answers at once.
 """
 
 import errno
+import importlib
 import json
 import os
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 STAGES = "Stages, as dvc.yaml runs them"
+OF_A_BLOCK = {"distill", "rating"}
 MODELS = "Registered models"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 HEAVY = {
@@ -49,94 +51,30 @@ def _config(block_id: int = 0) -> "RunConfig":
     return config
 
 
-@app.command(rich_help_panel=STAGES)
-def custom() -> None:
-    """Write down which custom code and weights the data and the teacher come from."""
-    config = _config()
-    from helixnas.stages import custom as stage
+def _add_stage(name: str, text: str) -> None:
+    """Make the command of a stage, which loads the stage's file once params.yaml is read."""
 
-    stage.run(config)
+    def run() -> None:
+        config = _config()
+        importlib.import_module(f"helixnas.stages.{name}").run(config)
 
+    def run_block(block_id: BlockId) -> None:
+        config = _config(block_id)
+        importlib.import_module(f"helixnas.stages.{name}").run(config, block_id)
 
-@app.command(rich_help_panel=STAGES)
-def data() -> None:
-    """Split the images into train, rating and test parts."""
-    config = _config()
-    from helixnas.stages import data as stage
-
-    stage.run(config)
+    app.command(name, help=text, rich_help_panel=STAGES)(run_block if name in OF_A_BLOCK else run)
 
 
-@app.command(rich_help_panel=STAGES)
-def teacher() -> None:
-    """Load or train the teacher, cut it into blocks, prove the cut."""
-    config = _config()
-    from helixnas.stages import teacher as stage
-
-    stage.run(config)
-
-
-@app.command("search_space", rich_help_panel=STAGES)
-def search_space() -> None:
-    """Write down the choices of each block."""
-    config = _config()
-    from helixnas.stages import search_space as stage
-
-    stage.run(config)
-
-
-@app.command(rich_help_panel=STAGES)
-def distill(block_id: BlockId) -> None:
-    """Train one block's supernet to imitate the teacher's block."""
-    config = _config(block_id)
-    from helixnas.stages import distill as stage
-
-    stage.run(config, block_id)
-
-
-@app.command(rich_help_panel=STAGES)
-def rating(block_id: BlockId) -> None:
-    """Rate every path of one block on held-out images."""
-    config = _config(block_id)
-    from helixnas.stages import rating as stage
-
-    stage.run(config, block_id)
-
-
-@app.command(rich_help_panel=STAGES)
-def cost() -> None:
-    """Count madds and num_params of every path, and measure latency."""
-    config = _config()
-    from helixnas.stages import cost as stage
-
-    stage.run(config)
-
-
-@app.command(rich_help_panel=STAGES)
-def search() -> None:
-    """Find the best architecture under search.budget: exactly, then by measuring."""
-    config = _config()
-    from helixnas.stages import search as stage
-
-    stage.run(config)
-
-
-@app.command(rich_help_panel=STAGES)
-def retrain() -> None:
-    """Train the chosen student."""
-    config = _config()
-    from helixnas.stages import retrain as stage
-
-    stage.run(config)
-
-
-@app.command(rich_help_panel=STAGES)
-def compare() -> None:
-    """Train the obvious alternatives alike: the teacher with layers left out, at the same cost."""
-    config = _config()
-    from helixnas.stages import compare as stage
-
-    stage.run(config)
+_add_stage("custom", "Write down which custom code and weights the data and the teacher come from.")
+_add_stage("data", "Split the images into train, rating and test parts.")
+_add_stage("teacher", "Load or train the teacher, cut it into blocks, prove the cut.")
+_add_stage("search_space", "Write down the choices of each block.")
+_add_stage("distill", "Train one block's supernet to imitate the teacher's block.")
+_add_stage("rating", "Rate every path of one block on held-out images.")
+_add_stage("cost", "Count madds and num_params of every path, and measure latency.")
+_add_stage("search", "Find the best architecture under search.budget: exactly, then by measuring.")
+_add_stage("retrain", "Train the chosen student.")
+_add_stage("compare", "Train the obvious alternatives alike: the teacher with layers left out, at the same cost.")
 
 
 @app.command(rich_help_panel=STAGES)
@@ -157,13 +95,7 @@ def export(
             print(path)
 
 
-@app.command(rich_help_panel=STAGES)
-def report() -> None:
-    """Take the final figures on the test part and write the report."""
-    config = _config()
-    from helixnas.stages import report as stage
-
-    stage.run(config)
+_add_stage("report", "Take the final figures on the test part and write the report.")
 
 
 @app.command(rich_help_panel="Before a run")
@@ -280,6 +212,40 @@ def delete(version: Annotated[int, typer.Argument(min=1, help="The version's num
     print(f"Version {version} is deleted.")
 
 
+@app.command(rich_help_panel="After a run")
+def rank(
+    predictions: Annotated[Path, typer.Argument(help="CSV, one row an architecture, such as a run's trials.csv.")],
+    truths: Annotated[Path | None, typer.Argument(help="CSV with the truth; unless it stands in the first.")] = None,
+    truth: Annotated[str, typer.Option(help="The column that was measured, such as top1_acc.")] = "top1_acc",
+    predictor: Annotated[list[str], typer.Option(help="A column that predicts. Repeat it for more.")] = [  # noqa: B006
+        "predicted_loss"
+    ],
+    by: Annotated[str, typer.Option(help="The column that names an architecture in both files.")] = "arch_id",
+    cost: Annotated[str | None, typer.Option(help="A column for cost bands and budgets, such as madds.")] = None,
+    widths: Annotated[str, typer.Option(help="Columns of widths, such as c0,c1,c2.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Tell how well predictions order architectures that were measured, with trivial predictors beside them.
+
+    Columns whose name says loss, rating, error or kl are low-is-good; all others are high-is-good.
+    """
+    from dataclasses import asdict
+
+    from helixnas.agreement import rank as held_against
+    from helixnas.agreement import read_columns
+
+    table = read_columns(predictions, truths or predictions, by)
+    rankings = held_against(table, predictor, truth, cost, [name for name in widths.split(",") if name])
+    if as_json:
+        print(json.dumps([asdict(ranking) for ranking in rankings], indent=1))
+    else:
+        from rich.console import Console
+
+        from helixnas.report import print_rankings
+
+        print_rankings(rankings, len(table), truth, Console(width=None if sys.stdout.isatty() else 140))
+
+
 def main() -> None:
     """Run a command; a fault that the user can mend ends with one message and exit code 2."""
     # before torch is loaded: idle threads must sleep, or two stages at once slow each other tenfold
@@ -291,21 +257,17 @@ def main() -> None:
         _fail(str(error))
     except (Exception, SystemExit) as error:
         if lacks_memory(error):
-            _fail(_short_of_memory(error))
+            command = next((word for word in sys.argv[1:] if word in HEAVY), "")
+            _fail(
+                f"The machine must have the memory that {command or 'this'} asks for, but: {reason(error)}. "
+                f"Lower {HEAVY.get(command, 'data.image_size')} or flow.num_workers in params.yaml, or free some "
+                "memory, and run this again."
+            )
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             _fail(f"Files must have room to grow, but: {error}. Free some space and run this again.")
         if told := blame(error):
             _fail(f"Custom code must run without errors, but: {reason(error)}. {told}")
         raise
-
-
-def _short_of_memory(error: BaseException) -> str:
-    command = next((word for word in sys.argv[1:] if word in HEAVY), "")
-    keys = HEAVY.get(command, "data.image_size")
-    return (
-        f"The machine must have the memory that {command or 'this'} asks for, but: {reason(error)}. "
-        f"Lower {keys} or flow.num_workers in params.yaml, or free some memory, and run this again."
-    )
 
 
 def _fail(message: str) -> NoReturn:

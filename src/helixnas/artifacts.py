@@ -263,14 +263,10 @@ def _hash_table(table: "pd.DataFrame") -> str:
 
 
 def _hash_tensors(tensors: Mapping[str, "Tensor"]) -> str:
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in tensors.items():
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(_uint8()).numpy().tobytes())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _uint8() -> Any:
-    import torch
-
-    return torch.uint8

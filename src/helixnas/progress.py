@@ -60,15 +60,13 @@ class Reporter:
         if done < total and now - self._written < 0.25:
             return
         self._written = now
-        state = State(self._stage, done, total, now - self._start, self._left_s(done, total, now))
-        self._write(state)
+        fresh = done - self._first_done
+        left_s = (now - self._start) / fresh * (total - done) if fresh > 0 else None
+        self._write(State(self._stage, done, total, now - self._start, left_s))
         if WATCHED not in os.environ and (done >= total or now - self._printed >= 5):
             self._printed = now
-            print(_line(state), file=sys.stderr, flush=True)
-
-    def _left_s(self, done: int, total: int, now: float) -> float | None:
-        fresh = done - (self._first_done or 0)
-        return (now - self._start) / fresh * (total - done) if fresh > 0 else None
+            left = "" if left_s is None else f", {left_s:.0f} s left"
+            print(f"{self._stage}: {done}/{total}{left}", file=sys.stderr, flush=True)
 
     def _write(self, state: State) -> None:
         """A disk without room does not end the work here: the work's own files say it better."""
@@ -88,8 +86,3 @@ def read(stage: str, folder: Path = FOLDER) -> State | None:
         return State(**json.loads((folder / f"{stage}.json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def _line(state: State) -> str:
-    left = "" if state.left_s is None else f", {state.left_s:.0f} s left"
-    return f"{state.stage}: {state.done}/{state.total}{left}"

@@ -108,7 +108,10 @@ def custom_files(root: Path, function: str) -> list[Path]:
             continue
         found.add(path)
         package = path.relative_to(root).parent.parts
-        for node in _nodes(path):
+        nodes: list[ast.AST] = []
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError):  # the stage that loads the file says more
+            nodes += ast.walk(ast.parse(path.read_bytes()))
+        for node in nodes:
             if isinstance(node, ast.Import):
                 left |= {file for alias in node.names for file in _files_of_module(root, alias.name)}
             elif isinstance(node, ast.ImportFrom):
@@ -117,12 +120,6 @@ def custom_files(root: Path, function: str) -> list[Path]:
                 for name in (module, *(f"{module}.{alias.name}" for alias in node.names)):
                     left |= _files_of_module(root, name)
     return sorted(found)
-
-
-def _nodes(path: Path) -> Iterator[ast.AST]:
-    """The syntax of a custom file; nothing where it has none, of which the stage that loads the file will say more."""
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError):
-        yield from ast.walk(ast.parse(path.read_bytes()))
 
 
 def _files_of_module(root: Path, module: str) -> set[Path]:
@@ -154,7 +151,9 @@ def _with_imports(paths: set[Path], stage: str | None, left_out: Collection[Path
     found, left = set[Path](), set(paths) - set(left_out)
     while left:
         path = left.pop()
-        if path not in found and _is_counted(path, stage):
+        room, *_ = path.relative_to(PACKAGE).with_suffix("").parts
+        is_counted = room not in HARMLESS or (stage == "report" and room in SHOWN)
+        if path not in found and is_counted:
             found.add(path)
             left |= {origin for each in imports(path) for origin in _origins(each)}
             left |= _loaded_by_name(path)
@@ -173,21 +172,15 @@ def dependencies(stage: str) -> list[str]:
     DVC puts the value in ``params.yaml`` into the name of the file that one of the WAYS takes.
     """
     files = files_of(stage)
-    rooms = {room for room in PACKAGE.iterdir() if (room / "__init__.py").is_file() and _is_whole(room, files)}
+    rooms = set()
+    for room in PACKAGE.iterdir():
+        is_open = any((PACKAGE / folder).is_relative_to(room) for folder in LOADED_BY_NAME.values())
+        code = [path for path in room.rglob("*.py") if path.name != "__init__.py"]
+        if (room / "__init__.py").is_file() and not is_open and set(code) <= set(files):  # a new way is not used yet
+            rooms.add(room)
     names = {next((room for room in path.parents if room in rooms), path) for path in files}
     way = [f"src/helixnas/{stage}/${{{stage}.{WAYS[stage][0]}}}.py"] if stage in WAYS else []
     return sorted([*way, *(f"src/helixnas/{path.relative_to(PACKAGE)}" for path in names)])
-
-
-def _is_whole(room: Path, files: Collection[Path]) -> bool:
-    if any((PACKAGE / folder).is_relative_to(room) for folder in LOADED_BY_NAME.values()):  # a new way is not used yet
-        return False
-    return all(path in files for path in room.rglob("*.py") if path.name != "__init__.py")
-
-
-def _is_counted(path: Path, stage: str | None) -> bool:
-    room, *_ = path.relative_to(PACKAGE).with_suffix("").parts
-    return room not in HARMLESS or (stage == "report" and room in SHOWN)
 
 
 def _taken_by_stage(path: Path, name: str | None) -> Iterator[Path]:
@@ -245,7 +238,13 @@ def imports(path: Path) -> Iterator[Import]:
 
 def _names_used(path: Path, name: str) -> set[str]:
     """The names in a definition of a module, and in the definitions of the same module that it uses."""
-    definitions = {key: node for node in tree(path).body for key in _defined(node)}
+    definitions: dict[str, ast.stmt] = {}
+    for statement in tree(path).body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            definitions[statement.name] = statement
+        elif isinstance(statement, ast.Assign):
+            names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
+            definitions |= dict.fromkeys(names, statement)
     left, used = {name}, set[str]()
     while left:
         current = left.pop()
@@ -254,14 +253,6 @@ def _names_used(path: Path, name: str) -> set[str]:
             nodes = ast.walk(definitions[current])
             left |= {node.id for node in nodes if isinstance(node, ast.Name)} - used
     return used
-
-
-def _defined(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return []
 
 
 def write(root: Path) -> None:

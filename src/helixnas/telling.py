@@ -23,12 +23,10 @@ def quantity(name: str, value: float) -> str:
     unit = kind(name).unit
     for sign, size in _SIZES[unit]:
         if value >= size:
-            return f"{_digits(value / (size or 1))}{sign}"
+            scaled = value / (size or 1)
+            digits = f"{scaled:#.3g}".rstrip(".") if scaled < 100 else f"{scaled:.1f}"
+            return f"{digits}{sign}"
     return f"{value:g} {unit}".strip()
-
-
-def _digits(value: float) -> str:
-    return f"{value:#.3g}".rstrip(".") if value < 100 else f"{value:.1f}"
 
 
 def teacher_accuracy(top1_acc: float, num_images: int, interval: tuple[float, float]) -> str:

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from helixnas.compare import Reached, Rival, reach, rival_from_json
 from helixnas.data import ImageSet
-from helixnas.results import mcnemar
+from helixnas.results import holm, mcnemar
 from tests.conftest import SmallNet
 from tests.costs import three
 
@@ -50,3 +50,9 @@ def test_a_rival_comes_back_equal_from_plain_values(after: Reached | None) -> No
     )
     assert rival_from_json(asdict(rival)) == rival
     assert rival.has_weights == (after is not None)
+
+
+def test_holms_p_values_are_those_of_the_textbook_and_keep_their_order() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []

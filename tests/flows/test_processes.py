@@ -3,13 +3,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from flows.processes import Processes, environment
 from tests.conftest import ROOT
+from tests.waiting import until
 
 PARENT = """
 import subprocess, sys, time
@@ -28,10 +28,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_until_dead(pid: int) -> None:
-    deadline = time.monotonic() + 8
-    while is_alive(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not is_alive(pid), 8)
 
 
 def test_the_end_of_the_block_ends_children_and_grandchildren(tmp_path: Path) -> None:
@@ -53,19 +50,19 @@ def test_what_ends_at_once_is_not_waited_for(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_reader_in_another_thread_is_released_when_everything_stops(tmp_path: Path) -> None:
-    processes, codes = Processes(), []
+    processes, reading, codes = Processes(), threading.Event(), []
+    command = [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"]
 
     def read() -> None:
         try:
-            list(
-                processes.lines([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"], tmp_path)
-            )
+            for _ in processes.lines(command, tmp_path):
+                reading.set()
         except subprocess.CalledProcessError as error:
             codes.append(error.returncode)
 
     thread = threading.Thread(target=read)
     thread.start()
-    time.sleep(0.5)
+    assert reading.wait(timeout=60)
     processes.stop()
     thread.join(timeout=10)
     assert codes == [-15]

@@ -1,6 +1,5 @@
 """A schedule that fires. With a SQLAlchemy that Prefect cannot work with, deployments succeed and no run ever comes."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from flows.schedule import deploy
 from flows.servers import API_URL
 from tests.conftest import ROOT
 from tests.flows.conftest import scheduled_runs
+from tests.waiting import until
 
 pytestmark = pytest.mark.flow
 
@@ -21,10 +21,7 @@ def test_a_minutely_schedule_really_creates_scheduled_runs(prefect_api: str, tmp
     deployments["deployments"] = [nightly]
     (tmp_path / "minutely.yaml").write_text(yaml.safe_dump(deployments))
     deploy(ROOT, str(tmp_path / "minutely.yaml"), {API_URL: prefect_api})
-    deadline = time.monotonic() + 90
-    runs: list[dict[str, object]] = []
-    while not runs and time.monotonic() < deadline:
-        runs = scheduled_runs(prefect_api, {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}})
-        time.sleep(1)
-    assert runs, "no run was scheduled: see the server's log for `bulk DML`; requirements.lock must hold sqlalchemy<2.1"
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    # where none comes: see the server's log for `bulk DML`; requirements.lock must hold sqlalchemy<2.1
+    runs = until(lambda: scheduled_runs(prefect_api, wanted), 90, poll_s=1)
     assert all(run["auto_scheduled"] for run in runs)

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from flows.run_stage import BROKEN, FAULT, run_stage
 from flows.search import search
 from flows.watch import Watch
 from tests.flows.conftest import STAGES, run_counts, run_dvc
+from tests.waiting import until
 
 pytestmark = [pytest.mark.flow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -104,8 +104,7 @@ def test_a_held_lock_is_waited_for(project: Path) -> None:
     log = project / ".cache/logs/data.log"
 
     def release() -> None:
-        while not log.exists() or "Unable to acquire lock" not in log.read_text():
-            time.sleep(0.05)
+        until(lambda: log.exists() and "Unable to acquire lock" in log.read_text())
         lock.close()
 
     @flow(persist_result=False)

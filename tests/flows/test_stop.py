@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,15 +13,9 @@ import pytest
 from flows.processes import environment
 from flows.servers import API_URL
 from tests.conftest import ROOT
+from tests.waiting import until
 
 pytestmark = pytest.mark.flow
-
-
-def wait_for(condition: Callable[[], object], limit_s: float) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 Run = tuple[subprocess.Popen[str], list[psutil.Process]]
@@ -44,7 +37,7 @@ def run_at_work(project: Path, trouble: Callable[[str, str], None], tmp_path: Pa
         start_new_session=True,
     )
     runs = project / "runs"
-    wait_for(lambda: (runs / "distill_0").exists() and (runs / "distill_1").exists(), 120)
+    until(lambda: (runs / "distill_0").exists() and (runs / "distill_1").exists(), 120)
     family = psutil.Process(run.pid).children(recursive=True)
     assert sum("step.py" in " ".join(process.cmdline()) for process in family) >= 2
     return run, family
@@ -61,7 +54,7 @@ def test_stopping_a_run_leaves_no_process_behind(project: Path, run_at_work: Run
     assert run.returncode == 130
     assert "Stopped. What was finished is kept" in said
     assert "Traceback" not in said
-    wait_for(lambda: not any(process.is_running() for process in family), 5)
+    until(lambda: not any(process.is_running() for process in family), 5)
     assert not (project / "runs" / "distill_2").exists()
     assert not (project / "runs" / "search").exists()
 
@@ -75,4 +68,4 @@ def test_a_run_whose_server_dies_ends_with_one_message_and_without_children(run_
     assert said.count("error: ") == 1
     assert "error: Prefect's server must answer while a flow runs, but nobody listens at 127.0.0.1:" in said
     assert "Traceback" not in said
-    wait_for(lambda: not any(process.is_running() for process in family), 5)
+    until(lambda: not any(process.is_running() for process in family), 5)

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from flows.sweep import record, sweep
 from helixnas.scratch import process_id, scratch
 from tests.conftest import ROOT
 from tests.flows.test_processes import is_alive, wait_until_dead
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who is alive")
 
@@ -63,14 +63,12 @@ def start_flow() -> tuple[subprocess.Popen[str], Path, int]:
 
 def guard_of(flow: int) -> psutil.Process:
     """The guard of a flow, as soon as the fork has become one."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+
+    def guards() -> list[psutil.Process]:
         alive = [child for child in psutil.Process(flow).children() if is_alive(child.pid)]
-        guards = [child for child in alive if "guard.py" in " ".join(child.cmdline())]
-        if guards:
-            return guards[0]
-        time.sleep(0.05)
-    raise AssertionError(f"{flow} has no guard")
+        return [child for child in alive if "guard.py" in " ".join(child.cmdline())]
+
+    return until(guards)[0]
 
 
 def test_a_killed_flow_leaves_nothing(temporary: Path) -> None:

@@ -88,13 +88,3 @@ def test_a_folder_without_a_run_is_told_so(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == f"error: {tmp_path} must hold a finished run, but holds none. Run `make run` there first.\n"
-
-
-def test_tau_and_its_interval_are_of_the_same_rows() -> None:
-    from agreement import bootstrapped, interval, tau
-
-    truth = [float(number) for number in range(30)]
-    resampled = bootstrapped({"same": truth, "reversed": truth[::-1]}, truth)
-    assert tau(truth, truth) == 1
-    assert interval(resampled["same"]) == pytest.approx((1, 1))
-    assert interval(resampled["reversed"]) == pytest.approx((-1, -1))

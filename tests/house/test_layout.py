@@ -96,7 +96,7 @@ def test_the_flows_command_starts_light() -> None:
 @pytest.mark.parametrize(("name", "entry"), dvc_yaml()["stages"].items())
 def test_a_stage_bears_one_name_in_all_its_places(name: str, entry: dict[str, Any]) -> None:
     assert name in RunConfig.model_fields or name == "custom"  # which looks at what other sections name
-    assert name in {command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert name in {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     assert entry["cmd"].split()[:2] == ["helixnas", name]
     assert (PACKAGE / "stages" / f"{name}.py").is_file()
     assert (PACKAGE / name).is_dir() or name == "custom"

@@ -3,12 +3,12 @@
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.pipeline.conftest import call, digests, kill, start
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.flow]
 
@@ -23,9 +23,8 @@ TRACES = {
 
 
 def wait_for(root: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
-    while not list(root.glob(pattern)):
-        assert process.poll() is None, (root / "killed.log").read_text()[-2000:]
-        time.sleep(0.005)
+    until(lambda: list(root.glob(pattern)) or process.poll() is not None, 280, poll_s=0.005)
+    assert process.poll() is None, (root / "killed.log").read_text()[-2000:]
 
 
 def forget(root: Path, stage: str) -> None:

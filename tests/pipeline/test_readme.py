@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from flows.processes import environment
 from flows.servers import free_port
 from tests.conftest import ROOT
 from tests.pipeline.conftest import call, set_up
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.flow]
 
@@ -50,10 +50,8 @@ def serve(root: Path, command: str) -> None:
         process = subprocess.Popen(
             command.split(), cwd=root, env=environment(ports), stdout=log, stderr=log, start_new_session=True
         )
-    deadline = time.monotonic() + 240
-    while "Ctrl-C ends" not in (root / "served.log").read_text():
-        assert process.poll() is None and time.monotonic() < deadline, (root / "served.log").read_text()
-        time.sleep(0.2)
+    until(lambda: "Ctrl-C ends" in (root / "served.log").read_text() or process.poll() is not None, 240)
+    assert process.poll() is None, (root / "served.log").read_text()
     os.killpg(process.pid, signal.SIGINT)
     process.wait(60)
     assert "error" not in (root / "served.log").read_text().lower().replace("interrupt", "")

@@ -17,6 +17,7 @@ from helixnas.fit import Checkpoint
 from helixnas.handover.parts import load_part
 from helixnas.handover.space import load_space
 from helixnas.handover.student import load_rival, load_rivals, load_student, load_supernet
+from helixnas.handover.tables import load_search_result
 from helixnas.handover.teacher import load_teacher
 from helixnas.stages import compare, report
 from helixnas.student import BlockSupernet
@@ -127,6 +128,31 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(
     run(project, *overrides)
     assert resumed == contents(project)
     assert len(resumed) == 5
+
+
+def test_the_chosen_architecture_stands_beside_itself_without_its_distilling_and_from_scratch(project: Path) -> None:
+    rivals = run(project, "compare.num_retrained=0", "compare.undistilled=true", "compare.from_scratch=true")
+    chosen = artifacts.load_json(project / "artifacts/search/chosen.json", "chosen")["arch_id"]
+    undistilled, scratch = (rival for rival in rivals if rival.after)
+    assert (undistilled.kind, scratch.kind) == ("undistilled", "scratch")
+    assert undistilled.arch_id == scratch.arch_id == chosen
+    assert not undistilled.is_chosen
+    config = load(project)
+    space = load_space(project, config)
+    teacher = load_teacher(project, config, torch.device("cpu"))
+    distilled, fresh, anew = (
+        network.state_dict()
+        for network in (
+            load_student(project, config, teacher, "initial"),
+            *(load_rival(project, space, teacher, rival, "initial") for rival in (undistilled, scratch)),
+        )
+    )
+    assert undistilled.cost["madds"] == load_search_result(project, space).chosen.cost["madds"]
+    heads = [name for name in distilled if name.startswith("head") and "weight" in name]
+    assert all(torch.equal(distilled[name], fresh[name]) and not torch.equal(fresh[name], anew[name]) for name in heads)
+    bodies = [name for name in distilled if name.startswith("blocks") and name.endswith("weight")]
+    assert any(not torch.equal(distilled[name], fresh[name]) for name in bodies)
+    assert any(not torch.equal(fresh[name], anew[name]) for name in bodies)
 
 
 def test_switched_off_it_leaves_an_empty_result_and_needs_nothing(project: Path) -> None:

@@ -69,7 +69,8 @@ def obvious_ways(space: SearchSpace, costs: Sequence[CostTable], fixed: Cost, bu
         sums = list(dict.fromkeys(("madds", *(name for name in budget if name not in maxima))))
         rows, madds = _fitting(fitting, sums, fixed, budget)
         if len(rows):
-            best = rows[_maximal(_left_out(fitting, rows), madds)]
+            left_out = np.column_stack([option.left_out[rows[:, index]] for index, option in enumerate(fitting)])
+            best = rows[_maximal(left_out, madds)]
             return tuple(_rival(index, fitting, row, fixed) for index, row in enumerate(best))
     name = next(iter(budget))
     cheapest = np.array([option.values([name])[:, 0].argmin() for option in options])
@@ -100,10 +101,7 @@ def _fitting(options: Sequence[_Options], names: Sequence[str], fixed: Cost, bud
     """
     limits = np.array([budget.ceiling(name) for name in names])
     values = [option.values(names) for option in options]
-    rows, sums = (
-        np.zeros((1, 0), dtype=np.int64),
-        np.array([[fixed[name] for name in names]], dtype=np.float64),
-    )
+    rows, sums = np.zeros((1, 0), dtype=np.int64), np.array([[fixed[name] for name in names]], dtype=np.float64)
     for index in reversed(range(len(options))):
         num_options = len(values[index])
         choices = np.tile(np.arange(num_options), len(rows))
@@ -115,10 +113,6 @@ def _fitting(options: Sequence[_Options], names: Sequence[str], fixed: Cost, bud
         rows, sums = rows[kept], sums[kept]
     fits = (sums <= limits).all(axis=1)
     return rows[fits], sums[fits, 0]
-
-
-def _left_out(options: Sequence[_Options], rows: Ints) -> Ints:
-    return np.column_stack([option.left_out[rows[:, index]] for index, option in enumerate(options)])
 
 
 def _maximal(left_out: Ints, madds: Floats) -> list[int]:

@@ -25,12 +25,12 @@ class Rival:
     """One alternative to the chosen student, with its cost from the cost tables.
 
     Attributes:
-        key: The folder of its weights, such as ``obvious_0``.
+        key: The folder of its weights, such as ``obvious_0``: its kind and a number.
         name: For people.
         arch_id: Identity string of its architecture.
         cost: As the cost tables say.
         num_layers: How many of the teacher's layers that could be left out an obvious way keeps; None for other rivals.
-        is_chosen: Whether the search chose the same architecture.
+        is_chosen: Whether it is the chosen student, which is not trained twice.
         before: Loss and accuracy before retraining; None where not measured.
         after: Loss and accuracy after retraining; None where not retrained.
     """
@@ -46,7 +46,12 @@ class Rival:
 
     @property
     def kind(self) -> str:
-        """Return "obvious" for the teacher without some of its layers, or "random" for a random architecture."""
+        """Return the kind of the rival.
+
+        "obvious" is the teacher without some of its layers; "random" a random architecture of distilled blocks;
+        "undistilled" the chosen architecture of the teacher's weights and fresh candidates; "scratch" the chosen
+        architecture with no weight that was learnt.
+        """
         return self.key.partition("_")[0]
 
     @property

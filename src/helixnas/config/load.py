@@ -48,7 +48,11 @@ def check(values: Any) -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        lines = list(dict.fromkeys(map(_explain, _causes(error.errors()))))
+        faults = error.errors()
+        # a misspelt key explains another fault: the key that was meant is reported as missing too
+        meant = {(*fault["loc"][:-1], _near(fault["loc"])) for fault in faults if fault["type"] == "extra_forbidden"}
+        causes = [fault for fault in faults if fault["type"] != "missing" or fault["loc"] not in meant]
+        lines = list(dict.fromkeys(map(_explain, causes)))
         more = [f"And {len(lines) - MAX_FAULTS} more."] if len(lines) > MAX_FAULTS else []
         raise ConfigError("\n".join(lines[:MAX_FAULTS] + more)) from None
 
@@ -83,12 +87,6 @@ def _misspelt(override: str) -> list[str]:
             break
         section = inner
     return []
-
-
-def _causes(faults: Sequence[Any]) -> list[Any]:
-    """The faults without those that a misspelt key explains: the key that was meant is reported as missing too."""
-    meant = {(*fault["loc"][:-1], _near(fault["loc"])) for fault in faults if fault["type"] == "extra_forbidden"}
-    return [fault for fault in faults if fault["type"] != "missing" or fault["loc"] not in meant]
 
 
 def _explain(fault: Any) -> str:

@@ -245,6 +245,8 @@ class Compare(Section):
     enabled: bool
     num_retrained: RepeatsOrNone
     random: RepeatsOrNone
+    undistilled: bool
+    from_scratch: bool
     num_threads: Threads
 
 

@@ -7,6 +7,7 @@ hours after the start.
 import math
 import os
 import re
+from collections.abc import Callable
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -50,6 +51,17 @@ def _argument(value: object) -> object:
     raise ValueError("must be a finite number, a text, true, false, null, or a list of integers")
 
 
+def rule(is_kept: Callable[[Any], bool], words: str) -> AfterValidator:
+    """Make a validator of a rule that a value must keep, and the message for values that do not."""
+
+    def check(value: Any) -> Any:
+        if not is_kept(value):
+            raise ValueError(words)
+        return value
+
+    return AfterValidator(check)
+
+
 def form(pattern: str, words: str, max_length: int = 1000) -> AfterValidator:
     """Make a validator that a text must match ``pattern`` as a whole.
 
@@ -58,59 +70,17 @@ def form(pattern: str, words: str, max_length: int = 1000) -> AfterValidator:
         words: The same rule in words, for the message.
         max_length: The most letters of the text.
     """
-
-    def check(value: str) -> str:
-        if len(value) > max_length or not re.fullmatch(pattern, value):
-            raise ValueError(f"must be {words}, of at most {max_length} letters")
-        return value
-
-    return AfterValidator(check)
+    return rule(
+        lambda value: len(value) <= max_length and re.fullmatch(pattern, value) is not None,
+        f"must be {words}, of at most {max_length} letters",
+    )
 
 
-def _plain_text(value: str) -> str:
-    if value != value.strip() or not value.isprintable():
-        raise ValueError("must be printable letters, without a line break or a blank at either end")
-    return value
-
-
-def _file_name(value: str) -> str:
-    if "\0" in value or any(len(os.fsencode(part)) > MAX_FILE_NAME for part in PurePath(value).parts):
-        raise ValueError(f"must be the path of a file or folder, its parts of at most {MAX_FILE_NAME} bytes")
-    return value
-
-
-def _short(value: float) -> float:
-    if float(f"{value:g}") != value or "e" in f"{value:g}":
-        raise ValueError("must have at most six digits, since the candidate's name holds it")
-    return value
-
-
-def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError("must be odd: 1, 3, 5, 7 or 9")
-    return value
-
-
-def _known_kind(value: str) -> str:
-    if value not in known():
-        raise ValueError(f"must be a kind of cost: {', '.join(known())}")
-    return value
-
-
-def _with_madds(values: list[str]) -> list[str]:
-    if "madds" not in values:
-        raise ValueError("must hold madds, over which networks are compared and drawn")
-    return values
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    if len(set(values)) < len(values):
-        raise ValueError("must hold each value once")
-    return values
-
-
-SHORT = AfterValidator(_short)
-DISTINCT = AfterValidator(_distinct)
+SHORT = rule(
+    lambda value: float(f"{value:g}") == value and "e" not in f"{value:g}",
+    "must have at most six digits, since the candidate's name holds it",
+)
+DISTINCT = rule(lambda values: len(set(values)) == len(values), "must hold each value once")
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
@@ -131,14 +101,32 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 WeightDecay = Annotated[float, Field(ge=0, le=100)]
 Ratio = Annotated[float, Field(ge=0.01, le=64), SHORT]
 """The inner width of a layer, as a multiple of the layer's width."""
-Kernel = Annotated[int, Field(ge=1, le=9), AfterValidator(_odd)]
+Kernel = Annotated[int, Field(ge=1, le=9), rule(lambda value: value % 2 == 1, "must be odd: 1, 3, 5, 7 or 9")]
 InnerShare = Annotated[float, Field(ge=0.01, le=1), SHORT]
-KindName = Annotated[str, AfterValidator(_known_kind)]
-Kinds = Annotated[list[KindName], DISTINCT, AfterValidator(_with_madds)]
+KindName = Annotated[str, rule(lambda value: value in known(), f"must be a kind of cost: {', '.join(known())}")]
+Kinds = Annotated[
+    list[KindName],
+    DISTINCT,
+    rule(lambda values: "madds" in values, "must hold madds, over which networks are compared and drawn"),
+]
 Argument = Annotated[bool | int | float | str | list[int] | None, BeforeValidator(_argument)]
 Limit = Annotated[float | str | None, BeforeValidator(_limit)]
-Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
-FileName = Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(_file_name)]
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=200),
+    rule(
+        lambda value: value == value.strip() and value.isprintable(),
+        "must be printable letters, without a line break or a blank at either end",
+    ),
+]
+FileName = Annotated[
+    str,
+    Field(min_length=1, max_length=4000),
+    rule(
+        lambda value: "\0" not in value and max(map(len, map(os.fsencode, PurePath(value).parts))) <= MAX_FILE_NAME,
+        f"must be the path of a file or folder, its parts of at most {MAX_FILE_NAME} bytes",
+    ),
+]
 Operation = Annotated[
     str, form(rf"{NAME}(\.{NAME})*:[a-z]\w*", "package.module:function, the function's first letter small")
 ]

@@ -1,6 +1,6 @@
 """Find and make cuts by torch.fx: search in a fine recording, cut in a recording that keeps whole modules whole."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, fx, nn
@@ -18,9 +18,12 @@ def find(network: nn.Module, num_blocks: int, example: Tensor) -> Boundaries:
     nodes = graph.steps(fine.graph)
     graph.result(nodes)
     ends = boundaries(fx.GraphModule(fine.root, fine.graph), nodes, spans(fine), num_blocks, example)
-    opened = _opened(fine, ends)
+    # the modules that hold a boundary, and those that return several values, a number unknown to a graph
+    opened = {call.path for node in ends for call in callers(fine, node) if call.result is not node}
+    opened |= {call.path for call in fine.calls.values() if call.result is None}
+    record_coarsely = partial(record, is_closed=lambda _, path: path not in opened)
     while True:
-        coarse = _traced(network, partial(record, is_closed=_outside(frozenset(opened))))
+        coarse = _traced(network, record_coarsely)
         flow = graph.Flow(coarse.root, graph.steps(coarse.graph), example)
         found = [coarse.at[_address(fine, end, opened)] for end in ends]
         takers = {path for node in found for path in _takers(flow, node)} - opened
@@ -42,12 +45,6 @@ def _traced(network: nn.Module, record: Callable[[nn.Module], Tracer]) -> Tracer
         raise CutError(f"{fault.path or 'its own code'} is no fixed graph: {fault.reason}") from fault
 
 
-def _opened(fine: Tracer, ends: Sequence[fx.Node]) -> set[str]:
-    """Return the modules that hold a boundary, and those that return several values, a number unknown to a graph."""
-    inside = {call.path for node in ends for call in callers(fine, node) if call.result is not node}
-    return inside | {call.path for call in fine.calls.values() if call.result is None}
-
-
 def _address(fine: Tracer, node: fx.Node, opened: set[str]) -> Address:
     """The step of the coarse recording that gives what ``node`` gives."""
     address: Address = node.meta["address"]
@@ -62,7 +59,3 @@ def _takers(flow: graph.Flow, boundary: fx.Node) -> set[str]:
     after = set(flow.nodes[flow.nodes.index(boundary) + 1 :])
     users = {user for other in flow.crossing(boundary) for user in other.users if user in after}
     return {str(user.target) for user in users if user.op == "call_module"}
-
-
-def _outside(opened: Collection[str]) -> Callable[[nn.Module, str], bool]:
-    return lambda _, path: path not in opened

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise, zip_longest
+from itertools import groupby, pairwise, zip_longest
+from operator import attrgetter
 
 from helixnas.cut.points import Point
 from helixnas.errors import CutError
@@ -38,9 +39,16 @@ def choose(points: Sequence[Point], num_blocks: int, total_madds: int) -> list[P
     Raises:
         CutError: There are too few points; the message names them.
     """
-    groups = _groups([point for point in points if point.madds < total_madds])
+    # of points with no multiply-add between them, at most one is worth a cut
+    grouped = groupby((point for point in points if point.madds < total_madds), key=attrgetter("madds"))
+    groups = [list(group) for _, group in grouped]
     if len(groups) <= num_blocks:
-        raise CutError(_too_few(groups, num_blocks))
+        names = ", ".join(_best(group).name for group in groups) or "none"
+        remedy = f" Ask for at most {len(groups) - 1}." if len(groups) > 1 else ""
+        raise CutError(
+            f"{num_blocks} blocks need {num_blocks + 1} places where exactly one tensor crosses, a map or tokens, with "
+            f"multiply-adds between them, but {len(groups)} were found: {names}.{remedy}"
+        )
     prices = _Prices(groups, num_blocks, total_madds)
     best = [(prices.stem(index), [index]) for index in range(len(groups))]
     for block_id in range(num_blocks):
@@ -87,17 +95,6 @@ class _Prices:
         return SPLIT * (1 - part) + NESTED * nested + WIDE * math.log2(point.width / min(alike))
 
 
-def _groups(points: Sequence[Point]) -> list[list[Point]]:
-    """Points with no multiply-add between them: at most one of them is worth a cut."""
-    groups: list[list[Point]] = []
-    for point in points:
-        if groups and groups[-1][-1].madds == point.madds:
-            groups[-1].append(point)
-        else:
-            groups.append([point])
-    return groups
-
-
 def _best(group: Sequence[Point]) -> Point:
     """The point where the largest module ends or begins, else the last before the resolution changes."""
     heaviest = max(point.weight for point in group)
@@ -117,12 +114,3 @@ def _changes(group: Sequence[Point], following: Sequence[Point]) -> bool:
 
 def _is_other(num: int, other: int) -> bool:
     return max(num, other) >= CHANGED * min(num, other)
-
-
-def _too_few(groups: Sequence[Sequence[Point]], num_blocks: int) -> str:
-    names = ", ".join(_best(group).name for group in groups) or "none"
-    remedy = f" Ask for at most {len(groups) - 1}." if len(groups) > 1 else ""
-    return (
-        f"{num_blocks} blocks need {num_blocks + 1} places where exactly one tensor crosses, a map or tokens, with "
-        f"multiply-adds between them, but {len(groups)} were found: {names}.{remedy}"
-    )

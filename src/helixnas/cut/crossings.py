@@ -33,9 +33,20 @@ def boundaries(
         CutError: There are too few places; the message names them, and the tensors that cross elsewhere.
     """
     known = sizes(module, nodes, example)
-    crossings = [node for node, live in _live(nodes, known) if live == {node}]
+    crossings = single_crossings(nodes, known)
     run = measure(module, crossings, example)
-    points = _points(module, nodes, spans, crossings, run, example)
+    steps = [run.steps[node] for node in nodes]
+    line = Line([node.name for node in nodes], [s.shape for s in steps], [s.madds for s in steps], spans)
+    points: list[Point] = []  # the places that can be cut, in order, from the first multiply-add to the pooling
+    for position, node in enumerate(nodes):
+        shape, madds = run.steps[node].shape, run.steps[node].madds
+        if node not in crossings or not madds:
+            continue
+        if is_pooled(step_name(node, module), shape, points):
+            break
+        if shape is not None and shape[0] == len(example) and node not in run.changed:
+            layout = layout_of(shape, example.shape, channel_axis(node, run.steps, module))
+            points += [line.point(position, layout)] if layout else []
     try:
         chosen = choose(points, num_blocks, run.steps[nodes[-1]].madds)
     except CutError as error:
@@ -60,29 +71,6 @@ def _live(nodes: Sequence[fx.Node], known: Collection[fx.Node]) -> Iterator[tupl
         live |= {node} & varied
         live = {one for one in live if last[one] > position}
         yield node, live
-
-
-def _points(
-    module: fx.GraphModule,
-    nodes: Sequence[fx.Node],
-    spans: Sequence[Span],
-    crossings: Sequence[fx.Node],
-    run: Measured,
-    example: Tensor,
-) -> list[Point]:
-    """The places that can be cut, in order, from the first multiply-add to the pooling."""
-    steps = [run.steps[node] for node in nodes]
-    line = Line([node.name for node in nodes], [s.shape for s in steps], [s.madds for s in steps], spans)
-    place = {node: position for position, node in enumerate(nodes)}
-    found: list[Point] = []
-    for node in crossings:
-        shape, madds = run.steps[node].shape, run.steps[node].madds
-        if madds and is_pooled(step_name(node, module), shape, found):
-            break
-        if madds and shape is not None and shape[0] == len(example) and node not in run.changed:
-            layout = layout_of(shape, example.shape, channel_axis(node, run.steps, module))
-            found += [line.point(place[node], layout)] if layout else []
-    return found
 
 
 def _obstacle(nodes: Sequence[fx.Node], known: Collection[fx.Node], points: Sequence[Point], run: Measured) -> str:

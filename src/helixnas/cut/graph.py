@@ -136,7 +136,11 @@ class Flow:
 
 def covered(pieces: Sequence[fx.GraphModule]) -> list[tuple[str, ...]]:
     """Return, for each piece, the network's largest modules that run in no other piece, in order."""
-    stacks = [[_modules_around(node) for node in part.graph.nodes] for part in pieces]
+    # for each step, the modules that it was recorded in, from the outermost in, the network itself left out
+    stacks = [
+        [[path for path, _ in node.meta.get("nn_module_stack", {}).values() if path] for node in part.graph.nodes]
+        for part in pieces
+    ]
     paths = [{path for stack in part for path in stack} for part in stacks]
     names = []
     for own, part in zip(paths, stacks, strict=True):
@@ -144,8 +148,3 @@ def covered(pieces: Sequence[fx.GraphModule]) -> list[tuple[str, ...]]:
         largest = (next((path for path in stack if path in alone), None) for stack in part)
         names.append(tuple(dict.fromkeys(path for path in largest if path)))
     return names
-
-
-def _modules_around(node: fx.Node) -> list[str]:
-    """The modules that a step was recorded in, from the outermost in, the network itself left out."""
-    return [path for path, _ in node.meta.get("nn_module_stack", {}).values() if path]

@@ -1,7 +1,7 @@
 """Look inside a piece: find the axis of its output's channels, and the layers that could be left out."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from helixnas.cut import graph
 from helixnas.cut.crossings import single_crossings
 from helixnas.cut.layout import channel_axis
-from helixnas.cut.measure import Step, measure
+from helixnas.cut.measure import measure
 from helixnas.cut.sizes import sizes
 from helixnas.cut.trace import TraceFault, record_deeply, scratch, spans
 from helixnas.errors import CutError
@@ -54,29 +54,20 @@ def look_inside(piece: nn.Module, inputs: Tensor) -> Inside:
         axis = channel_axis(graph.result(nodes), steps, module)
     except (CutError, TraceFault):
         return Inside()
-    before = _before(nodes, graph.varying(nodes, known))
-    rows = [
-        span
-        for span in sorted(spans(tracer), key=lambda span: span.start)
-        if _is_in_a_row(before[span.start], before[span.stop], crossings, steps)
-    ]
-    units = [span.path for span in rows if _is_layer_of_stage(piece, span.path)]
+    varied = graph.varying(nodes, known)
+    before = [nodes[0]]  # for each position, and the one behind the last, the last step before it that varies
+    for node in nodes:
+        before.append(node if node in varied else before[-1])
+    units = []
+    for span in sorted(spans(tracer), key=lambda span: span.start):
+        entry, exit_ = before[span.start], before[span.stop]
+        # one tensor enters the module, and one of the same shape leaves it, with nothing past it
+        is_in_a_row = entry is not exit_ and {entry, exit_} <= crossings and steps[entry].shape == steps[exit_].shape
+        if is_in_a_row and _is_layer_of_stage(piece, span.path):
+            units.append(span.path)
     innermost = [path for path in units if not any(other.startswith(f"{path}.") for other in units)]
     shape = steps[graph.result(nodes)].shape
     return Inside(axis, tuple(innermost) if innermost and _gives(shape, piece, innermost, inputs) else ())
-
-
-def _before(nodes: Sequence[fx.Node], varied: Collection[fx.Node]) -> list[fx.Node]:
-    """For each position, and the one behind the last, the last step before it that depends on the input."""
-    before = [nodes[0]]
-    for node in nodes:
-        before.append(node if node in varied else before[-1])
-    return before
-
-
-def _is_in_a_row(entry: fx.Node, exit_: fx.Node, crossings: Set[fx.Node], steps: Mapping[fx.Node, Step]) -> bool:
-    """Whether one tensor enters a module and one of the same shape leaves it, with nothing past it."""
-    return entry is not exit_ and {entry, exit_} <= crossings and steps[entry].shape == steps[exit_].shape
 
 
 def _is_layer_of_stage(piece: nn.Module, path: str) -> bool:

@@ -81,7 +81,9 @@ def channel_axis(node: fx.Node, steps: Mapping[fx.Node, Step], network: nn.Modul
         else:
             return None
     for source, moved in zip(path[:0:-1], path[-2::-1], strict=True):
-        axis = None if axis is None else _moved(axis, _shape(source, steps), _shape(moved, steps), moved, network)
+        before, after = steps[source].shape, steps[moved].shape
+        assert before is not None and after is not None, (source, moved)
+        axis = None if axis is None else _moved(axis, before, after, moved, network)
     return axis
 
 
@@ -108,9 +110,3 @@ def _moved(axis: int, before: Sequence[int], after: Sequence[int], node: fx.Node
         first, second = where
         return {first: second, second: first}.get(axis, axis)
     return axis
-
-
-def _shape(node: fx.Node, steps: Mapping[fx.Node, Step]) -> tuple[int, ...]:
-    shape = steps[node].shape
-    assert shape is not None, node
-    return shape

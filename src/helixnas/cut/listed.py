@@ -18,16 +18,22 @@ def listed(network: nn.Module, block_modules: Sequence[Sequence[str]], example: 
     """
     _require_modules(network, block_modules)
     names = [name for names in block_modules for name in names]
-    opened = {parent for name in names for parent in _parents(name)}
+    opened = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
     nodes = graph.trace(network, opened)
     graph.result(nodes)
-    boundaries = _boundaries(graph.Flow(network, nodes, example), block_modules)
+    first = _call(nodes, block_modules[0][0], 0)
+    entry = first.args[0]
+    if not isinstance(entry, fx.Node):
+        raise CutError(f"teacher.blocks[0] must start with a module of one tensor, but {first.target!r} takes another.")
+    boundaries = [entry]  # enters block 0; then the node that each block ends with
+    for block_id, modules in enumerate(block_modules):
+        boundary = _call(nodes, modules[-1], block_id)
+        _require_run(nodes, boundaries[-1], boundary, block_id, modules)
+        boundaries.append(boundary)
+    flow = graph.Flow(network, nodes, example)
+    for position, boundary in enumerate(boundaries):
+        _require_one_tensor(flow, boundary, position)
     return Boundaries("fx", tuple(node.name for node in boundaries), tuple(sorted(opened)))
-
-
-def _parents(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 def _require_modules(network: nn.Module, block_modules: Sequence[Sequence[str]]) -> None:
@@ -40,23 +46,6 @@ def _require_modules(network: nn.Module, block_modules: Sequence[Sequence[str]])
                     f"teacher.blocks[{block_id}] must name modules of the teacher, but {name!r} is none. "
                     f"Near: {', '.join(near) or ', '.join(known[:8])}."
                 )
-
-
-def _boundaries(flow: graph.Flow, block_modules: Sequence[Sequence[str]]) -> list[fx.Node]:
-    """The node that enters block 0, then the node that each block ends with."""
-    nodes = flow.nodes
-    first = _call(nodes, block_modules[0][0], 0)
-    entry = first.args[0]
-    if not isinstance(entry, fx.Node):
-        raise CutError(f"teacher.blocks[0] must start with a module of one tensor, but {first.target!r} takes another.")
-    boundaries = [entry]
-    for block_id, names in enumerate(block_modules):
-        boundary = _call(nodes, names[-1], block_id)
-        _require_run(nodes, boundaries[-1], boundary, block_id, names)
-        boundaries.append(boundary)
-    for position, boundary in enumerate(boundaries):
-        _require_one_tensor(flow, boundary, position)
-    return boundaries
 
 
 def _call(nodes: Sequence[fx.Node], name: str, block_id: int) -> fx.Node:

@@ -35,27 +35,16 @@ class CutTeacher:
             module.to(device)
 
 
-def split(
-    network: nn.Module, boundaries: Boundaries, example: Tensor
-) -> tuple[Sequence[nn.Module], Sequence[tuple[str, ...]]]:
-    """Split the network at ``boundaries`` into stem, blocks and head.
-
-    Returns:
-        The pieces, and for each piece the teacher's modules that it covers.
+def assemble(network: nn.Module, boundaries: Boundaries, example: Tensor) -> CutTeacher:
+    """Cut the teacher at ``boundaries`` and describe its blocks by their shapes on ``example``, without a proof.
 
     Raises:
         CutError: The network lacks the steps that ``boundaries`` names.
     """
-    record = by_fx.flow if boundaries.method == "fx" else by_export.flow
-    pieces = record(network, boundaries, example).split(boundaries.names)
-    return pieces, graph.covered(pieces)
-
-
-def assemble(network: nn.Module, boundaries: Boundaries, example: Tensor) -> CutTeacher:
-    """Cut the teacher at ``boundaries`` and describe its blocks by their shapes on ``example``, without a proof."""
     network.eval()
-    (stem, *blocks, head), modules = split(network, boundaries, example)
-    specs = _specs(stem, blocks, modules[1:-1], example)
+    record = by_fx.flow if boundaries.method == "fx" else by_export.flow
+    stem, *blocks, head = pieces = record(network, boundaries, example).split(boundaries.names)
+    specs = _specs(stem, blocks, graph.covered(pieces)[1:-1], example)
     return CutTeacher(network, stem, tuple(blocks), head, specs, boundaries)
 
 

@@ -1,6 +1,6 @@
 """The places at which a network can be cut, and their properties."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from helixnas.blocks import Layout
@@ -68,8 +68,13 @@ class Line:
         assert shape is not None, position
         ending = [span for span in self.spans if span.stop - 1 == position]
         beginning = [span for span in self.spans if span.start - 1 == position and span.is_container]
+        around = [span for span in self.spans if span.is_container and span.start <= position < span.stop - 1]
         large = [self._madds(span) for span in (*ending, *beginning) if span.is_container]
         given = self.shapes[max(beginning, key=self._madds).stop - 1] if beginning else None
+        onward = num_positions(shape[1:], layout)
+        if given is not None and len(given) in (MAP, TOKENS):
+            as_map: Layout = "NCHW" if layout == "NLC" else layout
+            onward = num_positions(given[1:], as_map if len(given) == MAP else "NLC")
         return Point(
             name=min((span.path for span in ending), key=len, default=self.names[position]),
             position=position,
@@ -77,24 +82,12 @@ class Line:
             layout=layout,
             madds=self.madds[position],
             weight=max(large, default=0) / self.madds[-1],
-            onward=_num_positions(given, layout) or num_positions(shape[1:], layout),
-            depth=sum(self._madds(span) < MOST * self.madds[-1] for span in self._around(position)),
+            onward=onward,
+            depth=sum(self._madds(span) < MOST * self.madds[-1] for span in around),
         )
-
-    def _around(self, position: int) -> Iterator[Span]:
-        """The modules made of modules that begin before a step and end behind it."""
-        return (span for span in self.spans if span.is_container and span.start <= position < span.stop - 1)
 
     def _madds(self, span: Span) -> int:
         return self.madds[span.stop - 1] - self.madds[span.start - 1]
-
-
-def _num_positions(given: tuple[int, ...] | None, layout: Layout) -> int | None:
-    """The positions of what a map or tokens became, batch included; None if it is neither any more."""
-    if given is None or len(given) not in (MAP, TOKENS):
-        return None
-    as_map: Layout = "NCHW" if layout == "NLC" else layout
-    return num_positions(given[1:], as_map if len(given) == MAP else "NLC")
 
 
 def is_pooled(step_name: str, shape: tuple[int, ...] | None, before: Sequence[Point]) -> bool:

@@ -53,7 +53,9 @@ class Tracer(fx.Tracer):
     """
 
     def __init__(self, is_closed: Callable[[nn.Module, str], bool]) -> None:
-        super().__init__(autowrap_functions=_functions_kept_whole())
+        layers = sys.modules.get("timm.layers")  # marks functions as not to be looked into; None if timm is not loaded
+        whole = () if layers is None else tuple(filter(callable, layers.get_notrace_functions()))
+        super().__init__(autowrap_functions=whole)
         self._is_closed = is_closed
         self._steps = {"": 0}
         self._callers = [""]
@@ -152,19 +154,9 @@ def is_layer(module: nn.Module) -> bool:
     kind = type(module)
     is_container = kind.__module__.startswith("torch.nn.modules") and any(module.children())
     is_whole = isinstance(module, nn.MultiheadAttention) or not is_container
-    return (kind.__module__.startswith("torch.nn") and is_whole) or kind in _modules_kept_whole()
-
-
-def _functions_kept_whole() -> tuple[Callable[..., Any], ...]:
-    """The functions that timm marks as not to be looked into; none where nothing has loaded timm yet."""
     layers = sys.modules.get("timm.layers")
-    return () if layers is None else tuple(filter(callable, layers.get_notrace_functions()))
-
-
-def _modules_kept_whole() -> Collection[type[nn.Module]]:
-    """The kinds of modules that timm marks so."""
-    layers = sys.modules.get("timm.layers")
-    return () if layers is None else layers.get_notrace_modules()
+    is_excluded = layers is not None and kind in layers.get_notrace_modules()
+    return (kind.__module__.startswith("torch.nn") and is_whole) or is_excluded
 
 
 def scratch(network: nn.Module) -> nn.Module:

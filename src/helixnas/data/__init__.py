@@ -3,9 +3,8 @@
 from helixnas.data.ahead import ahead, resolve_loaders
 from helixnas.data.batches import derive_seed, epoch_batches, num_batches
 from helixnas.data.images import INDEX, ImageSet, load_in_shape, normalize, room_for
-from helixnas.data.pixels import Packed
+from helixnas.data.pixels import Packed, read_images
 from helixnas.data.prepare import Peek, Prepared, peek, peek_rating, prepare
-from helixnas.data.read import read_images
 
 __all__ = [
     "INDEX",

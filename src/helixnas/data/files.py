@@ -75,29 +75,25 @@ class _Tables:
     def image(self, file: str, row: int) -> bytes:
         """Return the bytes of one image; nothing where the table has no value there."""
         try:
-            table = self._table(file)
+            if file not in self._opened:
+                while len(self._opened) >= MAX_OPEN:
+                    self._opened.popitem(last=False)
+                self._opened[file] = _Table(file)
+            table = self._opened[file]
             group = bisect_right(table.starts, row) - 1
-            value = self._group(file, group, table)[row - table.starts[group]].as_py()
+            key = (file, group)
+            if key in self._groups:
+                self._groups.move_to_end(key)
+            else:
+                # without Arrow's threads, which a fork does not inherit
+                rows = table.file.read_row_group(group, columns=[table.column], use_threads=False)
+                self._groups[key] = rows.column(table.column)
+                while len(self._groups) > 1 and sum(kept.nbytes for kept in self._groups.values()) > KEPT_BYTES:
+                    self._groups.popitem(last=False)
+            value = self._groups[key][row - table.starts[group]].as_py()
         except (pa.ArrowException, OSError, ValueError, IndexError) as error:
             raise unreadable_table(file, error) from error
         return (value["bytes"] if isinstance(value, dict) else value) or b""
-
-    def _table(self, file: str) -> "_Table":
-        if file not in self._opened:
-            while len(self._opened) >= MAX_OPEN:
-                self._opened.popitem(last=False)
-            self._opened[file] = _Table(file)
-        return self._opened[file]
-
-    def _group(self, file: str, group: int, table: "_Table") -> pa.ChunkedArray:
-        key = (file, group)
-        if key in self._groups:
-            self._groups.move_to_end(key)
-            return self._groups[key]
-        self._groups[key] = table.read(group)
-        while len(self._groups) > 1 and sum(kept.nbytes for kept in self._groups.values()) > KEPT_BYTES:
-            self._groups.popitem(last=False)
-        return self._groups[key]
 
 
 class _Table:
@@ -105,26 +101,22 @@ class _Table:
 
     def __init__(self, file: str) -> None:
         require_regular(Path(file))
-        self._file = pq.ParquetFile(file)
-        self._column = self._file.schema_arrow.names[image_column(self._file.schema_arrow) or 0]
-        metadata = self._file.metadata
+        self.file = pq.ParquetFile(file)
+        self.column = self.file.schema_arrow.names[image_column(self.file.schema_arrow) or 0]
+        metadata = self.file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         self.starts = [0, *accumulate(sizes)][:-1]
-
-    def read(self, group: int) -> pa.ChunkedArray:
-        # without Arrow's threads, which a fork does not inherit
-        return self._file.read_row_group(group, columns=[self._column], use_threads=False).column(self._column)
 
 
 def image_column(schema: pa.Schema) -> int | None:
     """Return the number of the first column of bytes, or of {bytes, path}; None where there is none."""
-    return next((number for number, field in enumerate(schema) if _holds_images(field.type)), None)
-
-
-def _holds_images(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind) and (place := kind.get_field_index("bytes")) >= 0:
-        kind = kind.field(place).type
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    for number, field in enumerate(schema):
+        kind = field.type
+        if pa.types.is_struct(kind) and (place := kind.get_field_index("bytes")) >= 0:
+            kind = kind.field(place).type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return number
+    return None
 
 
 def unreadable_table(file: str | Path, error: Exception) -> DataError:

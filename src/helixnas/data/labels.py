@@ -36,17 +36,16 @@ def coded(
     values = list(map(_plain, values))
     kinds = [type(value) for value in values]  # not isinstance: True is no whole number here
     is_text = kinds.count(str) > kinds.count(int)
-    _require(
-        values,
-        names,
-        lambda value: type(value) is (str if is_text else int),
-        "Labels must be all whole numbers or all strings",
-        "Correct them.",
-    )
+    rule = "Labels must be all whole numbers or all strings"
+    _require(values, names, lambda value: type(value) is (str if is_text else int), rule, "Correct them.")
     if all(value == UNLABELLED for value in values):
         return no_labels(len(values)), ()
-    if class_names is None:
-        class_names = sorted(set(values)) if is_text else _counted(values, names)
+    if class_names is None and is_text:
+        class_names = sorted(set(values))
+    elif class_names is None:
+        rule = f"Labels without class names must be below {MAX_CLASSES:,}"
+        _require(values, names, lambda value: value < MAX_CLASSES, rule, "Number the classes from 0.")
+        class_names = [str(number) for number in range(max(0, *values) + 1)]
     if not class_names:
         raise DataError("Labels need class names, but there are none. Name the classes, or give no labels.")
     if is_text:
@@ -59,12 +58,6 @@ def coded(
         remedy = "Correct the labels, or name the classes that are missing."
         _require(values, names, range(len(class_names)).__contains__, rule, remedy)
     return torch.tensor(values, dtype=torch.int64), tuple(class_names)
-
-
-def _counted(values: Sequence[int], names: Sequence[str]) -> Sequence[str]:
-    rule = f"Labels without class names must be below {MAX_CLASSES:,}"
-    _require(values, names, lambda value: value < MAX_CLASSES, rule, "Number the classes from 0.")
-    return [str(number) for number in range(max(0, *values) + 1)]
 
 
 def _require(

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from torch import Tensor
 
-from helixnas.data.pixels import HEADER, MAPPED, Packed, Shape
+from helixnas.data.pixels import MAPPED, Packed, Shape
 from helixnas.errors import EnvironmentFault
 
 
@@ -79,9 +79,3 @@ class Packer:
         Packed(np.memmap(path, np.uint8, "r", shape=(len(kept), *in_shape))).save_header(self._out / name)
         path.replace(self._out / name / MAPPED)
         return Packed.open(self._out / name)
-
-
-def clear(folder: Path) -> None:
-    """Remove the packed pixels that an earlier run left in a part's folder, so that the index alone counts."""
-    for file in (HEADER, MAPPED):
-        (folder / file).unlink(missing_ok=True)

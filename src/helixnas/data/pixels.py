@@ -2,6 +2,7 @@
 
 import hashlib
 import mmap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -131,6 +132,22 @@ class Decoded:
             f"{self._files[row]} must be the image that the data stage read, but {reason}. Put it back, or run "
             "`dvc repro`, which makes the parts anew."
         )
+
+
+def read_images(paths: Sequence[Path], in_shape: Shape) -> Tensor:
+    """Read image files as uint8 [N, C, H, W], scaled to ``in_shape`` (C, H, W).
+
+    Raises:
+        DataError: A file is not a readable image; the message names it.
+    """
+    channels, size, _ = in_shape
+    images = []
+    for path in paths:
+        try:
+            images.append(square(decode(path, channels), size))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} must be a readable image, but: {error}. Leave it out, or mend it.") from error
+    return torch.stack(images)
 
 
 def square(image: Tensor, image_size: int) -> Tensor:

@@ -13,8 +13,8 @@ from helixnas.data.ahead import ahead
 from helixnas.data.files import Files
 from helixnas.data.images import ImageSet, room_for
 from helixnas.data.labels import check_labels, check_parts
-from helixnas.data.pack import Packer, clear
-from helixnas.data.pixels import Decoded, Packed, Pixels, Shape, image_digest, square
+from helixnas.data.pack import Packer
+from helixnas.data.pixels import HEADER, MAPPED, Decoded, Packed, Pixels, Shape, image_digest, square
 from helixnas.data.source import Source, few
 from helixnas.data.sources import open_source
 from helixnas.data.split import Split, split, split_digest, without_repeats
@@ -104,12 +104,8 @@ class _Reading:
         chunks = rows.split(room_for((1, size, size)))
         failed: dict[int, str] = {}
         num_done = 0
-
-        def read(chunk: int) -> tuple[Tensor, Tensor, dict[int, str]]:
-            return _read(self._source, chunks[chunk], size)
-
         num_loaders = min(num_loaders, len(chunks) // 4)  # few images take longer to hand over than to decode
-        made = ahead(read, range(len(chunks)), num_loaders)
+        made = ahead(lambda chunk: _read(self._source, chunks[chunk], size), range(len(chunks)), num_loaders)
         for chunk, (images, digests, errors) in zip(chunks, made, strict=True):
             failed |= errors
             if len(images):
@@ -119,29 +115,25 @@ class _Reading:
         return failed
 
     def _take(self, rows: Tensor, images: Tensor, digests: Tensor) -> None:
-        """Take images uint8 [n, C, H, W] of ``rows``, int64 [n]."""
+        """Take images uint8 [n, C, H, W] of ``rows``, int64 [n]; the first decide whether the parts are packed."""
         if self._in_shape is None:
-            self._begin(images)
+            channels, height, width = images.shape[1:]
+            self._in_shape = channels, height, width
+            _check_channels(channels, self._settings)
+            num_bytes = sum(map(len, self._rows.values())) * channels * height * width
+            self._is_packed = num_bytes <= self._settings.pack_gb * 1e9
+            if not self._is_packed and self._source.files is None:
+                raise DataError(
+                    f"data.pack_gb must hold the images of {self._settings.source}, which lie in no files that they "
+                    f"could be read from again: {num_bytes / 1e9:.3g} GB, but is {self._settings.pack_gb:g}. Raise it, "
+                    "or write the images into a folder or into Parquet files."
+                )
         self._digests[rows] = digests
         names, parts = list(self._rows), self._parts[rows.numpy()]
         self._counts = self._counts + _histogram(images[torch.from_numpy(parts == names.index("train"))])
         if self._is_packed:
             for image, part, place in zip(images, parts, self._places[rows.numpy()], strict=True):
                 self._packer.write(names[part], int(place), image)
-
-    def _begin(self, images: Tensor) -> None:
-        """Decide by the first images whether the parts are packed."""
-        channels, height, width = images.shape[1:]
-        self._in_shape = channels, height, width
-        _check_channels(channels, self._settings)
-        num_bytes = sum(map(len, self._rows.values())) * channels * height * width
-        self._is_packed = num_bytes <= self._settings.pack_gb * 1e9
-        if not self._is_packed and self._source.files is None:
-            raise DataError(
-                f"data.pack_gb must hold the images of {self._settings.source}, which lie in no files that they could "
-                f"be read from again: {num_bytes / 1e9:.3g} GB, but is {self._settings.pack_gb:g}. Raise it, or write "
-                "the images into a folder or into Parquet files."
-            )
 
     def save(self, out: Path) -> tuple[str, ...]:
         """Save the parts in ``out``, without images that an earlier part holds; return sentences for the user."""
@@ -158,8 +150,9 @@ class _Reading:
             if self._is_packed:
                 kept = torch.isin(self._rows[name], rows).nonzero().flatten()
                 pixels = self._packer.finish(name, kept, self._in_shape)
-            else:
-                clear(out / name)
+            else:  # what an earlier run packed must not count
+                for file in (HEADER, MAPPED):
+                    (out / name / file).unlink(missing_ok=True)
             part = ImageSet(pixels, source.labels[rows], *facts, digests, digest, source.is_labelled)
             part.save_index(out / name, files)
         return chosen.notes + lacking

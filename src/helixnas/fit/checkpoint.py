@@ -43,17 +43,15 @@ class Checkpoint:
         """
         if not self.path.is_file():
             return None
-        try:
-            content = io.BytesIO(_content(self.path.read_bytes()))
-            state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError) as error:  # damaged, or whole and another version's
-            print(f"{self.path} cannot be read ({error}); starting afresh.", file=sys.stderr)
-            return None
-        return state
-
-
-def _content(data: bytes) -> memoryview:
-    digest, content = data[:NUM_DIGEST_BYTES], memoryview(data)[NUM_DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != digest:
-        raise pickle.UnpicklingError("its checksum differs")
-    return content
+        data = self.path.read_bytes()
+        digest, content = data[:NUM_DIGEST_BYTES], memoryview(data)[NUM_DIGEST_BYTES:]
+        fault: object = "its checksum differs"
+        if hashlib.sha256(content).digest() == digest:
+            try:
+                state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            except (RuntimeError, pickle.UnpicklingError) as error:  # whole, but another version's
+                fault = error
+            else:
+                return state
+        print(f"{self.path} cannot be read ({fault}); starting afresh.", file=sys.stderr)
+        return None

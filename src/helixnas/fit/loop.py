@@ -86,12 +86,28 @@ class Fit:
         recipe, steps = self._recipe, self._steps_per_epoch
         num_warmup_epochs = min(recipe.warmup_epochs, max(0, recipe.epochs - 1))
         scheduler = _scheduler(self._optimizer, recipe.lr, max(1, recipe.epochs) * steps, num_warmup_epochs * steps)
-        start = self._restore(checkpoint)
+        parts = {
+            "network": self._network,
+            "ema": self._ema.module,
+            "optimizer": self._optimizer,
+            "scaler": self._scaler,
+        }
+        start, saved = 0, checkpoint.load()
+        if saved is not None:
+            start = saved["epoch"]
+            for name, part in parts.items():
+                part.load_state_dict(saved[name])
         for epoch in range(start, recipe.epochs):
-            train_loss = self._epoch(epoch, scheduler, progress)
-            log("train_loss", train_loss, epoch)
+            self._network.train()
+            total = 0.0
+            for step, batch in self._batches(epoch, steps):
+                loss = self._step(step, scheduler, batch)
+                lr, kept = self._optimizer.param_groups[0]["lr"], {"inputs": batch.inputs}
+                total += require_finite(loss, f"loss of {self._key}", step, f"{self._key}.lr", lr, kept)
+                progress(step + 1, recipe.epochs * steps)
+            log("train_loss", total / steps, epoch)
             log("val_acc", validate(self._ema.module), epoch)
-            checkpoint.save(self._state(epoch + 1))
+            checkpoint.save({"epoch": epoch + 1, **{name: part.state_dict() for name, part in parts.items()}})
         self._network.load_state_dict(self._ema.module.state_dict())
         self._network.eval()
 
@@ -107,26 +123,16 @@ class Fit:
         averaged: nn.Module = self._ema.module.eval()
         return averaged
 
-    def _epoch(self, epoch: int, scheduler: Any, progress: Progress) -> float:
-        self._network.train()
-        total = 0.0
-        for step, batch in self._batches(epoch, self._steps_per_epoch):
-            loss = self._step(step, scheduler, batch)
-            lr, kept = self._optimizer.param_groups[0]["lr"], {"inputs": batch.inputs}
-            total += require_finite(loss, f"loss of {self._key}", step, f"{self._key}.lr", lr, kept)
-            progress(step + 1, self._recipe.epochs * self._steps_per_epoch)
-        return total / self._steps_per_epoch
-
     def _batches(self, epoch: int, num_steps: int) -> Iterator[tuple[int, Batch]]:
         """The first ``num_steps`` steps of an epoch, each with its batch."""
         order_seed, num_images = derive_seed(self._seed, "order", epoch), len(self._train)
         batches = list(epoch_batches(num_images, self._recipe.batch_size, order_seed))[:num_steps]
         first = epoch * self._steps_per_epoch
-
-        def augmented(offset: int) -> Tensor:
-            return self._augmenter(self._train.read(batches[offset]), self._seed_of(first + offset))
-
-        images = ahead(augmented, range(len(batches)), self._num_loaders)
+        images = ahead(
+            lambda offset: self._augmenter(self._train.read(batches[offset]), self._seed_of(first + offset)),
+            range(len(batches)),
+            self._num_loaders,
+        )
         for step, (rows, inputs) in enumerate(zip(batches, images, strict=True), start=first):
             flips_alone = not self._recipe.augment.beyond_flips
             views = self._augmenter.views(rows, num_images, self._seed_of(step)) if flips_alone else None
@@ -148,25 +154,6 @@ class Fit:
 
     def _label_loss(self, network: nn.Module, batch: Batch) -> Tensor:
         return cross_entropy(network(batch.inputs), batch.labels, label_smoothing=self._recipe.label_smoothing)
-
-    def _state(self, epoch: int) -> dict[str, Any]:
-        return {
-            "epoch": epoch,
-            "network": self._network.state_dict(),
-            "ema": self._ema.module.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "scaler": self._scaler.state_dict(),
-        }
-
-    def _restore(self, checkpoint: Checkpoint) -> int:
-        state = checkpoint.load()
-        if state is None:
-            return 0
-        self._network.load_state_dict(state["network"])
-        self._ema.module.load_state_dict(state["ema"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._scaler.load_state_dict(state["scaler"])
-        return int(state["epoch"])
 
 
 def require_known(recipe: AnyRecipe, key: str) -> None:

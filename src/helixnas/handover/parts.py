@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
@@ -11,9 +10,6 @@ from helixnas.data import ImageSet
 from helixnas.errors import ArtifactError
 from helixnas.search_space import SearchSpace
 from helixnas.student import num_calibration_images
-
-if TYPE_CHECKING:
-    pass
 
 LABELS = folder("teacher") / "labels.safetensors"
 """What the teacher says of each image, for images that have no labels of their own."""

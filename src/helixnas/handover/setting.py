@@ -74,14 +74,11 @@ def begin(name: str, config: RunConfig, num_threads: int, root: Path = Path()) -
     torch.set_num_threads(num_threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    return Setting(name, config, root, _device(config.device), derive_seed(config.seed, name), Reporter(name))
-
-
-def _device(asked: str) -> torch.device:
     has_cuda = torch.cuda.is_available()
-    if asked == "cuda" and not has_cuda:
+    if config.device == "cuda" and not has_cuda:
         raise ConfigError("device is 'cuda', so torch must see a GPU, but sees none. Set device: auto in params.yaml.")
-    return torch.device("cuda" if has_cuda and asked != "cpu" else "cpu")
+    device = torch.device("cuda" if has_cuda and config.device != "cpu" else "cpu")
+    return Setting(name, config, root, device, derive_seed(config.seed, name), Reporter(name))
 
 
 class Curve:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
@@ -13,18 +13,14 @@ from helixnas.errors import SpaceMismatchError
 from helixnas.search_space import BlockSpace, SearchSpace, block_from_json, build
 from helixnas.student import register_custom
 
-if TYPE_CHECKING:
-    pass
-
 
 def load_specs(root: Path) -> tuple[BlockSpec, ...]:
     """What the blocks of the cut teacher do."""
-    return tuple(map(_spec, load_cut(root)["blocks"]))
-
-
-def _spec(value: Mapping[str, Any]) -> BlockSpec:
-    fields: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
-    return BlockSpec(**fields)
+    fields: list[dict[str, Any]] = [
+        {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+        for value in load_cut(root)["blocks"]
+    ]
+    return tuple(BlockSpec(**each) for each in fields)
 
 
 def load_cut(root: Path) -> Mapping[str, Any]:

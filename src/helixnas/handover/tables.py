@@ -1,6 +1,6 @@
 """Ratings, costs, and the decision of the search."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,41 +25,40 @@ if TYPE_CHECKING:
 
 def load_ratings(root: Path, space: SearchSpace) -> tuple[RatingTable, ...]:
     """The rating table of every block, complete and finite, or ArtifactError."""
-    return tuple(_rating(root, space, block_id) for block_id in range(len(space.blocks)))
-
-
-def _rating(root: Path, space: SearchSpace, block_id: int) -> RatingTable:
-    path = root / folder("rating", block_id) / "rating.parquet"
-    frame, facts = artifacts.load_table(path, "ratings")
-    require_space(path, facts["space"], space.blocks[block_id])
-    ratings = tuple(map(float, frame["rating"]))
-    about = {name: facts[name] for name in ("num_images", "seed", "criterion", "constant")}
-    table = RatingTable(block_id, tuple(frame["path"]), ratings, **about)
-    with _reading(path):
-        return table.check(space.blocks[block_id])
+    tables = []
+    for block_id, block in enumerate(space.blocks):
+        path = root / folder("rating", block_id) / "rating.parquet"
+        frame, facts = artifacts.load_table(path, "ratings")
+        require_space(path, facts["space"], block)
+        ratings = tuple(map(float, frame["rating"]))
+        about = {name: facts[name] for name in ("num_images", "seed", "criterion", "constant")}
+        with _reading(path):
+            tables.append(RatingTable(block_id, tuple(frame["path"]), ratings, **about).check(block))
+    return tuple(tables)
 
 
 def load_costs(root: Path, space: SearchSpace, kinds: Iterable[str]) -> tuple[CostTable, ...]:
     """The cost table of every block with these kinds of cost, counted ones before those measured on this machine."""
-    names = tuple(kinds)
-    return tuple(_costs(root, space, block_id, names) for block_id in range(len(space.blocks)))
-
-
-def _costs(root: Path, space: SearchSpace, block_id: int, kinds: Sequence[str]) -> CostTable:
-    path = root / folder("cost") / "counted" / f"block_{block_id}.parquet"
-    frame, facts = artifacts.load_table(path, "counted")
-    require_space(path, facts["space"], space.blocks[block_id])
-    columns: dict[str, Sequence[float]] = {name: list(map(int, _column(path, frame, name))) for name in counted(kinds)}
-    if measured(kinds):
-        measured_path = root / folder("cost") / "measured" / f"block_{block_id}.parquet"
-        times, _ = artifacts.load_table(measured_path, "measured")
-        if list(times["path"]) != list(frame["path"]) or list(times["in_width"]) != list(frame["in_width"]):
-            raise ArtifactError(f"{measured_path} must hold the paths of {path}, but does not. Run `dvc repro cost`.")
-        columns.update((name, list(map(float, _column(measured_path, times, name)))) for name in measured(kinds))
-    costs = tuple(Cost(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
-    table = CostTable(block_id, tuple(map(int, frame["in_width"])), tuple(frame["path"]), costs)
-    with _reading(path):
-        return table.check(space.blocks[block_id])
+    kinds, tables = tuple(kinds), []
+    for block_id, block in enumerate(space.blocks):
+        path, measured_path = (
+            root / folder("cost") / part / f"block_{block_id}.parquet" for part in ("counted", "measured")
+        )
+        frame, facts = artifacts.load_table(path, "counted")
+        require_space(path, facts["space"], block)
+        columns: dict[str, list[float]] = {name: list(map(int, _column(path, frame, name))) for name in counted(kinds)}
+        if measured(kinds):
+            times, _ = artifacts.load_table(measured_path, "measured")
+            if list(times["path"]) != list(frame["path"]) or list(times["in_width"]) != list(frame["in_width"]):
+                raise ArtifactError(
+                    f"{measured_path} must hold the paths of {path}, but does not. Run `dvc repro cost`."
+                )
+            columns |= {name: list(map(float, _column(measured_path, times, name))) for name in measured(kinds)}
+        costs = tuple(Cost(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
+        with _reading(path):
+            in_widths = tuple(map(int, frame["in_width"]))
+            tables.append(CostTable(block_id, in_widths, tuple(frame["path"]), costs).check(block))
+    return tuple(tables)
 
 
 def _column(path: Path, frame: "pd.DataFrame", name: str) -> "pd.Series[Any]":

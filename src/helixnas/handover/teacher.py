@@ -1,7 +1,6 @@
 """The trained teacher, and what is known of it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +19,6 @@ from helixnas.results import (
     TeacherAccuracy,
 )
 from helixnas.search_space import SearchSpace
-
-if TYPE_CHECKING:
-    pass
 
 NUM_PROOF_IMAGES = 8
 

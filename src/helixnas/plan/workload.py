@@ -179,12 +179,15 @@ class _Estimate:
         )
 
     def compare(self) -> Workload:
-        """The workload of measuring all obvious ways and retraining the best of them one after another."""
+        """The workload of measuring all rivals and of retraining the best of them one after another."""
         settings, num_obvious = self._config.compare, self._likely.num_obvious
         if not settings.enabled:
             return Workload("compare", START_S, BASE_BYTES, 100)
-        num_measured = num_obvious + settings.random
-        num_trained = min(settings.num_retrained, num_obvious) + settings.random
+        num_others = settings.random
+        if self._config.retrain.init != "scratch":
+            num_others += settings.undistilled + settings.from_scratch
+        num_measured = num_obvious + num_others
+        num_trained = min(settings.num_retrained, num_obvious) + num_others
         num_images = self._num_calibration() + self._sizes.num_rating
         time_s = 2 * START_S + num_measured * num_images * self._student_s()
         time_s += num_trained * self._retrain_s(settings.num_threads)

@@ -12,7 +12,7 @@ from helixnas.artifacts import folder
 from helixnas.config import RunConfig
 from helixnas.errors import ArtifactError
 from helixnas.results import Figures, figures_from_json
-from helixnas.tracking import Store, Student, Version
+from helixnas.tracking import Student, Version
 
 FIGURES = folder("report") / "figures.json"
 STUDENT = folder("retrain") / "student.safetensors"
@@ -53,7 +53,15 @@ def publish(
     store = tracking.open_store(root, config.tracking.experiment)
     run_id = run_id or tracking.begin(store, root, config)
     try:
-        version = _register(store, root, config, figures, run_id)
+        version = tracking.register(
+            store,
+            config.tracking.model_name,
+            lambda: _student(root, config, figures),
+            figures=figures,
+            dvc_md5=tracking.dvc_md5(root, STUDENT),
+            commit=tracking.read_commit(root).sha,
+            run_id=run_id,
+        )
         tracking.end(store, run_id, root, outcomes, figures, is_ok=True)
     except BaseException:
         store.client.set_terminated(run_id, "FAILED")
@@ -71,18 +79,6 @@ def published(root: Path, config: RunConfig) -> Published | None:
 def load_figures(root: Path) -> Figures:
     """The final figures that the report stage took."""
     return figures_from_json(artifacts.load_json(root / FIGURES, "figures"))
-
-
-def _register(store: Store, root: Path, config: RunConfig, figures: Figures, run_id: str) -> Version:
-    return tracking.register(
-        store,
-        config.tracking.model_name,
-        lambda: _student(root, config, figures),
-        figures=figures,
-        dvc_md5=tracking.dvc_md5(root, STUDENT),
-        commit=tracking.read_commit(root).sha,
-        run_id=run_id,
-    )
 
 
 def _student(root: Path, config: RunConfig, figures: Figures) -> Student:

@@ -1,4 +1,4 @@
-"""The chosen student beside the obvious: the teacher without layers, trained alike. In a table and in plain words."""
+"""The chosen student beside the obvious alternatives, trained alike. In a table and in plain words."""
 
 from html import escape
 
@@ -13,9 +13,16 @@ COLUMNS = (
     ("chosen less this", "points"),
     ("one alone is right", "chosen / this"),
     ("p", "McNemar, exact"),
+    ("p, Holm", "for all rows together"),
     ("multiply-adds", "madds"),
 )
 """Title and note of each column behind the accuracy."""
+UNTRAINED = {
+    "random": "untrained: distilled",
+    "undistilled": "untrained: the teacher's weights and fresh candidates",
+    "scratch": "untrained: nothing learnt",
+}
+"""What the other kinds of rivals are before they are retrained."""
 
 
 def beside_html(figures: Figures) -> str:
@@ -26,43 +33,36 @@ def beside_html(figures: Figures) -> str:
         return f'<p class="empty">{sentence}</p>'
     columns = ((figures.acc_name, "retrained"), *COLUMNS)
     head = "".join(f'<th scope="col">{title}<small>{note}</small></th>' for title, note in columns)
+    student = figures.student
+    accs = percent(student.top1_acc, 2), percent(figures.student_before.top1_acc, 2)
+    chosen = _cells(
+        "chosen student", "untrained: distilled", (*accs, "", "", "", "", _madds(figures, student.cost["madds"]))
+    )
     rows = "".join(_row(each, figures) for each in figures.comparisons)
     return (
         f'{told}<div class="scroll"><table class="figures"><thead><tr><td></td>{head}</tr></thead>'
-        f"<tbody>{_student_row(figures)}{rows}</tbody></table></div>"
+        f"<tbody>{chosen}{rows}</tbody></table></div>"
     )
-
-
-def _student_row(figures: Figures) -> str:
-    student, before = figures.student, figures.student_before
-    cells = (
-        percent(student.top1_acc, 2),
-        percent(before.top1_acc, 2),
-        "",
-        "",
-        "",
-        _madds(figures, student.cost["madds"]),
-    )
-    return _cells("chosen student", "untrained: distilled", cells)
 
 
 def _row(each: Comparison, figures: Figures) -> str:
     notes = [each.arch_id]
-    if each.kind == "random":
-        notes.append("untrained: distilled")
+    if each.kind in UNTRAINED:
+        notes.append(UNTRAINED[each.kind])
     if each.excess:
         notes.append(f"over the budget by {percent(each.excess)}")
     madds = _madds(figures, each.figure.cost["madds"])
     untrained = percent(each.untrained_acc, 2)
     if each.is_chosen:
         notes.append("the chosen architecture itself, not trained twice")
-        return _cells(each.figure.name, ", ".join(notes), ("as chosen", untrained, "", "", "", madds))
+        return _cells(each.figure.name, ", ".join(notes), ("as chosen", untrained, "", "", "", "", madds))
     cells = (
         percent(each.figure.top1_acc, 2),
         untrained,
         points(figures.student.top1_acc - each.figure.top1_acc),
         f"{each.num_student_only} / {each.num_other_only}",
-        _p(each),
+        f"{each.p_value:.2g}",
+        f"{each.holm_p:.2g}",
         madds,
     )
     return _cells(each.figure.name, ", ".join(notes), cells)
@@ -75,10 +75,6 @@ def _madds(figures: Figures, madds: float) -> str:
 def _cells(name: str, note: str, values: tuple[str, ...]) -> str:
     cells = "".join(f"<td><b>{value}</b></td>" for value in values)
     return f'<tr><th scope="row">{escape(name)}<small>{escape(note)}</small></th>{cells}</tr>'
-
-
-def _p(each: Comparison) -> str:
-    return f"{each.p_value:.2g}"
 
 
 def beside_sentence(figures: Figures) -> str:
@@ -99,7 +95,8 @@ def beside_sentence(figures: Figures) -> str:
         f"The chosen student is {stands if difference else 'as good as'} the best obvious way, "
         f"{best.figure.name}{over}. "
         f"The two are {verdict}: of {figures.num_test_images:,} test images it alone is right on "
-        f"{best.num_student_only}, the other alone on {best.num_other_only} (McNemar's exact test, p = {_p(best)})."
+        f"{best.num_student_only}, the other alone on {best.num_other_only} (McNemar's exact test, "
+        f"p = {best.p_value:.2g})."
     )
     return f"{sentence} {is_obvious}".strip()
 

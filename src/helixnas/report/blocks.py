@@ -1,5 +1,6 @@
 """Each block as the chosen student has it: what its drawing and its ratings are made of."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,20 +42,14 @@ def chosen_blocks(
     in_width = space.blocks[0].spec.in_width
     for block, path, rating, table in zip(space.blocks, architecture.paths, ratings, costs, strict=True):
         losses = dict(zip(rating.paths, rating.ratings, strict=True))
-        costs_here = _of_width(table, in_width)
-        views.append(ChosenBlock(block, path, in_width, losses, costs_here, _teacher_cost(block, table)))
+        by_width: dict[int, dict[str, Cost]] = defaultdict(dict)
+        for width, key, cost in zip(table.in_widths, table.paths, table.costs, strict=True):
+            by_width[width][key] = cost
+        kept = next((path.key for path in block.paths() if block.cells[path.cell].is_teacher), "")
+        teacher_cost = by_width[block.spec.in_width].get(kept)
+        views.append(ChosenBlock(block, path, in_width, losses, by_width[in_width], teacher_cost))
         in_width = block.out_width(path)
     return tuple(views)
-
-
-def _of_width(table: CostTable, in_width: int) -> dict[str, Cost]:
-    rows = zip(table.in_widths, table.paths, table.costs, strict=True)
-    return {key: cost for width, key, cost in rows if width == in_width}
-
-
-def _teacher_cost(block: BlockSpace, table: CostTable) -> Cost | None:
-    kept = [path.key for path in block.paths() if block.cells[path.cell].is_teacher]
-    return _of_width(table, block.spec.in_width).get(kept[0]) if kept else None
 
 
 def cell_name(cell: Cell) -> str:

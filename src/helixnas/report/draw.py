@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from helixnas.report.blocks import ChosenBlock
 from helixnas.report.wording import TIMES, percent
-from helixnas.search_space import TEACHER, LayerSpec
+from helixnas.search_space import TEACHER
 from helixnas.telling import quantity
 
 # All lengths are pixels of a drawing that is WIDTH wide; the page scales it.
@@ -26,17 +26,28 @@ def draw(views: Sequence[ChosenBlock], outer_madds: float) -> str:
     per_line = min(max(view.cell.depth for view in views), MAX_PER_LINE)
     parts = [_end(0, "stem", "the teacher's, fixed"), _text(BARS, 21, "multiply-adds", "note")]
     y = float(END_HEIGHT + LANE_GAP)
-    knots = [y - LANE_GAP / 2]
+    knots, helix = [y - LANE_GAP / 2], list[str]()
     for view in views:
-        parts += [_label(view, y), _teacher(view, y), *_layers(view, y, per_line), *_bars(view, y, largest)]
+        modules = "teacher: " + " + ".join(view.block.spec.teacher_modules)
+        parts += [
+            _label(view, y),
+            _box(BOXES, y, BOXES_WIDTH, TEACHER_HEIGHT, "teacher"),
+            _text(BOXES + 12, y + 17, _fitted(modules, BOXES_WIDTH - 24), "code", modules),
+            *_layers(view, y, per_line),
+            *_bars(view, y, largest),
+        ]
         y += TEACHER_HEIGHT + -(-view.cell.depth // per_line) * (GAP + LAYER_HEIGHT) + LANE_GAP
         knots.append(y - LANE_GAP / 2)
     outer = quantity("madds", outer_madds)
     parts.append(_end(y, "head", f"the teacher's, fixed; with the stem {outer} multiply-adds"))
     height = y + END_HEIGHT
+    # two strands, teacher and student, that meet where the student must give the teacher's features
+    for name, side in (("teacher", HELIX_REACH), ("student", -HELIX_REACH)):
+        helix.append(f'<path class="strand {name}" d="{_strand(knots, height, side)}"/>')
+    helix += [f'<circle class="knot" cx="{HELIX_X}" cy="{knot:g}" r="4"/>' for knot in knots]
     return (
         f'<svg class="student" viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="The student, block by block">'
-        f"{_helix(knots, height)}{''.join(parts)}</svg>"
+        f"{''.join(helix + parts)}</svg>"
     )
 
 
@@ -56,12 +67,6 @@ def _label(view: ChosenBlock, y: float) -> str:
     )
 
 
-def _teacher(view: ChosenBlock, y: float) -> str:
-    modules = "teacher: " + " + ".join(view.block.spec.teacher_modules)
-    text = _text(BOXES + 12, y + 17, _fitted(modules, BOXES_WIDTH - 24), "code", modules)
-    return _box(BOXES, y, BOXES_WIDTH, TEACHER_HEIGHT, "teacher") + text
-
-
 def _layers(view: ChosenBlock, y: float, per_line: int) -> list[str]:
     """The chosen layers, ``per_line`` in a row, an arrow between neighbours."""
     width = (BOXES_WIDTH - (per_line - 1) * ARROW) / per_line
@@ -71,22 +76,18 @@ def _layers(view: ChosenBlock, y: float, per_line: int) -> list[str]:
         line, column = divmod(index, per_line)
         x = BOXES + column * (width + ARROW)
         top = y + TEACHER_HEIGHT + GAP + line * (LAYER_HEIGHT + GAP)
-        parts.append(_layer(layer, choice, x, top, width))
+        candidate = layer.candidates[choice]
+        is_kept = candidate == TEACHER
+        name = "teacher, kept" if is_kept else candidate.name
+        detail = f"{layer.in_width}→{layer.out_width}" + (f", stride {layer.stride}" if layer.stride > 1 else "")
+        parts += [
+            _box(x, top, width, LAYER_HEIGHT, "teacher" if is_kept else "chosen"),
+            _text(x + 12, top + 19, _fitted(name, width - 24), "code strong", name),
+            _text(x + 12, top + 36, detail, "note"),
+        ]
         if column:
             parts.append(f'<path class="arrow" d="M{x - 18:.1f} {top + LAYER_HEIGHT / 2:g}h13m-4 -4l4 4l-4 4"/>')
     return parts
-
-
-def _layer(layer: LayerSpec, choice: int, x: float, y: float, width: float) -> str:
-    candidate = layer.candidates[choice]
-    is_kept = candidate == TEACHER
-    name = "teacher, kept" if is_kept else candidate.name
-    detail = f"{layer.in_width}→{layer.out_width}" + (f", stride {layer.stride}" if layer.stride > 1 else "")
-    return (
-        _box(x, y, width, LAYER_HEIGHT, "teacher" if is_kept else "chosen")
-        + _text(x + 12, y + 19, _fitted(name, width - 24), "code strong", name)
-        + _text(x + 12, y + 36, detail, "note")
-    )
 
 
 def _bars(view: ChosenBlock, y: float, largest: float) -> list[str]:
@@ -106,13 +107,6 @@ def _bar(y: float, madds: float, largest: float, kind: str, text: str) -> str:
     width = max(2.0, BAR_WIDTH * madds / largest)
     bar = f'<rect class="bar {kind}" x="{BARS}" y="{y:g}" width="{width:.1f}" height="14" rx="2"/>'
     return bar + _text(BARS + width + 8, y + 11.5, text, "number")
-
-
-def _helix(knots: Sequence[float], height: float) -> str:
-    """Two strands, teacher and student, that meet where the student must give the teacher's features."""
-    strands = {"teacher": HELIX_REACH, "student": -HELIX_REACH}
-    lines = [f'<path class="strand {name}" d="{_strand(knots, height, side)}"/>' for name, side in strands.items()]
-    return "".join([*lines, *(f'<circle class="knot" cx="{HELIX_X}" cy="{y:g}" r="4"/>' for y in knots)])
 
 
 def _strand(knots: Sequence[float], height: float, side: float) -> str:

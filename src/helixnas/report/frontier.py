@@ -43,17 +43,17 @@ def frontier_chart(result: SearchResult, teacher: Cost) -> str:
 
 
 def _points(choices: Sequence[Choice], name: str, label: str, color: str, *, symbol: str, size: int) -> go.Scatter:
+    costs = [
+        ", ".join(f"{kind(each).title} {quantity(each, value)}" for each, value in choice.cost.items())
+        for choice in choices
+    ]
     return go.Scatter(
         x=[choice.cost[name] for choice in choices],
         y=[choice.predicted_loss for choice in choices],
-        customdata=[[choice.architecture.arch_id, _cost(choice.cost)] for choice in choices],
+        customdata=[[choice.architecture.arch_id, cost] for choice, cost in zip(choices, costs, strict=True)],
         name=label,
         mode="markers",
         cliponaxis=False,
         marker={"symbol": symbol, "size": size, "color": color, "line": {"width": 2, "color": color}},
         hovertemplate="<b>%{customdata[0]}</b><br>predicted_loss %{y:.4f}<br>%{customdata[1]}<extra></extra>",
     )
-
-
-def _cost(cost: Cost) -> str:
-    return ", ".join(f"{kind(name).title} {quantity(name, value)}" for name, value in cost.items())

@@ -19,9 +19,8 @@ from helixnas.report.summary import (
     headline_html,
     losses_html,
     teacher_html,
-    warnings_html,
 )
-from helixnas.results import Cost, CostTable, Figures, LayerLoss, RatingTable, SearchResult, TeacherAccuracy
+from helixnas.results import CostTable, Figures, LayerLoss, RatingTable, SearchResult, TeacherAccuracy
 from helixnas.search_space import SearchSpace
 
 
@@ -48,27 +47,19 @@ def write(path: Path, data: ReportData) -> None:
     """Write the report: one HTML file that needs nothing else. The same data gives the same bytes."""
     from plotly.offline import get_plotlyjs
 
-    template = Template(_resource("page.html"))
-    save_text(path, template.substitute(_sections(data), style=_resource("style.css"), plotly=get_plotlyjs()))
-
-
-def _resource(name: str) -> str:
-    return files("helixnas.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _sections(data: ReportData) -> dict[str, str]:
     from helixnas.report.curves import curve_charts  # plotly: not for those who only want the terminal's table
     from helixnas.report.frontier import frontier_chart
     from helixnas.report.ratings import rating_charts
     from helixnas.report.trials import trials_chart
 
-    figures, result = data.figures, data.result
+    figures, result, resources = data.figures, data.result, files("helixnas.report")
     blocks = chosen_blocks(data.space, result.chosen.architecture, data.ratings, data.costs)
-    return {
+    outer_madds = result.chosen.cost["madds"] - sum(view.cost["madds"] for view in blocks)
+    sections = {
         "title": escape(figures.arch_id),
         "headline": headline_html(figures),
         "losses": losses_html(figures),
-        "warnings": warnings_html(figures),
+        "warnings": "".join(f'<p class="warning">{escape(warning)}</p>' for warning in figures.warnings),
         "figures": figures_table(figures),
         "decision": decision_list(figures, result, data.space),
         "beside": beside_html(figures),
@@ -76,15 +67,13 @@ def _sections(data: ReportData) -> dict[str, str]:
         "trials": trials_chart(data.trials),
         "ratings": rating_charts(blocks, data.ratings),
         "teacher": teacher_html(data.teacher, data.layers),
-        "student": draw(blocks, _outer_madds(result, [view.cost for view in blocks])),
+        "student": draw(blocks, outer_madds),
         "curves": curve_charts(data.curves),
         "provenance": _provenance(data),
+        "style": resources.joinpath("style.css").read_text(encoding="utf-8"),
+        "plotly": get_plotlyjs(),
     }
-
-
-def _outer_madds(result: SearchResult, block_costs: list[Cost]) -> float:
-    """The madds outside the blocks: those of the whole less those of its blocks."""
-    return result.chosen.cost["madds"] - sum(cost["madds"] for cost in block_costs)
+    save_text(path, Template(resources.joinpath("page.html").read_text(encoding="utf-8")).substitute(sections))
 
 
 def _provenance(data: ReportData) -> str:

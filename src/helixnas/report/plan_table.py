@@ -26,8 +26,20 @@ def print_plan(plan: Mapping[str, Any], console: Console) -> None:
                 highlight=False,
             )
     console.print(f"{plan['num_architectures']:.3g} architectures\n", highlight=False)
-    _print("Budgets", ("", "least", "teacher", "most", "asked"), _reach(plan["reach"]), console)
-    _print("What it takes here", ("stage", "time", "memory", "disk"), _workloads(plan["workloads"]), console)
+    reach = [
+        (
+            name,
+            *(quantity(name, row[column]) for column in ("least", "teacher", "most")),
+            "" if row["limit"] is None else quantity(name, row["limit"]),
+        )
+        for name, row in plan["reach"].items()
+    ]
+    _print("Budgets", ("", "least", "teacher", "most", "asked"), reach, console)
+    workloads = [
+        (row["stage"], _time(row["time_s"]), _size(row["memory_bytes"]), _size(row["disk_bytes"]))
+        for row in plan["workloads"]
+    ]
+    _print("What it takes here", ("stage", "time", "memory", "disk"), workloads, console)
     total_s = sum(workload["time_s"] for workload in plan["workloads"])
     console.print(
         f"about {_time(total_s)} of work, {plan['num_workers']} stages at once where they can; on "
@@ -57,17 +69,6 @@ def _blocks(blocks: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, ...]]:
             *counts,
             modules[0] if len(modules) == 1 else f"{modules[0]} ... {modules[-1]}",
         )
-
-
-def _reach(reach: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[str, ...]]:
-    for name, row in reach.items():
-        asked = "" if row["limit"] is None else quantity(name, row["limit"])
-        yield name, *(quantity(name, row[column]) for column in ("least", "teacher", "most")), asked
-
-
-def _workloads(workloads: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, ...]]:
-    for row in workloads:
-        yield row["stage"], _time(row["time_s"]), _size(row["memory_bytes"]), _size(row["disk_bytes"])
 
 
 def _time(seconds: float) -> str:

@@ -32,13 +32,13 @@ def _chart(view: ChosenBlock, counts: Trained) -> str:
     figure.update_xaxes(tickformat="~s")
     figure.update_yaxes(rangemode="tozero")
     block_id, num_paths = view.block.block_id, view.block.num_paths
-    caption = f"{num_paths:,} paths; {counts}. Chosen {view.path.key}: {_names(view, view.path)}"
+    caption = f"{num_paths:,} paths; {counts}. Chosen {view.path.key}: {' · '.join(view.block.names(view.path))}"
     return embed(figure, f"rating-{block_id}", f"Block {block_id}.", caption)
 
 
 def _points(view: ChosenBlock, paths: Sequence[Path], label: str, marker: Mapping[str, object]) -> go.Scatter:
     madds = [view.costs[path.key]["madds"] for path in paths]
-    names = [escape(_names(view, path)) for path in paths]
+    names = [escape(" · ".join(view.block.names(path))) for path in paths]
     return go.Scatter(
         x=madds,
         y=[view.losses[path.key] for path in paths],
@@ -52,7 +52,3 @@ def _points(view: ChosenBlock, paths: Sequence[Path], label: str, marker: Mappin
         hovertemplate="<b>%{customdata[0]}</b>  %{customdata[1]}<br>"
         "rating %{y:.4f}<br>%{customdata[2]} madds<extra></extra>",
     )
-
-
-def _names(view: ChosenBlock, path: Path) -> str:
-    return " · ".join(view.block.names(path))

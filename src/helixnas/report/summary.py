@@ -16,7 +16,7 @@ from helixnas.report.wording import (
     share_of,
     space_sentence,
 )
-from helixnas.results import Figure, Figures, LayerLoss, SearchResult, TeacherAccuracy
+from helixnas.results import Figures, LayerLoss, SearchResult, TeacherAccuracy
 from helixnas.search_space import SearchSpace
 from helixnas.telling import quantity
 
@@ -32,28 +32,20 @@ def figures_table(figures: Figures) -> str:
     """The teacher, the student before retraining, the student; each cost with its share of the teacher's as a bar."""
     title = f"{figures.acc_name}<small>{figures.num_test_images:,} test images</small>"
     names = "".join(f'<th scope="col">{kind(name).title}<small>{name}</small></th>' for name in figures.teacher.cost)
-    rows = "".join(_row(figure, figures.teacher) for figure in figures.rows)
+    rows = ""
+    for figure in figures.rows:
+        acc, whole = figure.top1_acc, figures.teacher.top1_acc
+        cells = _cell(percent(acc, 2))
+        if figure is not figures.teacher and whole:
+            cells = _cell(percent(acc, 2), acc / whole, f"{points(acc - whole)} points, ")
+        for name in figures.teacher.cost:
+            share = None if figure is figures.teacher else share_of(name, figure, figures.teacher)
+            cells += _cell(quantity(name, figure.cost[name]), share)
+        rows += f'<tr><th scope="row">{escape(figure.name)}</th>{cells}</tr>'
     return (
         f'<table class="figures"><thead><tr><td></td><th scope="col">{title}</th>{names}</tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
-
-
-def _row(figure: Figure, teacher: Figure) -> str:
-    cells = _accuracy(figure, teacher) + "".join(_cost(name, figure, teacher) for name in teacher.cost)
-    return f'<tr><th scope="row">{escape(figure.name)}</th>{cells}</tr>'
-
-
-def _accuracy(figure: Figure, teacher: Figure) -> str:
-    acc, whole = figure.top1_acc, teacher.top1_acc
-    if figure is teacher or not whole:
-        return _cell(percent(acc, 2))
-    return _cell(percent(acc, 2), acc / whole, f"{points(acc - whole)} points, ")
-
-
-def _cost(name: str, figure: Figure, teacher: Figure) -> str:
-    share = None if figure is teacher else share_of(name, figure, teacher)
-    return _cell(quantity(name, figure.cost[name]), share)
 
 
 def _cell(value: str, share: float | None = None, note: str = "") -> str:
@@ -66,11 +58,6 @@ def losses_html(figures: Figures) -> str:
     """What was lost or gained, and a warning where retraining did harm."""
     warning = figures.retraining.warning
     return escape(loss_sentence(figures)) + (f" <strong>{escape(warning)}</strong>" if warning else "")
-
-
-def warnings_html(figures: Figures) -> str:
-    """What a reader of the figures must know too; nothing where there is nothing."""
-    return "".join(f'<p class="warning">{escape(warning)}</p>' for warning in figures.warnings)
 
 
 def teacher_html(accuracy: TeacherAccuracy | None, layers: Sequence[LayerLoss]) -> str:
@@ -93,14 +80,15 @@ def teacher_html(accuracy: TeacherAccuracy | None, layers: Sequence[LayerLoss]) 
 
 def decision_list(figures: Figures, result: SearchResult, space: SearchSpace) -> str:
     """The architecture, the budget, who chose it and why, what is proven."""
-    entries = {
-        "Architecture": f"<code>{escape(figures.arch_id)}</code>",
-        "Budget": escape(budget_sentence(figures)),
-        "Chosen by": f"<b>{escape(result.chosen_by)}</b>. {escape(result.reason)}",
-        "Exact optimum": escape(optimum_sentence(result)),
-        "Search space": escape(space_sentence(space.num_architectures, result)),
-    }
-    return definition_list(entries)
+    return definition_list(
+        {
+            "Architecture": f"<code>{escape(figures.arch_id)}</code>",
+            "Budget": escape(budget_sentence(figures)),
+            "Chosen by": f"<b>{escape(result.chosen_by)}</b>. {escape(result.reason)}",
+            "Exact optimum": escape(optimum_sentence(result)),
+            "Search space": escape(space_sentence(space.num_architectures, result)),
+        }
+    )
 
 
 def definition_list(entries: dict[str, str]) -> str:

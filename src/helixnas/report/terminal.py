@@ -8,7 +8,7 @@ from rich.text import Text
 
 from helixnas.report.beside import below_warning
 from helixnas.report.wording import percent, points, share_of
-from helixnas.results import Figure, Figures
+from helixnas.results import Figures
 from helixnas.telling import quantity
 
 
@@ -21,21 +21,15 @@ def print_figures(figures: Figures, console: Console) -> None:
     best = figures.best_obvious
     beside = () if best is None else (replace(best.figure, name="best obvious way"),)
     for figure in (*figures.rows, *beside):
-        costs = [_cost(name, figure, figures.teacher) for name in figures.teacher.cost]
-        table.add_row(Text(figure.name), _accuracy(figure, figures.teacher), *costs)
+        gap = "" if figure is figures.teacher else points(figure.top1_acc - figures.teacher.top1_acc)
+        cells = [_pair(percent(figure.top1_acc, 2), gap)]
+        for name in figures.teacher.cost:
+            share = None if figure is figures.teacher else share_of(name, figure, figures.teacher)
+            cells.append(_pair(quantity(name, figure.cost[name]), "" if share is None else percent(share)))
+        table.add_row(Text(figure.name), *cells)
     console.print(table)
     for warning in filter(None, (figures.retraining.warning, below_warning(figures), *figures.warnings)):
         console.print(Text(f"\n{warning}", style="yellow"))
-
-
-def _accuracy(figure: Figure, teacher: Figure) -> Text:
-    gap = "" if figure is teacher else points(figure.top1_acc - teacher.top1_acc)
-    return _pair(percent(figure.top1_acc, 2), gap)
-
-
-def _cost(name: str, figure: Figure, teacher: Figure) -> Text:
-    share = share_of(name, figure, teacher)
-    return _pair(quantity(name, figure.cost[name]), "" if share is None or figure is teacher else percent(share))
 
 
 def _pair(value: str, note: str) -> Text:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from helixnas.results import (
     Budget,
-    Cost,
     Figure,
     Figures,
     RatingTable,
@@ -42,20 +41,16 @@ def headline(figures: Figures) -> str:
     """The run in one sentence."""
     student, teacher = figures.student, figures.teacher
     share = share_of("madds", student, teacher) or 0.0
-    speed = _speed(share_of("latency_ms", student, teacher))
+    time, speed = share_of("latency_ms", student, teacher), ""
+    if time is not None and abs(time - 1) < ABOUT_AS_FAST:
+        speed = ", about as fast"
+    elif time is not None:
+        speed = f", {1 / time:.1f}{TIMES} faster" if time < 1 else f", {time:.1f}{TIMES} slower"
     beside = f"(teacher {percent(teacher.top1_acc, 2)})" if figures.is_labelled else figures.acc_name
     return (
         f"The student reaches {percent(student.top1_acc, 2)} {beside} "
         f"with {percent(share)} of the multiply-adds{speed}."
     )
-
-
-def _speed(share: float | None) -> str:
-    if share is None:
-        return ""
-    if abs(share - 1) < ABOUT_AS_FAST:
-        return ", about as fast"
-    return f", {1 / share:.1f}{TIMES} faster" if share < 1 else f", {share:.1f}{TIMES} slower"
 
 
 def loss_sentence(figures: Figures) -> str:
@@ -65,11 +60,12 @@ def loss_sentence(figures: Figures) -> str:
     num_images = abs(round(difference * n))
     low, high = wilson_interval(figures.student.top1_acc, n)
     change = f"{100 * abs(difference):.2f} points of {figures.acc_name}"
-    wrong = "wrong" if figures.is_labelled else "told otherwise than by the teacher"
+    wrong = "is" if num_images == 1 else "are"
+    wrong += " wrong" if figures.is_labelled else " told otherwise than by the teacher"
     changes = {
-        -1: f"It loses {change}: {num_images} more of the {n:,} test images {_be(num_images)} {wrong}.",
+        -1: f"It loses {change}: {num_images} more of the {n:,} test images {wrong}.",
         0: f"It gets as many of the {n:,} test images right as the teacher.",
-        1: f"It gains {change}: {num_images} fewer of the {n:,} test images {_be(num_images)} {wrong}.",
+        1: f"It gains {change}: {num_images} fewer of the {n:,} test images {wrong}.",
     }
     return (
         f"{changes[(difference > 0) - (difference < 0)]} One image is {100 / n:.2g} points; the student's "
@@ -94,22 +90,17 @@ def rating_warnings(space: SearchSpace, ratings: Sequence[RatingTable]) -> tuple
     return tuple(warnings)
 
 
-def _be(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
 def budget_sentence(figures: Figures) -> str:
     """Each limit, what the student takes of it, and whether it keeps it."""
-    limits = figures.budget.items()
-    return " ".join(_limit(name, limit, figures.student.cost) for name, limit in limits) or "None was set."
-
-
-def _limit(name: str, limit: float, cost: Cost) -> str:
-    asked = f"{name} ≤ {quantity(name, limit)}"
-    if name not in cost:
-        return f"{asked}; the student's was not measured."
-    verdict = "kept" if Budget({name: limit}).admits(cost) else "exceeded"
-    return f"{asked}, {verdict}: the student takes {quantity(name, cost[name])}."
+    told, cost = list[str](), figures.student.cost
+    for name, limit in figures.budget.items():
+        asked = f"{name} ≤ {quantity(name, limit)}"
+        if name not in cost:
+            told.append(f"{asked}; the student's was not measured.")
+        else:
+            verdict = "kept" if Budget({name: limit}).admits(cost) else "exceeded"
+            told.append(f"{asked}, {verdict}: the student takes {quantity(name, cost[name])}.")
+    return " ".join(told) or "None was set."
 
 
 def optimum_sentence(result: SearchResult) -> str:
@@ -126,14 +117,11 @@ def optimum_sentence(result: SearchResult) -> str:
 def space_sentence(num_architectures: int, result: SearchResult) -> str:
     """Say how many architectures there were, and how sure the choice among them is."""
     measured = f"{result.num_trials:,} were measured" if result.num_trials else "none was measured"
-    return f"{_count(num_architectures)} architectures; {len(result.frontier):,} make up the frontier, {measured}."
-
-
-def _count(number: int) -> str:
-    if number < 10**15:
-        return f"{number:,}"
-    mantissa, exponent = f"{number:.1e}".split("e+")
-    return f"{mantissa} {TIMES} 10^{int(exponent)}"
+    count = f"{num_architectures:,}"
+    if num_architectures >= 10**15:
+        mantissa, exponent = f"{num_architectures:.1e}".split("e+")
+        count = f"{mantissa} {TIMES} 10^{int(exponent)}"
+    return f"{count} architectures; {len(result.frontier):,} make up the frontier, {measured}."
 
 
 def agreement_sentence(tau: float | None, n: int) -> str:

@@ -16,6 +16,7 @@ from helixnas.results.figures import (
     LayerLoss,
     Retraining,
     TeacherAccuracy,
+    holm,
     mcnemar,
     wilson_interval,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "choice_to_json",
     "figures_from_json",
     "figures_to_json",
+    "holm",
     "mcnemar",
     "require_one_criterion",
     "search_result_from_json",

@@ -3,7 +3,7 @@
 An architecture is written as its arch_id, so that reading it back checks that it belongs to the search space.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -18,12 +18,12 @@ Json = Mapping[str, Any]
 
 def figures_to_json(figures: Figures) -> dict[str, Any]:
     """Write the final figures as plain JSON types."""
-    return asdict(figures, dict_factory=_plain)
-
-
-def _plain(items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """A dict of a dataclass's fields, with costs and budgets as dicts too."""
-    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in items}
+    return asdict(  # costs and budgets as dicts too
+        figures,
+        dict_factory=lambda items: {
+            name: dict(value) if isinstance(value, Mapping) else value for name, value in items
+        },
+    )
 
 
 def figures_from_json(value: Json) -> Figures:

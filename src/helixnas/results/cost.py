@@ -11,11 +11,6 @@ EPSILON = 1e-9
 """Relative slack of a limit, so that rounding in a sum of measured times breaks no limit."""
 
 
-def _place(name: str) -> tuple[bool, str]:
-    """Counted kinds come before measured ones."""
-    return kind(name).is_measured, name
-
-
 class _Numbers(Mapping[str, float]):
     """Numbers by kind of cost, in a fixed order; nothing in it can be changed.
 
@@ -29,7 +24,8 @@ class _Numbers(Mapping[str, float]):
     def __init__(self, numbers: Mapping[str, float | None] | None = None, /, **more: float | None) -> None:
         every = {**(numbers or {}), **more}
         given = {name: value for name, value in every.items() if value is not None}
-        self._numbers = {name: given[name] for name in sorted(given, key=_place)}
+        order = sorted(given, key=lambda name: (kind(name).is_measured, name))  # counted kinds before measured ones
+        self._numbers = {name: given[name] for name in order}
 
     def __getitem__(self, name: str) -> float:
         return self._numbers[name]
@@ -136,14 +132,15 @@ class Budget(_Numbers):
         Raises:
             ConfigError: A percentage is asked for of a cost of the teacher that was not measured.
         """
-        return cls({name: _limit(name, value, teacher) for name, value in asked.items()})
-
-
-def _limit(name: str, value: float | str | None, teacher: Cost) -> float | None:
-    if not isinstance(value, str):
-        return value
-    if name not in teacher:
-        raise ConfigError(
-            f"search.budget.{name} is {value!r}, a share of the teacher's, which was not measured. Run the cost stage."
-        )
-    return float(teacher[name]) * float(value.removesuffix("%")) / 100
+        limits: dict[str, float | None] = {}
+        for name, value in asked.items():
+            if not isinstance(value, str):
+                limits[name] = value
+            elif name in teacher:
+                limits[name] = float(teacher[name]) * float(value.removesuffix("%")) / 100
+            else:
+                raise ConfigError(
+                    f"search.budget.{name} is {value!r}, a share of the teacher's, which was not measured. Run the "
+                    "cost stage."
+                )
+        return cls(limits)

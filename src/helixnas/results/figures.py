@@ -3,6 +3,7 @@
 The final figures, of teacher and student, are the only numbers that come from the test part.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from helixnas import telling
@@ -23,7 +24,8 @@ class Comparison:
     """A network that is compared with the chosen student, image by image of the test part.
 
     Attributes:
-        kind: "obvious" for the teacher without some of its layers, or "random".
+        kind: "obvious" for the teacher without some of its layers; "random"; "undistilled" or "scratch" for the chosen
+            architecture without its distilling, or without any weight that was learnt.
         figure: Of the retrained network.
         untrained_acc: Top-1 accuracy before retraining, 0 to 1.
         is_chosen: This is the chosen architecture itself, which is not trained twice: ``figure`` is the student's.
@@ -31,6 +33,7 @@ class Comparison:
         num_student_only: Images that the student alone gets right.
         num_other_only: Images that this network alone gets right.
         p_value: Of McNemar's test, exact and two-sided.
+        holm_p: The same, corrected by Holm for the number of networks that the student is compared with.
     """
 
     kind: str
@@ -42,6 +45,7 @@ class Comparison:
     num_student_only: int
     num_other_only: int
     p_value: float
+    holm_p: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,19 @@ def mcnemar(num_first_only: int, num_second_only: int) -> float:
 
     num_discordant = num_first_only + num_second_only
     return float(binomtest(num_first_only, num_discordant).pvalue) if num_discordant else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for the number of tests that were made together, by Holm's steps down (Holm 1979).
+
+    Returns:
+        In the order given: the chance that any true null among those with p-values at most as high is rejected.
+    """
+    corrected, so_far = [0.0] * len(p_values), 0.0
+    for step, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        so_far = max(so_far, min(1.0, (len(p_values) - step) * p_values[index]))
+        corrected[index] = so_far
+    return corrected
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from helixnas import telling
 from helixnas.errors import ArtifactError
 from helixnas.results.cost import UNMEASURED, Budget, Cost
-from helixnas.search_space import SKIP, Architecture, BlockSpace, Cell
+from helixnas.search_space import SKIP, Architecture, BlockSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +106,12 @@ def worse_than_identity(table: RatingTable, block: BlockSpace) -> tuple[WorseTha
         return ()
     best: dict[int, tuple[float, str]] = {}
     for path, loss in zip(block.paths(), table.ratings, strict=True):
-        if _contains_identity(block.cells[path.cell], block.spec.in_width):
+        cell = block.cells[path.cell]
+        keeps_shape = set(cell.widths) == {block.spec.in_width} and set(cell.strides) == {1}
+        # some path can learn to leave its input as it is: each layer keeps it and has a shortcut
+        if keeps_shape and all(any(option.has_shortcut for option in options) for options in cell.candidates):
             best[path.cell] = min(best.get(path.cell, (math.inf, "")), (loss, path.key))
     return tuple(WorseThanIdentity(key, loss, identity) for loss, key in best.values() if loss > identity)
-
-
-def _contains_identity(cell: Cell, in_width: int) -> bool:
-    """Whether some path of a cell can learn to leave its input as it is: each layer keeps it and has a shortcut."""
-    keeps_shape = set(cell.widths) == {in_width} and set(cell.strides) == {1}
-    return keeps_shape and all(any(option.has_shortcut for option in options) for options in cell.candidates)
 
 
 def _identity_loss(table: RatingTable, block: BlockSpace) -> float | None:

@@ -1,6 +1,7 @@
 """The loss from which a student learns: its labels, the teacher's logits, and the outputs of the teacher's blocks."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,37 +62,29 @@ class GuidedLoss:
             logits = student.head(features[-1])
         else:
             logits = student(batch.inputs)
-        loss = self._settings.labels * self._label_loss(logits, batch.labels) if self._settings.labels else 0.0
+        loss: Tensor | float = 0.0
+        if self._settings.labels:
+            options: dict[str, Any] = {"ignore_index": -1, "label_smoothing": self._label_smoothing, "reduction": "sum"}
+            loss = self._settings.labels * (cross_entropy(logits, batch.labels, **options) / len(batch.labels))
         return loss + self._teachers_loss(batch, features, logits)
-
-    def _label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        total = cross_entropy(logits, labels, ignore_index=-1, label_smoothing=self._label_smoothing, reduction="sum")
-        return total / len(labels)
 
     def _teachers_loss(self, batch: Batch, features: Sequence[Tensor], logits: Tensor) -> Tensor:
         loss = logits.new_zeros(())
         if not (self._settings.logits or self._feature_losses):
             return loss
-        targets, answer = self._teachers_answer(batch)
-        if self._settings.logits:
-            loss = loss + self._settings.logits * _divergence(logits, answer, self._settings.temperature)
-        for feature_loss, feature, target in zip(self._feature_losses, features, targets, strict=False):
-            block_loss = feature_loss(feature.float(), target.float())
-            loss = loss + self._settings.features / len(targets) * block_loss
-        return loss
-
-    @torch.no_grad()
-    def _teachers_answer(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
-        """The output of each of the teacher's blocks for a batch, and its logits [B, classes]."""
-        with torch.autocast(batch.inputs.device.type, enabled=False):  # as the cache was filled
+        with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):  # as the cache was filled
             if self._cache is None or batch.views is None:
                 _, *targets = cut_features(self._teacher, batch.inputs, len(self._teacher.blocks))
             else:
                 targets = self._cache.outputs(batch.views, batch.inputs.device)
-            return targets, self._teacher.head(targets[-1])
-
-
-def _divergence(logits: Tensor, answer: Tensor, temperature: float) -> Tensor:
-    """The divergence of softened logits, times the temperature's square, since gradients shrink by this factor."""
-    student, teacher = (log_softmax(some / temperature, dim=1) for some in (logits, answer))
-    return kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+            answer = self._teacher.head(targets[-1])
+        if self._settings.logits:
+            temperature = self._settings.temperature
+            learnt, wanted = (log_softmax(some / temperature, dim=1) for some in (logits, answer))
+            divergence = kl_div(learnt, wanted, reduction="batchmean", log_target=True)
+            # times the temperature's square, since gradients shrink by this factor
+            loss = loss + self._settings.logits * (divergence * temperature**2)
+        for feature_loss, feature, target in zip(self._feature_losses, features, targets, strict=False):
+            block_loss = feature_loss(feature.float(), target.float())
+            loss = loss + self._settings.features / len(targets) * block_loss
+        return loss

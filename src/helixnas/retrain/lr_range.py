@@ -83,7 +83,7 @@ def range_test(
         num_loaders: As for ``Fit``.
     """
     sample = part.first(min(len(part), NUM_IMAGES))
-    num_steps = _num_steps(len(train), recipe_at(RATES[0]).batch_size)
+    num_steps = max_steps(len(train), recipe_at(RATES[0]).batch_size) // len(RATES)
     start_loss = _mean_loss(student, sample, loss, device)
     losses: dict[float, float] = {}
     num_worse = 0
@@ -104,11 +104,7 @@ def range_test(
 
 def max_steps(num_train: int, batch_size: int) -> int:
     """Return the number of steps that a range test takes at most."""
-    return len(RATES) * _num_steps(num_train, batch_size)
-
-
-def _num_steps(num_train: int, batch_size: int) -> int:
-    return min(NUM_STEPS, num_batches(num_train, batch_size))
+    return len(RATES) * min(NUM_STEPS, num_batches(num_train, batch_size))
 
 
 @torch.no_grad()

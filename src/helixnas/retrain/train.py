@@ -1,8 +1,7 @@
 """Train a chosen student alone, guided by the teacher, and keep the initial student where that is better."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -74,28 +73,21 @@ def retrain(
         num_tried = max_steps(len(train), settings.recipe.batch_size)
         num_steps = settings.recipe.epochs * num_batches(len(train), settings.recipe.batch_size)
         where = device, lambda done, _: progress(done, num_tried + num_steps), num_loaders
-        test = _remembered(
-            checkpoint.path.with_name("lr.json"),
-            lambda: range_test(student, train, validation, settings.recipe.at, loss, seed, *where),
-        )
+        path = checkpoint.path.with_name("lr.json")
+        try:
+            test = RangeTest.from_json(artifacts.load_json(path, "lr"))
+        except ArtifactError:  # no range test has finished yet
+            test = range_test(student, train, validation, settings.recipe.at, loss, seed, *where)
+            artifacts.save_json(path, "lr", asdict(test))
         lr = test.lr
     fit = Fit(student, train, settings.recipe.at(lr), "retrain.recipe", seed, device, loss, num_loaders)
-
-    def behind_the_test(done: int, total: int) -> None:
-        progress(num_tried + done, num_tried + total)
-
-    fit.run(checkpoint, lambda network: accuracy(network, validation), log, behind_the_test)
+    fit.run(
+        checkpoint,
+        lambda network: accuracy(network, validation),
+        log,
+        lambda done, total: progress(num_tried + done, num_tried + total),
+    )
     retrained_acc = accuracy(student, validation)
     if retrained_acc < initial_acc:
         student.load_state_dict(initial)
     return Retraining("initial" if retrained_acc < initial_acc else "retrained", initial_acc, retrained_acc), test
-
-
-def _remembered(path: Path, find: Callable[[], RangeTest]) -> RangeTest:
-    """The range test of a half-done training, or a new one."""
-    try:
-        return RangeTest.from_json(artifacts.load_json(path, "lr"))
-    except ArtifactError:  # no range test has finished yet
-        test = find()
-        artifacts.save_json(path, "lr", asdict(test))
-        return test

@@ -40,25 +40,26 @@ def build(specs: Sequence[BlockSpec], settings: Space) -> SearchSpace:
             MAX_PATHS paths, or a block has no cell for a width that the block before it may give.
     """
     kind, _, function = settings.name.partition(":")
-    blocks = _custom(function) if kind == "factory" else _published(kind)
+    blocks: Blocks
+    if kind == "factory":
+        deed = "take a BlockSpec and the settings and return"
+        blocks = _each(load_custom(function, "search_space.name", deed))
+    else:  # loaded by name, so that a new space edits no file that others depend on
+        module = importlib.import_module(f"helixnas.search_space.spaces.{kind}")
+        blocks = module.blocks if hasattr(module, "blocks") else _each(module.cells)
     *inner, last = blocks(specs, settings)
     for block in (*inner, last):
         _check(settings.name, block.cells)
-        _check_size(block)
+        if block.num_paths > MAX_PATHS:  # each is a row of its tables
+            raise ConfigError(
+                f"A block must have at most {MAX_PATHS:,} paths, but block {block.block_id} has {block.num_paths:,}. "
+                "Take fewer of search_space.kernels, expansions, bottlenecks, attention, mlp_ratios or operations, or "
+                "cells of less depth."
+            )
     space = SearchSpace((*inner, replace(last, is_last=True)))
     for before, block in pairwise(space.blocks):
         _check_joint(before, block)
     return space
-
-
-def _published(name: str) -> Blocks:
-    """The space of a file in ``spaces/``, loaded by name, so that a new space edits no file that others depend on."""
-    module = importlib.import_module(f"helixnas.search_space.spaces.{name}")
-    return module.blocks if hasattr(module, "blocks") else _each(module.cells)
-
-
-def _custom(function: str) -> Blocks:
-    return _each(load_custom(function, "search_space.name", "take a BlockSpec and the settings and return"))
 
 
 def _check(name: str, cells: Any) -> None:
@@ -81,16 +82,6 @@ def _is_cell(cell: Any) -> bool:
         for options in cell.candidates
     )
     return has_options and all(type(number) is int and number > 0 for number in (*cell.widths, *cell.strides))
-
-
-def _check_size(block: BlockSpace) -> None:
-    """ConfigError if a block has more paths than can be rated, each of which is a row of its tables."""
-    if block.num_paths > MAX_PATHS:
-        raise ConfigError(
-            f"A block must have at most {MAX_PATHS:,} paths, but block {block.block_id} has {block.num_paths:,}. Take "
-            "fewer of search_space.kernels, expansions, bottlenecks, attention, mlp_ratios or operations, or cells of "
-            "less depth."
-        )
 
 
 def _check_joint(before: BlockSpace, block: BlockSpace) -> None:

@@ -16,12 +16,11 @@ def block_to_json(block: BlockSpace) -> dict[str, Any]:
 
 def block_from_json(value: Mapping[str, Any]) -> BlockSpace:
     """Read the block that ``block_to_json`` wrote."""
-    cells = tuple(Cell(**{**cell, "candidates": _candidates(cell)}) for cell in map(_with_tuples, value["cells"]))
-    return BlockSpace(**{**value, "spec": BlockSpec(**_with_tuples(value["spec"])), "cells": cells})
-
-
-def _candidates(cell: Mapping[str, Any]) -> tuple[tuple[Candidate, ...], ...]:
-    return tuple(tuple(Candidate(**option) for option in options) for options in cell["candidates"])
+    cells = []
+    for cell in map(_with_tuples, value["cells"]):
+        candidates = tuple(tuple(Candidate(**option) for option in options) for options in cell["candidates"])
+        cells.append(Cell(**{**cell, "candidates": candidates}))
+    return BlockSpace(**{**value, "spec": BlockSpec(**_with_tuples(value["spec"])), "cells": tuple(cells)})
 
 
 def _with_tuples(value: Any) -> Any:

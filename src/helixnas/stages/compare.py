@@ -1,18 +1,17 @@
-"""compare: the obvious ways to leave layers out, untrained and retrained exactly as the chosen student is.
+"""compare: the obvious alternatives to the chosen student, untrained and retrained exactly as it is.
 
 All is measured on the rating part. The weights are kept for the report, which alone reads the test part.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from helixnas import artifacts
 from helixnas.artifacts import folder
-from helixnas.compare import Rival, obvious_ways, random_rivals, reach, rival_to_json
+from helixnas.compare import Rival, ablations, obvious_ways, random_rivals, reach, rival_to_json
 from helixnas.config import RunConfig
 from helixnas.data import INDEX, derive_seed
 from helixnas.fit import Checkpoint, pinned
@@ -20,14 +19,14 @@ from helixnas.handover.feature_cache import cache_for_students
 from helixnas.handover.parts import load_calibration, load_part
 from helixnas.handover.setting import Setting, begin, clear
 from helixnas.handover.space import block_files, load_space
-from helixnas.handover.student import RESULTS, load_supernet
+from helixnas.handover.student import RESULTS, load_supernet, new_supernets
 from helixnas.handover.tables import load_chosen, load_costs, load_outer_costs
 from helixnas.handover.teacher import load_teacher, load_variances, new_teacher
 from helixnas.progress import Progress, forget
 from helixnas.results import Budget
 from helixnas.retrain import retrain
 from helixnas.search_space import SearchSpace, keeps_interface
-from helixnas.student import BlockSupernet, StudentNetwork, assemble, recalibrate
+from helixnas.student import StudentNetwork, assemble, recalibrate
 
 
 def run(config: RunConfig) -> None:
@@ -50,7 +49,12 @@ def _compared(setting: Setting) -> tuple[list[Rival], list[Path]]:
     for rival in rivals:
         if rival.is_chosen:  # its retrained weights are the chosen student's
             trainer.save(rival, "initial", trainer.initial(rival))
-    to_train = _to_train(rivals, setting.config.compare.num_retrained)
+    others = [rival for rival in rivals if not rival.is_chosen]
+    # the obvious ways with the lowest loss on the rating part, and all others
+    obvious = [rival for rival in others if rival.kind == "obvious"]
+    best = sorted(obvious, key=lambda rival: rival.before.val_loss if rival.before else 0.0)
+    to_train = best[: setting.config.compare.num_retrained]
+    to_train += [rival for rival in others if rival.kind != "obvious"]
     trained: dict[str, Rival] = {}
     resumes = []
     for index, rival in enumerate(to_train):
@@ -61,7 +65,7 @@ def _compared(setting: Setting) -> tuple[list[Rival], list[Path]]:
 
 
 def _rivals(setting: Setting, space: SearchSpace) -> list[Rival]:
-    """The obvious ways and the random architectures under the budget, before anything is measured."""
+    """All rivals under the budget, before anything is measured."""
     config, root = setting.config, setting.root
     costs = load_costs(root, space, config.searched_kinds)
     fixed, teacher_cost = load_outer_costs(root, config.searched_kinds)
@@ -70,17 +74,14 @@ def _rivals(setting: Setting, space: SearchSpace) -> list[Rival]:
     drawn = random_rivals(space, costs, fixed, budget, asked, seed)
     if len(drawn) < asked:
         print(f"Only {len(drawn)} of {asked} random architectures were found close under the budget.", file=sys.stderr)
-    chosen = load_chosen(root, space).arch_id
+    chosen = load_chosen(root, space)
     proposed = (*obvious_ways(space, costs, fixed, budget), *drawn)
-    return [replace(rival, is_chosen=rival.arch_id == chosen) for rival in proposed]
-
-
-def _to_train(rivals: Sequence[Rival], num_obvious: int) -> list[Rival]:
-    """The obvious ways with the lowest loss on the rating part, and all random ones; never the chosen architecture."""
-    others = [rival for rival in rivals if not rival.is_chosen]
-    obvious = [rival for rival in others if rival.kind == "obvious"]
-    best = sorted(obvious, key=lambda rival: rival.before.val_loss if rival.before else 0.0)[:num_obvious]
-    return [*best, *(rival for rival in others if rival.kind == "random")]
+    rivals = [replace(rival, is_chosen=rival.arch_id == chosen.arch_id) for rival in proposed]
+    if config.retrain.init == "scratch":  # the chosen student itself knows nothing of the teacher or of its distilling
+        return rivals
+    undistilled, from_scratch = ablations(chosen, space, costs, fixed)
+    rivals += [undistilled] if config.compare.undistilled else []
+    return rivals + ([from_scratch] if config.compare.from_scratch else [])
 
 
 def _part_of(progress: Progress, index: int, num_parts: int) -> Progress:
@@ -97,34 +98,28 @@ class _Trainer:
         self._teacher = load_teacher(root, config, setting.device)
         self._train, self.rating = load_part(root, "train"), load_part(root, "rating", setting.num_loaders)
         self._calibration = load_calibration(root, config, space)
-        pairs = list(zip(space.blocks, self._teacher.blocks, strict=True))
-        self._fresh = [BlockSupernet(block, piece).to(setting.device) for block, piece in pairs]
-        self._distilled = (
-            [load_supernet(root, block, self._teacher).to(setting.device) for block in space.blocks]
-            if config.compare.random
-            else []
-        )
+        self._fresh = [supernet.to(setting.device) for supernet in new_supernets(space, self._teacher)]
+        self._distilled = [
+            load_supernet(root, block, self._teacher).to(setting.device)
+            for block in (space.blocks if config.compare.random else ())
+        ]
         self._seed = derive_seed(config.seed, "retrain")  # the chosen student's: the same batches in the same order
 
-    def initial(self, rival: Rival) -> StudentNetwork:
-        """The rival untrained: of the teacher's weights as they are, or distilled if it is random; recalibrated."""
-        supernets = self._distilled if rival.kind == "random" else self._fresh
-        with pinned(derive_seed(self._seed, "init")):
-            student = assemble(self._teacher.stem, supernets, self._teacher.head, self._space.parse(rival.arch_id))
-        recalibrate(student, self._calibration_batches())
-        return student
+    def initial(self, rival: Rival, *, is_made_anew: bool = False) -> StudentNetwork:
+        """The rival untrained, recalibrated.
 
-    def _made_anew(self, rival: Rival) -> StudentNetwork:
-        """The rival without anything that was learnt, recalibrated."""
+        It is made of the teacher's weights as they are, with fresh candidates beside them; of distilled ones if it is
+        random; or without anything that was learnt if it is from scratch or ``is_made_anew``.
+        """
+        device = self._setting.device
         with pinned(derive_seed(self._seed, "init")):
-            source = new_teacher(self._setting.root, self._setting.config, self._teacher)
-            supernets = [BlockSupernet(*pair) for pair in zip(self._space.blocks, source.blocks, strict=True)]
-            student = assemble(source.stem, supernets, source.head, self._space.parse(rival.arch_id))
-        recalibrate(student.to(self._setting.device), self._calibration_batches())
+            source, supernets = self._teacher, self._distilled if rival.kind == "random" else self._fresh
+            if is_made_anew or rival.kind == "scratch":
+                source = new_teacher(self._setting.root, self._setting.config, self._teacher)
+                supernets = new_supernets(self._space, source)
+            student = assemble(source.stem, supernets, source.head, self._space.parse(rival.arch_id)).to(device)
+        recalibrate(student, (images.to(device) for images in self._calibration.normalized_batches()))
         return student
-
-    def _calibration_batches(self) -> Iterator[Tensor]:
-        return (images.to(self._setting.device) for images in self._calibration.normalized_batches())
 
     def save(self, rival: Rival, weights: str, network: nn.Module) -> Path:
         path = self._setting.out / rival.key / f"{weights}.safetensors"
@@ -141,9 +136,9 @@ class _Trainer:
         student = self.initial(rival)
         initial = self.save(rival, "initial", student)
         if config.retrain.init == "scratch":
-            student = self._made_anew(rival)
-        inputs = [setting.root / folder("teacher") / "teacher.safetensors"]
-        inputs += [
+            student = self.initial(rival, is_made_anew=True)
+        inputs = [
+            setting.root / folder("teacher") / "teacher.safetensors",
             setting.root / folder("data") / "train" / INDEX,
             initial,
             *block_files(setting.root, self._space),

@@ -22,7 +22,7 @@ from helixnas.handover.student import load_retraining, load_rival, load_rivals, 
 from helixnas.handover.tables import load_costs, load_ratings, load_search_result
 from helixnas.handover.teacher import load_layer_losses, load_teacher, load_teacher_accuracy
 from helixnas.report import ReportData, rating_warnings, write
-from helixnas.results import Budget, Comparison, Cost, Figure, Figures, SearchResult, figures_to_json, mcnemar
+from helixnas.results import Budget, Comparison, Figure, Figures, SearchResult, figures_to_json, holm, mcnemar
 from helixnas.search_space import SearchSpace
 from helixnas.teacher import idle_layers_warning
 
@@ -32,12 +32,8 @@ def run(config: RunConfig) -> None:
     setting = begin("report", config, config.report.num_threads)
     space = load_space(setting.root, config)
     result = load_search_result(setting.root, space)
-    ratings, layers, rivals = (
-        load_ratings(setting.root, space),
-        load_layer_losses(setting.root),
-        load_rivals(setting.root),
-    )
-    teacher = load_teacher_accuracy(setting.root)
+    ratings, layers = load_ratings(setting.root, space), load_layer_losses(setting.root)
+    rivals, teacher = load_rivals(setting.root), load_teacher_accuracy(setting.root)
     trials = artifacts.load_csv(setting.root / folder("search") / "trials.csv", "trials")
     curves = _curves(setting.root, len(space.blocks))
     warnings = (teacher and teacher.warning, idle_layers_warning(layers), *rating_warnings(space, ratings))
@@ -87,7 +83,7 @@ def _figures(setting: Setting, space: SearchSpace, result: SearchResult, rivals:
         num_test_images=len(test),
         machine=machine(setting.device, setting.config.cost),
         retraining=load_retraining(root),
-        comparisons=tuple(comparisons),
+        comparisons=_corrected(comparisons),
         split=test.split,
         is_labelled=test.is_labelled,
     )
@@ -102,11 +98,14 @@ class _Tested:
 
 
 def _tested(setting: Setting, networks: Sequence[tuple[str, nn.Module]], test: ImageSet) -> list[_Tested]:
-    costs = _measured_costs(setting, [network for _, network in networks], test.in_shape)
+    settings, kinds, rounds = setting.config.cost, setting.config.cost.kinds, setting.config.report.num_latency_rounds
+    device = measuring_device(settings, setting.device)
+    inputs = torch.rand(settings.latency.batch_size, *test.in_shape, device=device)
+    subjects = [(from_pixels(network.to(device).eval()), inputs) for _, network in networks]
+    costs = measure(subjects, kinds, settings, setting.progress, rounds)
     tested = []
     for (name, network), measured in zip(networks, costs, strict=True):
         is_right = _is_right(network.to(setting.device), test)
-        kinds = setting.config.cost.kinds
         cost = (count(network.cpu(), test.in_shape, kinds) | measured).only(kinds)
         tested.append(_Tested(Figure(name, _share(is_right), cost), is_right))
     return tested
@@ -158,18 +157,17 @@ def _predicted(root: Path) -> dict[str, str]:
     }
 
 
+def _corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The same with Holm's p over all networks that the student is compared with."""
+    others = [each for each in comparisons if not each.is_chosen]
+    corrected = iter(holm([each.p_value for each in others]))
+    return tuple(each if each.is_chosen else replace(each, holm_p=next(corrected)) for each in comparisons)
+
+
 def _counted_ways(rivals: Sequence[Rival]) -> str:
     ways = [rival for rival in rivals if rival.kind == "obvious"]
     num_trained = sum(way.after is not None for way in ways)
     return f"{len(ways)} were measured untrained on the rating part, the best {num_trained} of them were retrained"
-
-
-def _measured_costs(setting: Setting, networks: list[nn.Module], in_shape: tuple[int, ...]) -> list[Cost]:
-    settings, rounds = setting.config.cost, setting.config.report.num_latency_rounds
-    device = measuring_device(settings, setting.device)
-    inputs = torch.rand(settings.latency.batch_size, *in_shape, device=device)
-    subjects = [(from_pixels(network.to(device).eval()), inputs) for network in networks]
-    return measure(subjects, settings.kinds, settings, setting.progress, rounds)
 
 
 def _curves(root: Path, num_blocks: int) -> dict[str, pd.DataFrame]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate, linear
 
 from helixnas.blocks import BlockSpec
-from helixnas.search_space import BlockSpace, Cell, TargetShape, target_shape
+from helixnas.search_space import BlockSpace, TargetShape, target_shape
 
 
 class Adapter(nn.Module):
@@ -50,26 +50,18 @@ class Adapters(nn.Module):
 
     def __init__(self, block: BlockSpace) -> None:
         super().__init__()
-        self._block, shape = block, target_shape(block)
+        self._block, spec, shape = block, block.spec, target_shape(block)
         self.entries, self.exits = nn.ModuleDict(), nn.ModuleDict()
         for index, cell in enumerate(block.cells):
-            self._add_entry(index, cell)
-            if shape is not None:
-                self._add_exits(index, cell, shape)
-
-    def _add_entry(self, index: int, cell: Cell) -> None:
-        spec = self._block.spec
-        width, size = cell.in_width or spec.in_width, cell.in_size or spec.in_size
-        name = self._name(index, width)
-        if (width, size) != (spec.in_width, spec.in_size) and name not in self.entries:
-            self.entries[name] = Adapter(spec.in_width, width, spec.in_layout or spec.layout, cell.in_size)
-
-    def _add_exits(self, index: int, cell: Cell, shape: TargetShape) -> None:
-        size = None if cell.in_size is None else shape.size
-        for width in cell.out_widths:
+            width, size = cell.in_width or spec.in_width, cell.in_size or spec.in_size
             name = self._name(index, width)
-            if name not in self.exits:
-                self.exits[name] = Adapter(width, shape.width, self._block.spec.layout, size)
+            if (width, size) != (spec.in_width, spec.in_size) and name not in self.entries:
+                self.entries[name] = Adapter(spec.in_width, width, spec.in_layout or spec.layout, cell.in_size)
+            if shape is not None:
+                pooled = None if cell.in_size is None else shape.size
+                for name, width in ((self._name(index, width), width) for width in cell.out_widths):
+                    if name not in self.exits:
+                        self.exits[name] = Adapter(width, shape.width, spec.layout, pooled)
 
     def _name(self, index: int, width: int) -> str:
         return str(width) if self._block.shares_layers else f"{index}_{width}"

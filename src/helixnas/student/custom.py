@@ -62,17 +62,18 @@ def build_custom(custom: Custom, layer: LayerSpec) -> nn.Module:
 
 def _check(custom: Custom, module: nn.Module, layer: LayerSpec) -> None:
     name, (inputs, wanted) = custom.name, _example(layer)
+    place = f"a layer of {layer.in_width} to {layer.out_width} channels, stride {layer.stride}"
     state = torch.get_rng_state()  # the check must not move the initial weights of what is built next
     try:
-        with custom.must(f"take {tuple(inputs.shape)} at {_place(layer)}"):
+        with custom.must(f"take {tuple(inputs.shape)} at {place}"):
             outputs = module(inputs)
     finally:
         torch.set_rng_state(state)
     given = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
     if given != wanted:
-        raise ConfigError(f"{name} must give {wanted} for {tuple(inputs.shape)} at {_place(layer)}, but gives {given}.")
+        raise ConfigError(f"{name} must give {wanted} for {tuple(inputs.shape)} at {place}, but gives {given}.")
     if outputs.requires_grad:
-        with custom.must(f"pass a gradient on at {_place(layer)}"):
+        with custom.must(f"pass a gradient on at {place}"):
             outputs.square().mean().backward()
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if inputs.grad is None or not inputs.grad.isfinite().all() or any(p.grad is None for p in learning):
@@ -92,7 +93,3 @@ def _example(layer: LayerSpec) -> tuple[torch.Tensor, tuple[int, ...]]:
         return torch.randn(2, *in_shape, generator=generator).requires_grad_(), (2, *out_shape)
     tokens = torch.randn(2, NUM_TOKENS, layer.in_width, generator=generator)
     return tokens.requires_grad_(), (2, NUM_TOKENS, layer.out_width)
-
-
-def _place(layer: LayerSpec) -> str:
-    return f"a layer of {layer.in_width} to {layer.out_width} channels, stride {layer.stride}"

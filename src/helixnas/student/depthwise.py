@@ -35,16 +35,13 @@ class DepthwiseConv2d(nn.Conv2d):
 
 def quicken(network: nn.Module) -> None:
     """Turn every depthwise convolution of a network that oneDNN trains slowly into a DepthwiseConv2d, in place."""
-    for module in network.modules():
-        if type(module) is nn.Conv2d and _is_slow(module):
-            module.__class__ = DepthwiseConv2d
-
-
-def _is_slow(conv: nn.Conv2d) -> bool:
-    is_depthwise = conv.groups == conv.in_channels == conv.out_channels
-    is_square = all(pair[0] == pair[-1] for pair in (conv.kernel_size, conv.stride, conv.padding))  # "same" is not
-    is_plain = conv.dilation == (1, 1) and conv.padding_mode == "zeros"
-    return is_depthwise and is_square and is_plain and conv.kernel_size[0] > FAST_KERNEL
+    for conv in network.modules():
+        if type(conv) is nn.Conv2d and conv.groups == conv.in_channels == conv.out_channels:
+            # padding "same" is not square
+            is_square = all(pair[0] == pair[-1] for pair in (conv.kernel_size, conv.stride, conv.padding))
+            is_plain = conv.dilation == (1, 1) and conv.padding_mode == "zeros"
+            if is_square and is_plain and conv.kernel_size[0] > FAST_KERNEL:
+                conv.__class__ = DepthwiseConv2d
 
 
 class _Depthwise(torch.autograd.Function):

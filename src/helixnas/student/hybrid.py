@@ -39,7 +39,11 @@ class HybridLayer(nn.Module):
         self.mix = nn.Sequential(mix, nn.BatchNorm2d(inner), nn.ReLU())
         self.widen = nn.Sequential(nn.Conv2d(inner, layer.out_width, 1, bias=False), nn.BatchNorm2d(layer.out_width))
         self.has_shortcut = stride == 1 and in_width == layer.out_width
-        self.shortcut = nn.Sequential() if self.has_shortcut else _shortcut(in_width, layer.out_width, stride)
+        self.shortcut = nn.Sequential()
+        if not self.has_shortcut:
+            pool = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if stride == 2 else nn.Identity()
+            mixed = nn.Conv2d(in_width, layer.out_width, 1, bias=False)
+            self.shortcut = nn.Sequential(pool, mixed, nn.BatchNorm2d(layer.out_width))
         start_at_zero(self.widen[1])  # the layer starts as its shortcut alone
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,11 +73,6 @@ class _Shrink(nn.Module):
         height, width = x.shape[2:]
         y: Tensor = self.steps(pad(x, (0, -width % self.stride, 0, -height % self.stride)))
         return y
-
-
-def _shortcut(in_width: int, out_width: int, stride: int) -> nn.Sequential:
-    pool = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if stride == 2 else nn.Identity()
-    return nn.Sequential(pool, nn.Conv2d(in_width, out_width, 1, bias=False), nn.BatchNorm2d(out_width))
 
 
 class _Attention(nn.Module):

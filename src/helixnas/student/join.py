@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Sequence
+from functools import reduce
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from helixnas.blocks import BlockSpec
 from helixnas.search_space import Architecture, BlockSpace, Candidate, LayerSpec, Path
 from helixnas.student.adapter import new_tail
 from helixnas.student.build import build_operation
@@ -34,19 +34,19 @@ def joined(supernets: Sequence[BlockSupernet], architecture: Architecture) -> li
     width, given = supernets[0].block.spec.in_width, None
     for supernet, path in zip(supernets, architecture.paths, strict=True):
         blocks.append(_operations(supernet, path, width, given))
-        width, given = supernet.block.out_width(path), _given(supernet, path)
+        width, given = supernet.block.out_width(path), None
+        adapter = supernet.adapters.exit(path.cell, width)
+        if supernet.target is not None and adapter is not None:
+            # the map [C, width] from the path's output to the teacher's output less its mean; else it is that already
+            given = supernet.target.basis.T @ adapter.weight.detach()
     target = supernets[-1].target
     if given is not None and target is not None:
-        blocks[-1].append(_tail(supernets[-1].block.spec, given, target.mean))
+        tail = new_tail(supernets[-1].block.spec, given.shape[1]).to(given.device)
+        with torch.no_grad():
+            tail.weight.copy_(given.view_as(tail.weight))
+            cast("Tensor", tail.bias).copy_(target.mean)
+        blocks[-1].append(tail)
     return blocks
-
-
-def _given(supernet: BlockSupernet, path: Path) -> Tensor | None:
-    """Map [C, width] from a path's output to the teacher's output less its mean; None if the output is already that."""
-    adapter = supernet.adapters.exit(path.cell, supernet.block.out_width(path))
-    if supernet.target is None or adapter is None:
-        return None
-    return supernet.target.basis.T @ adapter.weight.detach()
 
 
 def _operations(supernet: BlockSupernet, path: Path, in_width: int, given: Tensor | None) -> list[nn.Module]:
@@ -59,18 +59,13 @@ def _operations(supernet: BlockSupernet, path: Path, in_width: int, given: Tenso
     ]
     is_rated = in_width == (cell.in_width or block.spec.in_width)
     entry = supernet.adapters.entry(path.cell)
-    between = _product(None if entry is None else entry.weight.detach(), given)
+    maps = [matrix for matrix in (None if entry is None else entry.weight.detach(), given) if matrix is not None]
+    between = reduce(torch.matmul, maps) if maps else None
     if between is not None or not is_rated:
         first = folded(bare(operations[0]), between) if between is not None and is_rated else None
         first = build_operation(layers[0], choices[0]) if first is None else first
         operations[0] = wrapped(first, block, is_last=cell.depth == 1).to(next(supernet.parameters()).device)
     return operations
-
-
-def _product(first: Tensor | None, second: Tensor | None) -> Tensor | None:
-    if first is None or second is None:
-        return second if first is None else first
-    return first @ second
 
 
 def _alone(
@@ -98,14 +93,5 @@ def folded(operation: nn.Module, matrix: Tensor) -> nn.Module | None:
     copied = copy.deepcopy(operation)
     entrances = find() if callable(find := getattr(copied, "entrances", None)) else []
     for layer in entrances:
-        weight = torch.tensordot(layer.weight, matrix, dims=([1], [0])).movedim(-1, 1)
-        layer.weight.copy_(weight)
+        layer.weight.copy_(torch.tensordot(layer.weight, matrix, dims=([1], [0])).movedim(-1, 1))
     return copied if entrances else None
-
-
-@torch.no_grad()
-def _tail(spec: BlockSpec, given: Tensor, mean: Tensor) -> nn.Module:
-    tail = new_tail(spec, given.shape[1]).to(given.device)
-    tail.weight.copy_(given.view_as(tail.weight))
-    cast("Tensor", tail.bias).copy_(mean)
-    return tail

@@ -172,13 +172,10 @@ class _Cells:
         key = (position, is_last, layer)
         if key in self._known:
             return _Borrowed(self._known[key])
-        made = nn.ModuleList(self._operations(layer, is_last))
+        made = nn.ModuleList(wrapped(operation, self._block, is_last=is_last) for operation in build_layer(layer))
         if self._block.shares_layers:
             self._known[key] = made
         return made
-
-    def _operations(self, layer: LayerSpec, is_last: bool) -> Iterator[nn.Module]:
-        return (wrapped(operation, self._block, is_last=is_last) for operation in build_layer(layer))
 
 
 def wrapped(operation: nn.Module, block: BlockSpace, *, is_last: bool) -> nn.Module:

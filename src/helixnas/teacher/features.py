@@ -58,31 +58,19 @@ class FeatureStatistics:
 @torch.no_grad()
 def feature_statistics(teacher: CutTeacher, batches: Iterable[Tensor]) -> list[FeatureStatistics]:
     """Compute the statistics of each block's output, from batches of normalised images [N, C, H, W]."""
-    totals = [_Totals(spec.out_width) for spec in teacher.specs]
+    counts = [0] * len(teacher.specs)
+    sums = [torch.zeros(2, spec.out_width, dtype=torch.float64) for spec in teacher.specs]  # of values, of squares
+    minima = [torch.full((spec.out_width,), float("inf"), dtype=torch.float64) for spec in teacher.specs]
     for images in batches:
         x = teacher.stem(images)
-        for block, spec, total in zip(teacher.blocks, teacher.specs, totals, strict=True):
+        for block_id, (block, spec) in enumerate(zip(teacher.blocks, teacher.specs, strict=True)):
             x = block(x)
-            total.add(x.double().movedim(spec.channel_axis + 1, 0).flatten(1).cpu())
-    return [total.statistics() for total in totals]
-
-
-class _Totals:
-    """Sums over batches, from which the statistics follow."""
-
-    def __init__(self, width: int) -> None:
-        self._count = 0
-        self._sum, self._squares = torch.zeros(2, width, dtype=torch.float64)
-        self._minimum = torch.full((width,), float("inf"), dtype=torch.float64)
-
-    def add(self, values: Tensor) -> None:
-        """Add values [C, n] to the sums."""
-        self._count += values.shape[1]
-        self._sum += values.sum(1)
-        self._squares += values.square().sum(1)
-        self._minimum = torch.minimum(self._minimum, values.amin(1))
-
-    def statistics(self) -> FeatureStatistics:
-        """Compute the statistics of all values added so far."""
-        mean = self._sum / self._count
-        return FeatureStatistics(mean, (self._squares / self._count - mean**2).clamp_min(0), self._minimum)
+            values = x.double().movedim(spec.channel_axis + 1, 0).flatten(1).cpu()
+            counts[block_id] += values.shape[1]
+            sums[block_id] += torch.stack([values.sum(1), values.square().sum(1)])
+            minima[block_id] = torch.minimum(minima[block_id], values.amin(1))
+    statistics = []
+    for count, (total, squares), minimum in zip(counts, sums, minima, strict=True):
+        mean = total / count
+        statistics.append(FeatureStatistics(mean, (squares / count - mean**2).clamp_min(0), minimum))
+    return statistics

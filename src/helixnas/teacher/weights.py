@@ -47,7 +47,12 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise _unreadable(path, "it is damaged, or would need to run code") from error
     except Exception as error:  # torch reads any other file as a pickle, and may then raise anything
         raise _unreadable(path, " ".join(f"{type(error).__name__}: {error}".split())[:200]) from error
-    weights = _unwrapped(found)
+    for key in WRAPPINGS:
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    named = {str(name): value for name, value in found.items()} if isinstance(found, Mapping) else {}
+    has_prefix = all(name.startswith(PREFIX) for name in named)
+    weights = {name.removeprefix(PREFIX) if has_prefix else name: value for name, value in named.items()}
     if not weights or not all(map(_is_plain, weights.values())):
         raise ArtifactError(
             f"teacher.weights must hold plain tensors by name, but {path} holds other things too. "
@@ -70,16 +75,6 @@ def _is_plain(value: Any) -> bool:
         and value.layout == torch.strided
         and not (value.is_meta or value.is_complex() or value.is_quantized)
     )
-
-
-def _unwrapped(found: Any) -> dict[str, Tensor]:
-    for key in WRAPPINGS:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping):
-        return {}
-    has_prefix = all(str(name).startswith(PREFIX) for name in found)
-    return {str(name).removeprefix(PREFIX) if has_prefix else str(name): value for name, value in found.items()}
 
 
 def _misfit(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> str:

@@ -100,22 +100,19 @@ def end(
 
 def _record_result(store: Store, run_id: str, root: Path, figures: Figures) -> None:
     now_ms = int(time.time() * 1000)
-    metrics = [Metric(key, value, now_ms, 0) for key, value in _values(figures)]
+    rows = {"teacher": figures.teacher, "student_before": figures.student_before, "student": figures.student}
+    values = {
+        f"{row}/{name}": value
+        for row, figure in rows.items()
+        for name, value in {"top1_acc": figure.top1_acc, **figure.cost}.items()
+    }
+    metrics = [Metric(key, value, now_ms, 0) for key, value in values.items()]
     tags = [RunTag("arch_id", figures.arch_id), RunTag("dvc_md5", dvc_md5(root, STUDENT))]
     tags += [RunTag("split", figures.split), RunTag("top1_acc_is", figures.acc_name)]
     store.client.log_batch(run_id, metrics=metrics, tags=tags)
     source = json.dumps({"uri": TRAIN.as_posix()})
     dataset = Dataset(name=TRAIN.name, digest=dvc_md5(root, TRAIN), source_type="local", source=source)
     store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
-
-
-def _values(figures: Figures) -> Iterator[tuple[str, float]]:
-    """Each figure by name, ``student/top1_acc``."""
-    rows = {"teacher": figures.teacher, "student_before": figures.student_before, "student": figures.student}
-    for row, figure in rows.items():
-        yield f"{row}/top1_acc", figure.top1_acc
-        for name, value in figure.cost.items():
-            yield f"{row}/{name}", value
 
 
 def _record_stage(store: Store, parent_id: str, root: Path, stage: str, outcome: str) -> None:

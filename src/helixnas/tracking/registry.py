@@ -64,7 +64,11 @@ def register(
 
 def _add(store: Store, name: str, student: Student, values: dict[str, str], run_id: str) -> int:
     uri = _log(store, student, run_id)
-    values = values | {SHA256: _prove(store, student, uri)}
+    images = torch.from_numpy(np.concatenate([student.example, student.example[:1]]))
+    with scratch() as folder, torch.no_grad():  # what was exported must compute what was trained, on another size too
+        download(store, uri, folder)
+        torch.testing.assert_close(load_network(folder)(images), student.module(images), rtol=1e-3, atol=1e-3)
+        values = values | {SHA256: digest(folder)}
     said = io.StringIO()  # two lines on stderr of what is returned anyway; a fault is raised
     with store.ambient(), redirect_stderr(said):
         made = mlflow.register_model(uri, name, tags=values, await_registration_for=0)
@@ -92,12 +96,3 @@ def _log(store: Store, student: Student, run_id: str) -> str:
             ],
         )
     return str(info.model_uri)
-
-
-def _prove(store: Store, student: Student, uri: str) -> str:
-    """The checksum of what was exported, which must compute what was trained, on another batch size too."""
-    images = torch.from_numpy(np.concatenate([student.example, student.example[:1]]))
-    with scratch() as folder, torch.no_grad():
-        download(store, uri, folder)
-        torch.testing.assert_close(load_network(folder)(images), student.module(images), rtol=1e-3, atol=1e-3)
-        return digest(folder)

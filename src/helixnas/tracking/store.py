@@ -96,18 +96,6 @@ def tracking_uri(root: Path) -> str:
 
 def prepare(database: Path) -> None:
     """Make or migrate the database and put the guard in. Processes take turns: two migrations at once break it."""
-    with _lock(database):
-        if database.exists():
-            _migrate(database)
-        else:
-            with atomic(database) as fresh:  # a kill must not leave half a schema behind
-                _migrate(fresh)
-        guard.install(database)
-
-
-@contextmanager
-def _lock(database: Path) -> Iterator[None]:
-    """One process at a time makes the database, or brings it up to date."""
     path = database.with_name(f"{database.name}.lock")
     with ExitStack() as held:
         try:
@@ -116,7 +104,12 @@ def _lock(database: Path) -> Iterator[None]:
             raise EnvironmentFault(
                 f"{path} must be writable, but: {error}. Check the folder's rights, or {ENV}."
             ) from error
-        yield
+        if database.exists():
+            _migrate(database)
+        else:
+            with atomic(database) as fresh:  # a kill must not leave half a schema behind
+                _migrate(fresh)
+        guard.install(database)
 
 
 def _migrate(database: Path) -> None:

@@ -30,7 +30,10 @@ def open_source(_name: str, path: Path, channels: int | None) -> Source:
     has_split = (path / TRAIN).is_dir() and (path / TEST).is_dir()
     tops = [path / TRAIN, path / TEST] if has_split else [path]
     class_names = sorted({folder.name for top in tops for folder in _folders(top)})
-    bare = {top: _images(top) for top in tops}
+    bare = {
+        top: sorted(file for file in top.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
+        for top in tops
+    }
     if class_names and any(bare.values()):
         listed = few([str(file) for files in bare.values() for file in files])
         raise DataError(
@@ -46,11 +49,6 @@ def open_source(_name: str, path: Path, channels: int | None) -> Source:
     split = torch.tensor(is_test) if has_split else None
     numbers = torch.tensor(labels, dtype=torch.int64)
     return of_files(numbers, class_names, Files(files, [ALONE] * len(files)), channels, split)
-
-
-def _images(top: Path) -> list[Path]:
-    """The images that lie in a folder itself."""
-    return sorted(file for file in top.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
 
 
 def _folders(top: Path) -> list[Path]:

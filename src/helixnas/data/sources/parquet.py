@@ -47,7 +47,12 @@ def open_source(_name: str, path: Path, channels: int | None) -> Source:
     names = [str(table.file) for table in tables for _ in range(table.num_rows)]
     images = Files(names, [row for table in tables for row in range(table.num_rows)])
     labels, class_names = _labels(tables, images)
-    return of_files(labels, class_names, images, channels, _is_test(files, [table.num_rows for table in tables]))
+    marks = ([file.name.startswith(prefix) for file in files] for prefix in TEST)
+    chosen = next((mark for mark in marks if any(mark) and not all(mark)), None)
+    is_test = None
+    if chosen is not None:
+        is_test = torch.repeat_interleave(torch.tensor(chosen), torch.tensor([table.num_rows for table in tables]))
+    return of_files(labels, class_names, images, channels, is_test)
 
 
 def _table(file: Path) -> _Table:
@@ -97,11 +102,3 @@ def _class_names(file: Path, metadata: dict[bytes, bytes], label: str | None) ->
     for key in ("info", "features", label, "names"):
         value = value.get(key) if isinstance(value, dict) else None
     return named(value, f"The metadata of {file}") if value else None
-
-
-def _is_test(files: Sequence[Path], sizes: Sequence[int]) -> Tensor | None:
-    for prefix in TEST:
-        chosen = [file.name.startswith(prefix) for file in files]
-        if any(chosen) and not all(chosen):
-            return torch.repeat_interleave(torch.tensor(chosen), torch.tensor(sizes))
-    return None

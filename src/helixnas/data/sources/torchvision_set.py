@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,10 @@ def open_source(name: str, path: Path, channels: int | None) -> Source:
         raise DataError(
             f"data.source must give images, but {name} gives {type(first).__name__}. Choose another dataset."
         )
-    labels, class_names = coded(values, _distinct(getattr(sets[0], "classes", [])), names)
+    given = list(map(str, getattr(sets[0], "classes", [])))
+    # its number stands behind each name that comes twice, as ImageNet's crane
+    distinct = [name if given.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(given)]
+    labels, class_names = coded(values, distinct or None, names)
     wanted = mode(channels or num_channels(first))
 
     def read(row: int) -> Tensor:
@@ -70,9 +72,3 @@ def _labels(dataset: Any) -> list[Any]:
         if (labels := getattr(dataset, name, None)) is not None:
             return list(labels)
     return [dataset[row][1] for row in range(len(dataset))]
-
-
-def _distinct(class_names: Sequence[Any]) -> list[str] | None:
-    """The names as strings, its number behind each that comes twice, as ImageNet's crane; None if there are none."""
-    names = list(map(str, class_names))
-    return [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names)] or None

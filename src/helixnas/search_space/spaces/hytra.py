@@ -16,12 +16,14 @@ from helixnas.blocks import BlockSpec
 from helixnas.config.schema import Space
 from helixnas.errors import ConfigError
 from helixnas.search_space.block import BlockSpace, Cell
-from helixnas.search_space.candidate import RESIDUAL_ATTENTION, RESIDUAL_CONV, Candidate
+from helixnas.search_space.candidate import RESIDUAL_ATTENTION, RESIDUAL_CONV
 
 NUM_BLOCKS = 4
 NUM_LAYERS = 4
 WIDTHS = (256, 512, 1024, 2048)
 """The width of each scale, with the largest maps first."""
+EITHER = (RESIDUAL_ATTENTION, RESIDUAL_CONV)
+"""The candidates of a layer at one of the two smallest scales."""
 Scales = tuple[int, ...]
 
 
@@ -62,11 +64,7 @@ def _cell(in_width: int, in_size: tuple[int, ...], entry: int, scales: Scales) -
     return Cell(
         widths=tuple(WIDTHS[scale] for scale in scales),
         strides=tuple(2 ** (scale - last) for last, scale in zip(before, scales, strict=True)),
-        candidates=tuple(map(_candidates, scales)),
+        candidates=tuple(EITHER if scale >= len(WIDTHS) - 2 else (RESIDUAL_CONV,) for scale in scales),
         in_width=in_width,
         in_size=in_size,
     )
-
-
-def _candidates(scale: int) -> tuple[Candidate, ...]:
-    return (RESIDUAL_ATTENTION, RESIDUAL_CONV) if scale >= len(WIDTHS) - 2 else (RESIDUAL_CONV,)

@@ -28,10 +28,9 @@ def blocks(specs: Sequence[BlockSpec], settings: Space) -> tuple[BlockSpace, ...
         ConfigError: The teacher's cut has other strides.
     """
     require_strides(settings.name, specs, [strides[-1] for strides in LAYER_STRIDES])
-    return tuple(BlockSpace(*pair) for pair in zip(specs, map(_cells, specs, LAYER_STRIDES), strict=True))
-
-
-def _cells(spec: BlockSpec, strides: tuple[int, ...]) -> tuple[Cell, ...]:
-    depth = len(strides)
-    in_width = None if spec.block_id == 0 else WIDTHS[-1]
-    return (Cell((WIDTHS[-1],) * depth, strides, (CANDIDATES,) * depth, in_width=in_width),)
+    made = []
+    for spec, strides in zip(specs, LAYER_STRIDES, strict=True):
+        depth, in_width = len(strides), None if spec.block_id == 0 else WIDTHS[-1]
+        cell = Cell((WIDTHS[-1],) * depth, strides, (CANDIDATES,) * depth, in_width=in_width)
+        made.append(BlockSpace(spec, (cell,)))
+    return tuple(made)

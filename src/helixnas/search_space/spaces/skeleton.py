@@ -19,26 +19,25 @@ def require_strides(name: str, specs: Sequence[BlockSpec], strides: Sequence[int
     Raises:
         ConfigError: The cut has another number of blocks, or a block has another stride or tokens.
     """
-    fits = [_is_map(spec) and _shrinks(spec, stride) for spec, stride in zip(specs, strides, strict=False)]
+    fits = [
+        _is_map(spec) and tuple(math.ceil(side / stride) for side in spec.in_size) == spec.out_size
+        for spec, stride in zip(specs, strides, strict=False)
+    ]
     if len(specs) == len(strides) and all(fits):
         return
+    got = ", ".join(
+        f"stride {spec.stride}" if _is_map(spec) else f"{spec.in_layout or spec.layout} to {spec.layout}"
+        for spec in specs
+    )
     raise ConfigError(
         f"search_space.name {name!r} needs {len(strides)} blocks of maps with strides {tuple(strides)}, but "
-        f"teacher.blocks has {len(specs)}: {', '.join(map(_described, specs))}. Cut the teacher where its maps shrink "
-        "so, or take search_space.name: substitute, which fits any cut."
+        f"teacher.blocks has {len(specs)}: {got}. Cut the teacher where its maps shrink so, or take search_space.name: "
+        "substitute, which fits any cut."
     )
 
 
 def _is_map(spec: BlockSpec) -> bool:
     return spec.layout != "NLC" and spec.in_layout in {None, spec.layout}
-
-
-def _shrinks(spec: BlockSpec, stride: int) -> bool:
-    return tuple(math.ceil(side / stride) for side in spec.in_size) == spec.out_size
-
-
-def _described(spec: BlockSpec) -> str:
-    return f"stride {spec.stride}" if _is_map(spec) else f"{spec.in_layout or spec.layout} to {spec.layout}"
 
 
 def usual_width(cells: Sequence[Cell]) -> int:
@@ -72,10 +71,9 @@ def stacked(
     blocks: list[BlockSpace] = []
     for spec, stride, cells, options in zip(specs, strides, shapes, candidates, strict=True):
         in_width = usual_width(blocks[-1].cells) if blocks else None
-        blocks.append(BlockSpace(spec, tuple(_stack(shape, stride, tuple(options), in_width) for shape in cells)))
+        made = (
+            Cell((width,) * depth, (stride, *[1] * (depth - 1)), (tuple(options),) * depth, in_width=in_width)
+            for depth, width in cells
+        )
+        blocks.append(BlockSpace(spec, tuple(made)))
     return tuple(blocks)
-
-
-def _stack(shape: Shape, stride: int, options: tuple[Candidate, ...], in_width: int | None) -> Cell:
-    depth, width = shape
-    return Cell((width,) * depth, (stride, *[1] * (depth - 1)), (options,) * depth, in_width=in_width)

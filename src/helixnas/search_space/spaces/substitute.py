@@ -17,6 +17,7 @@ from helixnas.search_space.candidate import (
     mbconv,
     transformer,
 )
+from helixnas.search_space.spaces.skeleton import rounded
 
 
 def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
@@ -32,7 +33,10 @@ def cells(spec: BlockSpec, settings: Space) -> tuple[Cell, ...]:
     """
     kept = [_single(spec, TEACHER)] if settings.keep_teacher else []
     skip = [_single(spec, SKIP)] if settings.allow_skip and spec.in_shape == spec.out_shape else []
-    fewer = [_single(spec, fewer_layers(n)) for n in _dropped(spec)] if settings.fewer_layers else []
+    # one layer is left out, half, or all that can be; but a block that keeps its shape keeps one of them
+    most = len(spec.droppable) - (spec.in_shape == spec.out_shape)
+    dropped = sorted({1, most // 2, most} - {0}) if settings.fewer_layers and most > 0 else []
+    fewer = [_single(spec, fewer_layers(num_dropped)) for num_dropped in dropped]
     made = _tokens if spec.layout == "NLC" else _maps
     # a map that becomes tokens, and tokens that become a map, have no substitute
     is_alike = len(spec.in_shape) == len(spec.out_shape)
@@ -50,12 +54,6 @@ def _single(spec: BlockSpec, candidate: Candidate) -> Cell:
     return Cell((spec.out_width,), (spec.stride,), ((candidate,),))
 
 
-def _dropped(spec: BlockSpec) -> list[int]:
-    """How many layers to leave out: one, half, all that can be; but a block that keeps its shape keeps one of them."""
-    most = len(spec.droppable) - (spec.in_shape == spec.out_shape)
-    return sorted({1, most // 2, most} - {0}) if most > 0 else []
-
-
 def _maps(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
     candidates = (
         *(mbconv(k, e, settings.se_ratio) for e, k in product(settings.expansions, settings.kernels)),
@@ -64,7 +62,7 @@ def _maps(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
     )
     for shape in settings.cells:
         yield Cell(
-            widths=(*[_rounded(shape.width * spec.out_width)] * (shape.depth - 1), spec.out_width),
+            widths=(*[rounded(shape.width * spec.out_width)] * (shape.depth - 1), spec.out_width),
             strides=_strides(spec.stride, shape.depth),
             candidates=(candidates,) * shape.depth,
         )
@@ -80,10 +78,6 @@ def _tokens(spec: BlockSpec, settings: Space) -> Iterator[Cell]:
     for shape in settings.cells:
         depth = shape.depth
         yield Cell((spec.out_width,) * depth, (1,) * depth, (candidates,) * depth, is_map=False)
-
-
-def _rounded(width: float) -> int:
-    return max(8, round(width / 8) * 8)
 
 
 def _strides(stride: int, depth: int) -> tuple[int, ...]:

@@ -38,19 +38,14 @@ class TransformerLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Run the layer: [N, L, in_width] to [N, L, out_width]."""
         x = self.embed(x)
-        x = x + self._attend(self.norm1(x))
+        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        x = x + self.project(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         y: Tensor = x + self.mlp(self.norm2(x))
         return y
 
     def entrances(self) -> list[nn.Linear]:
         """Return the layers that read the input; empty unless only a dense linear layer reads it."""
         return [self.embed] if isinstance(self.embed, nn.Linear) else []
-
-    def _attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = scaled_dot_product_attention(q, k, v)
-        y: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
-        return y
 
 
 def build(layer: LayerSpec, candidate: Candidate) -> nn.Module:
