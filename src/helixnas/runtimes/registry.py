@@ -13,10 +13,10 @@ def open_runtime(settings: CostSection) -> Runtime:
     Raises:
         ConfigError: The runtime is not installed.
     """
-    latency = settings.latency
-    if latency.command is not None:
-        return Device(latency.command, latency.timeout_s)
-    made: Runtime = importlib.import_module(f"helixnas.runtimes.{latency.runtime}").RUNTIME(settings.num_threads)
+    command, timeout_s, name = settings.latency.command, settings.latency.timeout_s, settings.latency.runtime
+    if command is not None:
+        return Device(command, timeout_s)
+    made: Runtime = importlib.import_module(f"helixnas.runtimes.{name}").RUNTIME(settings.num_threads)
     return made
 
 
