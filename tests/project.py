@@ -21,6 +21,7 @@ SMALLEST = [
     "teacher.recipe.epochs=1",
     "distill.updates=1",
     "cost.latency.num_rounds=1",
+    "cost.latency.runtime=torch",
     "search.budget.madds=97%",
     "search.budget.latency_ms=60000",
     "search.num_threads=1",

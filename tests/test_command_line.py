@@ -1,6 +1,5 @@
 """Bad input as a user meets it: one message that says what and what to do, exit code 2, and nothing damaged."""
 
-import json
 import os
 import re
 import resource
@@ -257,18 +256,6 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(
     project: Path, command: str, max_file_size: int, what: str
 ) -> None:
     assert re.search(rf"{what}.*File too large.*Free some space", message(project, command, max_file_size))
-
-
-def test_rank_tells_how_well_predictions_order_what_was_measured(tmp_path: Path) -> None:
-    rows = "".join(f"a{row},{10 - row},{row % 3},{row / 10}\n" for row in range(9))
-    (tmp_path / "trials.csv").write_text("arch_id,predicted_loss,madds,top1_acc\n" + rows)
-    done = call(tmp_path, "helixnas rank trials.csv --cost madds --json")
-    assert done.returncode == 0, done.stderr
-    tables, madds, random = json.loads(done.stdout)
-    assert (tables["predictor"], tables["tau"], tables["regrets"]["100%"]) == ("predicted_loss", 1, 0)
-    assert (madds["predictor"], random["predictor"]) == ("madds", "random")
-    assert re.search(r"predicted_loss +1\.0000 \(1\.00 to 1\.00\)", call(tmp_path, "helixnas rank trials.csv").stdout)
-    assert "must have a column 'val_loss'" in message(tmp_path, "helixnas rank trials.csv --truth val_loss")
 
 
 LOCK = """

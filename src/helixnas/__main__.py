@@ -122,6 +122,28 @@ def plan(
 
 
 @app.command(rich_help_panel=MODELS)
+def latency(
+    file: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Images of one query.")] = 1,
+    num_queries: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many; MLPerf asks 1,024.")] = 1024,
+    max_s: Annotated[float | None, typer.Option(min=0.001, help="End after so many seconds, though fewer.")] = None,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of ONNX Runtime.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Measure an ONNX file as the students' are: one query after another, the median and what 90 % take at most."""
+    from helixnas.runtimes import file_latency
+
+    facts = file_latency(file, batch_size, num_queries, max_s, threads)
+    if as_json:
+        print(json.dumps(facts, indent=1))
+    else:
+        print(
+            f"{file}: median {facts['p50_ms']:.3f} ms, 90 % {facts['p90_ms']:.3f} ms "
+            f"(n = {facts['num_queries']} queries of {batch_size}, {facts['runtime']})"
+        )
+
+
+@app.command(rich_help_panel=MODELS)
 def publish() -> None:
     """Record the last run in MLflow and register its student: what `make run` does after the stages."""
     config = _config()

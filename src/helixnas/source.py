@@ -21,6 +21,7 @@ LOADED_BY_NAME = {
     "search_space/build.py": "search_space/spaces",
     "cost/count.py": "cost_kinds",
     "cost/measure.py": "cost_kinds",
+    "runtimes/registry.py": "runtimes",
     "search/options.py": "cost_kinds",
     "stages/search_space.py": "student/operations",
 }

@@ -1,5 +1,7 @@
 """Rank agreement: BossNAS's published tables give its published figures; every statistic against a plain way to it."""
 
+import json
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from scipy.stats import kendalltau
 
 from helixnas.agreement import interval, partial_tau, rank, read_columns, regret, resampled, tau, tau_inside
 from helixnas.errors import ConfigError
+from tests.test_command_line import call, message
 
 SHARED = Path(__file__).parents[2].parent / "shared/data"
 
@@ -111,3 +114,15 @@ def test_a_column_that_is_missing_or_no_number_is_named(table: pd.DataFrame) -> 
         rank(table, ["nothing"], "top1_acc", None)
     with pytest.raises(ConfigError, match="Column 'arch_id' must hold numbers, but row 1 has 'a0'"):
         rank(table, ["arch_id"], "top1_acc", None)
+
+
+def test_rank_tells_how_well_predictions_order_what_was_measured(tmp_path: Path) -> None:
+    rows = "".join(f"a{row},{10 - row},{row % 3},{row / 10}\n" for row in range(9))
+    (tmp_path / "trials.csv").write_text("arch_id,predicted_loss,madds,top1_acc\n" + rows)
+    done = call(tmp_path, "helixnas rank trials.csv --cost madds --json")
+    assert done.returncode == 0, done.stderr
+    tables, madds, random = json.loads(done.stdout)
+    assert (tables["predictor"], tables["tau"], tables["regrets"]["100%"]) == ("predicted_loss", 1, 0)
+    assert (madds["predictor"], random["predictor"]) == ("madds", "random")
+    assert re.search(r"predicted_loss +1\.0000 \(1\.00 to 1\.00\)", call(tmp_path, "helixnas rank trials.csv").stdout)
+    assert "must have a column 'val_loss'" in message(tmp_path, "helixnas rank trials.csv --truth val_loss")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from helixnas.config import load
-from helixnas.cost import count, count_paths, in_widths
+from helixnas.cost import count, count_paths, in_widths, measure
 from helixnas.cost_kinds import CostKind, counted, kind, known, measured
 from helixnas.cut import cut
 from helixnas.progress import silent
@@ -44,8 +44,9 @@ def test_counts_are_whole_and_come_out_the_same_each_time(name: str) -> None:
 
 @pytest.mark.parametrize("name", measured(known()))
 def test_measurements_are_above_zero_and_in_the_order_of_the_networks(name: str) -> None:
-    subjects = [(SMALL.eval(), torch.rand(1, *SHAPE)), (nn.Sequential(*[LARGE] * 1).eval(), torch.rand(64, *SHAPE))]
-    small, large = measured([name])[name].measure(subjects, 5, 0.2, silent)
+    subjects = [(SMALL.eval(), torch.rand(1, *SHAPE)), (LARGE.eval(), torch.rand(64, *SHAPE))]
+    costs = measure(subjects, [name], load(ROOT, ["cost.latency.num_rounds=5"]).cost, silent)
+    small, large = (cost[name] for cost in costs)
     assert 0 < small < large
 
 

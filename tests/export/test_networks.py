@@ -19,7 +19,6 @@ from helixnas.errors import ExportError
 from helixnas.export import (
     MODULE,
     ONNX,
-    OPSET,
     PT2,
     WEIGHTS,
     Latency,
@@ -27,6 +26,7 @@ from helixnas.export import (
     open_file,
     prove,
 )
+from helixnas.runtimes import OPSET
 from tests.export.conftest import CLASSES, TEACHERS, Exported, part
 
 MAIN = [ONNX, PT2, MODULE]

@@ -9,7 +9,7 @@ from timm.data import create_transform
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
-from helixnas.config.schema import Augment
+from helixnas.config.recipes import Augment
 from helixnas.data import normalize
 from helixnas.errors import ConfigError
 from helixnas.fit import Augmenter, pinned

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from helixnas.config import load
-from helixnas.config.schema import Recipe, RetrainRecipe
+from helixnas.config.recipes import Recipe, RetrainRecipe
 from helixnas.data import ImageSet, Packed
 from helixnas.errors import ConfigError, DivergenceError
 from helixnas.fit import Batch, Checkpoint, Fit, accuracy, image_losses, predict, require_known

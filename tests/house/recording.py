@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from helixnas.config import RunConfig
-from helixnas.config.schema import Section
+from helixnas.config.recipes import Section
 
 
 @contextmanager

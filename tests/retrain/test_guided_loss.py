@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div
 
-from helixnas.config.schema import Augment, Distillation
+from helixnas.config.recipes import Augment
+from helixnas.config.schema import Distillation
 from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet
 from helixnas.distill import FeatureBatches

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from helixnas.config import load
-from helixnas.config.schema import Recipe
+from helixnas.config.recipes import Recipe
 from helixnas.data import ImageSet
 from helixnas.fit import Batch, Checkpoint, Fit
 from helixnas.progress import forget, silent

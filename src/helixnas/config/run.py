@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag, model_validator
 
+from helixnas.config.recipes import Section
 from helixnas.config.schema import (
     Compare,
     CostSection,
@@ -16,7 +17,6 @@ from helixnas.config.schema import (
     Report,
     Retrain,
     Search,
-    Section,
     Space,
     Teacher,
     Tracking,

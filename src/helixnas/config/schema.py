@@ -1,9 +1,10 @@
 """The sections of params.yaml, one for each stage, with units in the names of the keys."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Tag, model_validator
+from pydantic import Field, Tag, model_validator
 
+from helixnas.config.recipes import Augment, Recipe, RetrainRecipe, Section
 from helixnas.config.values import (
     DISTINCT,
     SHORT,
@@ -16,7 +17,6 @@ from helixnas.config.values import (
     CountOrNone,
     Criterion,
     DataSource,
-    Epochs,
     FileName,
     Fraction,
     InnerShare,
@@ -25,7 +25,6 @@ from helixnas.config.values import (
     Kinds,
     Limit,
     Operations,
-    Policy,
     PositiveShare,
     Rate,
     Ratio,
@@ -44,56 +43,6 @@ from helixnas.config.values import (
     WeightDecay,
     form,
 )
-
-
-class Section(BaseModel):
-    """A frozen section without unknown keys, of strict types: an integer may stand for a float, and nothing else."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
-
-
-class Augment(Section):
-    """The augmentation of timm's training transform; ``rand_augment`` is timm's text, such as ``rand-m9-mstd0.5``."""
-
-    min_scale: Annotated[float, Field(ge=0.01, le=1)]
-    hflip: Share
-    rand_augment: Policy | None
-    random_erasing: Share
-
-    @property
-    def beyond_flips(self) -> dict[str, Any]:
-        """The keys that make a view differ from the image and its mirror, each with the value that would not."""
-        plain = {"min_scale": 1, "rand_augment": None, "random_erasing": 0}
-        return {name: value for name, value in plain.items() if getattr(self, name) != value}
-
-
-class AnyRecipe(Section):
-    """The part that every recipe has: timm's optimizer, scheduler (cosine), augmentation and EMA."""
-
-    epochs: Epochs
-    batch_size: BatchSize
-    optimizer: Text
-    weight_decay: WeightDecay
-    warmup_epochs: Epochs
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    augment: Augment
-
-
-class Recipe(AnyRecipe):
-    """The training of a network."""
-
-    lr: Rate
-
-
-class RetrainRecipe(AnyRecipe):
-    """The training of a student; with ``lr: auto`` a short range test finds the learning rate."""
-
-    lr: Annotated[Annotated[Rate, Tag("<number>")] | Auto, WORD_OR_NUMBER]
-
-    def at(self, lr: float) -> Recipe:
-        """Return the recipe with this learning rate."""
-        return Recipe(**{**self.model_dump(), "lr": lr})
 
 
 class Data(Section):
@@ -224,6 +173,9 @@ class Rating(Section):
 
 
 class Latency(Section):
+    runtime: Literal["onnxruntime", "torch", "openvino", "executorch"]
+    command: Text | None
+    timeout_s: Annotated[float, Field(gt=0, le=100_000)]
     batch_size: BatchSize
     num_rounds: Repeats
     quantile: Share
@@ -243,6 +195,7 @@ class Search(Section):
     trained: Annotated[int, Field(ge=0, le=2000)]
     rungs: Rungs
     fallback: Literal["warn", "measured", "refuse"]
+    num_rounds: RepeatsOrNone
     time_limit_s: Annotated[float, Field(gt=0, le=1_000_000)]
     num_threads: Threads
 

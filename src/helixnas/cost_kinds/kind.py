@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:  # torch takes a second to load, and who prints a cost does not need it
-    import torch
     from torch import nn
 
 
@@ -53,14 +52,14 @@ class CountedKind(CostKind):
 
 
 class MeasuredKind(CostKind):
-    """A kind that is measured on this machine."""
+    """A kind that is measured on this machine, or on the user's device."""
 
     is_measured: ClassVar[bool] = True
 
     @abstractmethod
     def measure(
         self,
-        subjects: Sequence[tuple["nn.Module", "torch.Tensor"]],
+        runs: Sequence[Callable[[], float]],
         num_rounds: int,
         quantile: float,
         progress: Callable[[int, int], None],
@@ -68,7 +67,8 @@ class MeasuredKind(CostKind):
         """Measure networks beside each other, so that a busy moment of the machine does not harm one of them alone.
 
         Args:
-            subjects: Each network with the batch that goes into it, on the same device.
+            runs: Each runs one forward pass of one network in the runtime of ``cost.latency``, and returns the
+                milliseconds that the pass took.
             num_rounds: How often each network is measured.
             quantile: Which quantile of these measurements to take, 0 to 1.
             progress: Told (done, total) after each round.

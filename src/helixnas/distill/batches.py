@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from helixnas.config.schema import Augment, Teacher
+from helixnas.config.recipes import Augment
+from helixnas.config.schema import Teacher
 from helixnas.cut import CutTeacher
 from helixnas.data import ImageSet, ahead, derive_seed, epoch_batches, num_batches
 from helixnas.errors import ConfigError

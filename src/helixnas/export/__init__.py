@@ -1,7 +1,7 @@
 """A student that needs nothing of ours: files for ONNX Runtime and for torch, each proved, and a card."""
 
 from helixnas.export.card import CardFacts, write_card
-from helixnas.export.contract import INPUT, OPSET, Contract
+from helixnas.export.contract import Contract
 from helixnas.export.files import (
     CARD,
     FACTS,
@@ -33,11 +33,9 @@ from helixnas.export.prove import (
 __all__ = [
     "CARD",
     "FACTS",
-    "INPUT",
     "INT8",
     "MODULE",
     "ONNX",
-    "OPSET",
     "PT2",
     "WEIGHTS",
     "CardFacts",

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from helixnas.export.contract import INPUT, MODES, OPSET, Contract
+from helixnas.export.contract import MODES, Contract
 from helixnas.export.files import INT8, MODULE, ONNX, PT2
 from helixnas.export.prove import Latency, Proof
+from helixnas.runtimes import INPUT, OPSET
 
 MAX_CLASSES = 20
 """So many class names are listed; all of them are in the files."""

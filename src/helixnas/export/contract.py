@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-INPUT, OUTPUT = "images", "logits"
-"""What the ONNX files call their input and their output."""
-OPSET = 18
-"""The version of ONNX's operators, of 2022: every runtime in use knows it."""
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's name for images of so many channels."""
 

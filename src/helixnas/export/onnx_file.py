@@ -1,4 +1,4 @@
-"""ONNX files: the student in float32, and in int8 where that is asked for. The door of onnx and its tools."""
+"""ONNX files: the student in float32, and in int8 where that is asked for."""
 
 import json
 import logging
@@ -13,8 +13,8 @@ from torch.export import ExportedProgram
 
 from helixnas.artifacts import atomic
 from helixnas.errors import ConfigError
-from helixnas.export.contract import INPUT, OPSET, OUTPUT, Contract
-from helixnas.export.program import cannot_export, find_culprit, record, silence
+from helixnas.export.contract import Contract
+from helixnas.runtimes import INPUT, cannot_export, find_culprit, innermost, record, silence, to_onnx
 from helixnas.scratch import scratch
 
 
@@ -31,11 +31,11 @@ def save_onnx(program: ExportedProgram, network: nn.Module, contract: Contract, 
         ConfigError: ONNX has no operator for a part of the network; the message names it.
     """
     try:
-        proto = _to_onnx(program)
+        proto = to_onnx(program)
     except Exception as error:  # the exporter wraps what its parts raise
         example = torch.rand(2, *contract.in_shape)
-        culprit = find_culprit(network, example, lambda module, inputs: _to_onnx(record(module, inputs)))
-        raise ConfigError(cannot_export(culprit, "torch.onnx", _innermost(error))) from error
+        culprit = find_culprit(network, example, lambda module, inputs: to_onnx(record(module, inputs)))
+        raise ConfigError(cannot_export(culprit, "torch.onnx", innermost(error))) from error
     _save(proto, contract, path)
 
 
@@ -85,25 +85,6 @@ def save_int8(source: Path, images: Iterator[Tensor], contract: Contract, path: 
         _save(onnx.load(folder / "int8.onnx"), contract, path)
 
 
-def new_session(path: Path, num_threads: int) -> Any:
-    """Open an ONNX file in ONNX Runtime, on the CPU with ``num_threads`` threads."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1
-    options.log_severity_level = 3  # errors; below that come remarks on optimisations
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _to_onnx(program: ExportedProgram) -> Any:
-    with silence():
-        made = torch.onnx.export(
-            program, dynamo=True, opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT], verbose=False
-        )
-    assert made is not None
-    return made.model_proto
-
-
 def _save(proto: Any, contract: Contract, path: Path) -> None:
     """Write a model with the contract as its metadata, and without the source lines that torch notes at each node."""
     import onnx
@@ -119,10 +100,3 @@ def _save(proto: Any, contract: Contract, path: Path) -> None:
     onnx.checker.check_model(proto)
     with atomic(path) as temporary:
         temporary.write_bytes(proto.SerializeToString(deterministic=True))
-
-
-def _innermost(error: BaseException) -> Exception:
-    """The cause at the bottom, which names the operator."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error if isinstance(error, Exception) else RuntimeError(str(error))

@@ -15,7 +15,7 @@ from torch import Tensor
 from helixnas.archive import load_exported
 from helixnas.data import ImageSet, room_for
 from helixnas.errors import ExportError
-from helixnas.export.onnx_file import new_session
+from helixnas.runtimes import new_session
 
 MIN_AGREEMENT = 0.999
 """The share of images of which a file must name the same class as the student."""

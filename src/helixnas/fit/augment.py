@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helixnas.config.schema import Augment
+from helixnas.config.recipes import Augment
 from helixnas.data import normalize
 from helixnas.errors import ConfigError
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from helixnas.config.schema import AnyRecipe, Recipe
+from helixnas.config.recipes import AnyRecipe, Recipe
 from helixnas.data import ImageSet, ahead, derive_seed, epoch_batches, num_batches, room_for
 from helixnas.errors import ConfigError
 from helixnas.fit.augment import Augmenter, pinned

@@ -6,7 +6,7 @@ import torch
 
 from helixnas import source
 from helixnas.artifacts import CACHE, folder, must_exist
-from helixnas.config.schema import Augment
+from helixnas.config.recipes import Augment
 from helixnas.cut import CutTeacher
 from helixnas.data import INDEX, ImageSet
 from helixnas.distill import FeatureBatches, may_cache

@@ -9,7 +9,7 @@ from torch import nn
 
 from helixnas.compare import obvious_ways
 from helixnas.config import RunConfig
-from helixnas.cost import count, count_paths, in_widths, machine, measure
+from helixnas.cost import count, count_paths, from_pixels, in_widths, machine, measure
 from helixnas.cost_kinds import counted, measured
 from helixnas.cut import CutTeacher, cut
 from helixnas.data import Peek, peek, peek_rating
@@ -18,6 +18,7 @@ from helixnas.errors import InfeasibleBudgetError, OutOfTimeError
 from helixnas.fit import accuracy, require_known
 from helixnas.handover.network import PROGRAM, asked_blocks, fetch, is_registered, new_network, require_frozen
 from helixnas.handover.space import new_space, whole_space
+from helixnas.plan.exportable import require_exportable
 from helixnas.plan.needs import Likely, Sizes, Workload
 from helixnas.plan.workload import workloads
 from helixnas.progress import silent
@@ -124,6 +125,7 @@ def plan(config: RunConfig) -> Plan:
     space = new_space(teacher.specs, config)
     for block in space.blocks:
         require_learnable(config.distill.supervision, block)
+    require_exportable(teacher, space, example)
     tables = [
         count_paths(block, in_widths(space, block.block_id), piece, config.cost.kinds).check(block)
         for block, piece in zip(space.blocks, teacher.blocks, strict=True)
@@ -144,7 +146,7 @@ def plan(config: RunConfig) -> Plan:
         is_certain=impossible is not None,
         workloads=tuple(workloads(config, sizes, teacher, space, likely)),
         num_workers=config.flow.num_workers,
-        machine=machine(torch.device("cpu")),
+        machine=machine(torch.device("cpu"), config.cost),
         teacher=_judged(config, teacher.network, costs["teacher"]) if is_judged else None,
         member=member(config.rating.criterion),
     )
@@ -186,10 +188,10 @@ def _costs(
         for word in ("least", "most")
     }
     networks = {"teacher": teacher.network, **found}
-    kinds, latency = config.cost.kinds, config.cost.latency
-    inputs = torch.rand(latency.batch_size, *in_shape)
-    subjects = [(network, inputs) for network in networks.values()]
-    times = measure(subjects, kinds, latency.num_rounds, latency.quantile, silent)
+    kinds = config.cost.kinds
+    inputs = torch.rand(config.cost.latency.batch_size, *in_shape)
+    subjects = [(from_pixels(network), inputs) for network in networks.values()]
+    times = measure(subjects, kinds, config.cost, silent)
     costs = {
         name: (count(network, in_shape, kinds) | time).only(kinds)
         for (name, network), time in zip(networks.items(), times, strict=True)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from helixnas.artifacts import CACHE
 from helixnas.config import RunConfig
-from helixnas.config.schema import Augment
+from helixnas.config.recipes import Augment
 from helixnas.cut import CutTeacher
 from helixnas.data import num_batches, room_for
 from helixnas.distill import SAMPLERS, may_cache, partition, round_length
@@ -21,7 +21,7 @@ from helixnas.retrain import max_steps
 from helixnas.search import num_epochs
 from helixnas.search_space import BlockSpace, Path, SearchSpace, keeps_interface
 from helixnas.student import BlockSupernet, StudentNetwork, assemble, num_calibration_images
-from helixnas.teacher import feature_bytes
+from helixnas.teacher import cut_features, feature_bytes
 
 START_S = 1.5
 """Seconds of a stage in a flow before it works: DVC and files. Alone, importing torch and timm takes 4 s more."""
@@ -34,6 +34,10 @@ EXPORT_BYTES = 300 * 2**20
 """Bytes of memory that ONNX and its runtime take."""
 SIAMESE_FACTOR = 2.7
 """What a path of a siamese supernet takes of a path's step: two views, each through the online and the target twin."""
+TRACED_S, OPENED_S = 0.06, 0.01
+"""Seconds to export one candidate of one layer for a measurement, and to join and open one path: on two cores."""
+NUM_PASSES = 3
+"""Passes of a turn of a measurement, about: short ones are repeated more often, long ones less."""
 NUM_SAMPLED = 3
 FLOAT = 4
 
@@ -81,7 +85,8 @@ class _Estimate:
         self._likely = likely
         self._is_measured = keeps_interface(space)
         self._probe = torch.rand(min(room_for(sizes.in_shape), config.distill.batch_size), *sizes.in_shape)
-        self._features = _features(teacher, self._probe)
+        with torch.no_grad():
+            self._features = cut_features(teacher, self._probe, len(space.blocks))
 
     def data(self) -> Workload:
         """The workload of the data stage."""
@@ -108,7 +113,7 @@ class _Estimate:
         group = partition(self._teacher.specs, settings.groups)[block_id]
         with threads(settings.num_threads):
             measured = [self._distill_step(member) for member in group]
-            guide_s = seconds(lambda: _features(self._teacher, self._probe))
+            guide_s = seconds(torch.no_grad()(lambda: cut_features(self._teacher, self._probe, len(self._paths))))
         share = (group[-1] + 2) / (len(self._paths) + 2)  # blocks behind the last one are not run
         passes = [settings.updates * round_length(self._blocks[member]) for member in group]
         steps = max(passes)
@@ -171,7 +176,11 @@ class _Estimate:
         """The workload of the cost stage."""
         settings = self._config.cost.latency
         paths_s = sum(self._path_s(*block) * block[0].num_paths for block in blocks)
-        time_s = 2 * START_S + settings.num_rounds * paths_s * settings.batch_size / len(self._probe)
+        num_passes = settings.num_rounds * NUM_PASSES
+        time_s = 2 * START_S + num_passes * paths_s * settings.batch_size / len(self._probe)
+        if settings.runtime != "torch":
+            layers = sum(len(row) for block, _ in blocks for cell in block.cells for row in cell.candidates)
+            time_s += TRACED_S * layers + OPENED_S * sum(block.num_paths for block, _ in blocks)
         weights = sum(map(num_bytes, self.supernets))
         return Workload("cost", time_s, BASE_BYTES + weights, sum(block.num_paths for block, _ in blocks) * 64)
 
@@ -289,14 +298,3 @@ def _sampled(block: BlockSpace) -> list[Path]:
     """A few paths, evenly over the block's list."""
     rows = torch.linspace(0, block.num_paths - 1, min(NUM_SAMPLED, block.num_paths)).long()
     return [block.path_at(int(row)) for row in rows]
-
-
-@torch.no_grad()
-def _features(teacher: CutTeacher, images: Tensor) -> list[Tensor]:
-    """The input of each block."""
-    x = teacher.stem(images)
-    features = []
-    for block in teacher.blocks:
-        features.append(x)
-        x = block(x)
-    return features

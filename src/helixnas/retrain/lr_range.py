@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from helixnas.config.schema import Recipe
+from helixnas.config.recipes import Recipe
 from helixnas.data import ImageSet, num_batches, room_for
 from helixnas.fit import Batch, Fit, LossFunction
 from helixnas.progress import Progress

@@ -12,7 +12,17 @@ import torch
 from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import RunConfig
-from helixnas.cost import Subject, count, count_paths, in_widths, machine, measure, path_subjects
+from helixnas.cost import (
+    Subject,
+    count,
+    count_paths,
+    from_pixels,
+    in_widths,
+    machine,
+    measure,
+    measuring_device,
+    path_subjects,
+)
 from helixnas.cost_kinds import measured
 from helixnas.cut import CutTeacher
 from helixnas.data import load_in_shape
@@ -31,7 +41,7 @@ def run(config: RunConfig) -> None:
     in_shape = load_in_shape(setting.root / folder("data") / "train")
     tables = _count(setting, space, teacher, in_shape)
     if measured(config.cost.kinds):
-        teacher.to(setting.device)
+        teacher.to(measuring_device(config.cost, setting.device))
         _measure(setting, space, teacher, in_shape, tables)
     else:
         artifacts.save_json(setting.out / "measured" / "machine.json", "machine", {})
@@ -52,18 +62,23 @@ def _count(setting: Setting, space: SearchSpace, teacher: CutTeacher, in_shape: 
 def _measure(
     setting: Setting, space: SearchSpace, teacher: CutTeacher, in_shape: tuple[int, ...], tables: list[CostTable]
 ) -> None:
-    settings = setting.config.cost.latency
+    settings, device = setting.config.cost.latency, measuring_device(setting.config.cost, setting.device)
     subjects: list[Subject] = []
     for block, teacher_block in zip(space.blocks, teacher.blocks, strict=True):
         for width in in_widths(space, block.block_id):
-            subjects += path_subjects(block, width, teacher_block, settings.batch_size, setting.device)
-    inputs = torch.rand(settings.batch_size, *in_shape, device=setting.device)
-    features = torch.rand(settings.batch_size, *space.blocks[-1].spec.out_shape, device=setting.device)
-    subjects += [(teacher.stem, inputs), (teacher.head, features), (teacher.network, inputs)]
-    kinds, rounds = setting.config.cost.kinds, settings.num_rounds
-    *costs, stem, head, whole = measure(subjects, kinds, rounds, settings.quantile, setting.progress)
+            subjects += path_subjects(block, width, teacher_block, settings.batch_size, device)
+    inputs = torch.rand(settings.batch_size, *in_shape, device=device)
+    features = torch.rand(settings.batch_size, *space.blocks[-1].spec.out_shape, device=device)
+    subjects += [
+        (from_pixels(teacher.stem), inputs),
+        (teacher.head, features),
+        (from_pixels(teacher.network), inputs),
+    ]
+    *costs, stem, head, whole = measure(subjects, setting.config.cost.kinds, setting.config.cost, setting.progress)
     _save(setting.out / "measured", "measured", space, tables, costs, stem + head, whole)
-    artifacts.save_json(setting.out / "measured" / "machine.json", "machine", machine(setting.device))
+    artifacts.save_json(
+        setting.out / "measured" / "machine.json", "machine", machine(setting.device, setting.config.cost)
+    )
 
 
 def _save(

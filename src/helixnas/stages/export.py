@@ -21,7 +21,6 @@ from helixnas.export import (
     INT8,
     MODULE,
     ONNX,
-    OPSET,
     PT2,
     WEIGHTS,
     CardFacts,
@@ -48,6 +47,7 @@ from helixnas.handover.student import load_deployed
 from helixnas.handover.tables import load_search_result
 from helixnas.handover.teacher import load_teacher_accuracy
 from helixnas.results import wilson_interval
+from helixnas.runtimes import OPSET
 from helixnas.telling import quantity
 
 STUDENT = "student in torch"

@@ -12,7 +12,7 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.compare import Rival
 from helixnas.config import RunConfig
-from helixnas.cost import count, machine, measure
+from helixnas.cost import count, from_pixels, machine, measure, measuring_device
 from helixnas.data import ImageSet
 from helixnas.fit import top1
 from helixnas.handover.parts import load_part
@@ -60,7 +60,7 @@ def run(config: RunConfig) -> None:
         teacher=teacher,
         layers=layers,
         trust=trust,
-        facts=facts | {"split": figures.split, "obvious ways": _counted_ways(rivals)},
+        facts=facts | {"split": figures.split, "obvious ways": _counted_ways(rivals)} | _predicted(setting.root),
     )
     write(setting.out / "report.html", data)
 
@@ -88,7 +88,7 @@ def _figures(setting: Setting, space: SearchSpace, result: SearchResult, rivals:
         student=student.figure,
         budget=result.budget,
         num_test_images=len(test),
-        machine=machine(setting.device),
+        machine=machine(setting.device, setting.config.cost),
         retraining=load_retraining(root),
         comparisons=_corrected(comparisons),
         split=test.split,
@@ -105,13 +105,14 @@ class _Tested:
 
 
 def _tested(setting: Setting, networks: Sequence[tuple[str, nn.Module]], test: ImageSet) -> list[_Tested]:
-    settings, kinds, rounds = setting.config.cost.latency, setting.config.cost.kinds, setting.config.report
-    inputs = torch.rand(settings.batch_size, *test.in_shape, device=setting.device)
-    subjects = [(network.to(setting.device).eval(), inputs) for _, network in networks]
-    costs = measure(subjects, kinds, rounds.num_latency_rounds, settings.quantile, setting.progress)
+    settings, kinds, rounds = setting.config.cost, setting.config.cost.kinds, setting.config.report.num_latency_rounds
+    device = measuring_device(settings, setting.device)
+    inputs = torch.rand(settings.latency.batch_size, *test.in_shape, device=device)
+    subjects = [(from_pixels(network.to(device).eval()), inputs) for _, network in networks]
+    costs = measure(subjects, kinds, settings, setting.progress, rounds)
     tested = []
     for (name, network), measured in zip(networks, costs, strict=True):
-        is_right = _is_right(network, test)
+        is_right = _is_right(network.to(setting.device), test)
         cost = (count(network.cpu(), test.in_shape, kinds) | measured).only(kinds)
         tested.append(_Tested(Figure(name, _share(is_right), cost), is_right))
     return tested
@@ -139,6 +140,28 @@ def _comparison(rival: Rival, untrained: Tensor, student: _Tested, other: _Teste
         num_other_only=num_other_only,
         p_value=mcnemar(num_student_only, num_other_only),
     )
+
+
+def _predicted(root: Path) -> dict[str, str]:
+    """How well the tables foretold the latencies of whole files, in words; nothing where latency is not limited."""
+    loop = artifacts.load_json(root / folder("search") / "latency.json", "latency")
+    if loop is None:
+        return {}
+    correction, stream, chosen = loop["correction"], loop["single_stream"], loop["pairs"][-1]
+    predicted = correction["scale"] * chosen["sum_ms"] + correction["offset_ms"]
+    return {
+        "predicted latency": (
+            f"of {len(loop['pairs'])} whole files, sums of blocks foretell {loop['share_within_before']:.0%} "
+            f"within 10 %; as {correction['scale']:.3f} times the sum {correction['offset_ms']:+.3f} ms, "
+            f"{loop['share_within_after']:.0%}. The last chosen: {chosen['sum_ms']:.3f} ms as a sum, "
+            f"{predicted:.3f} ms corrected, {chosen['measured_ms']:.3f} ms measured, "
+            f"which {'fits' if loop['has_fit'] else 'misses'} the limit of {loop['limit_ms']:.3f} ms"
+        ),
+        "latency of its file, one query after another": (
+            f"median {stream['p50_ms']:.3f} ms, 90 % {stream['p90_ms']:.3f} ms, n = {stream['num_queries']} queries, "
+            f"{stream['runtime']}"
+        ),
+    }
 
 
 def _corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:

@@ -1,44 +1,34 @@
 """search: the proven optimum from the tables, then what is really measured, and how far the tables can be trusted."""
 
-import copy
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
 from helixnas import artifacts
-from helixnas.artifacts import CACHE, exclusive, folder, save_text
+from helixnas.artifacts import CACHE, exclusive, save_text
 from helixnas.config import RunConfig
-from helixnas.cost import measure
-from helixnas.cost_kinds import measured
-from helixnas.data import INDEX, ImageSet, derive_seed
-from helixnas.errors import DistrustError, DivergenceError
-from helixnas.fit import Checkpoint, Fit, image_losses
-from helixnas.handover.feature_cache import cache_for_students
-from helixnas.handover.parts import load_calibration, load_part
+from helixnas.data import derive_seed
+from helixnas.errors import DistrustError
+from helixnas.handover.measuring import BriefTraining, Students, measured_files
 from helixnas.handover.setting import Setting, begin, clear
-from helixnas.handover.space import block_files, load_space
-from helixnas.handover.student import load_supernet
+from helixnas.handover.space import load_space
 from helixnas.handover.tables import load_costs, load_outer_costs, load_ratings
-from helixnas.handover.teacher import load_teacher, load_variances
-from helixnas.progress import Progress, forget, silent
-from helixnas.results import Budget, Choice, Cost, Trust, search_result_to_json, trust_to_json
-from helixnas.retrain import GuidedLoss, range_test
+from helixnas.progress import Progress
+from helixnas.results import Budget, Choice, Cost, CostTable, Trust, search_result_to_json, trust_to_json
 from helixnas.search import (
     ExactResult,
     Ledger,
+    Loop,
     Measurement,
     Pricer,
     Rung,
+    close_loop,
     decide,
     frontier_table,
     halve,
+    loop_from_json,
     num_epochs,
     order_of,
     pricer,
@@ -49,7 +39,6 @@ from helixnas.search import (
     trials_table,
 )
 from helixnas.search_space import Architecture, SearchSpace, keeps_interface
-from helixnas.student import StudentNetwork, Together, assemble, losses_together, quicken, recalibrate
 
 STUDIES = CACHE / "search"
 EPOCH = 10
@@ -70,12 +59,17 @@ def _run(setting: Setting) -> None:
     costs = load_costs(setting.root, space, config.searched_kinds)
     fixed, teacher_cost = load_outer_costs(setting.root, config.searched_kinds)
     budget = Budget.resolve(config.search.budget, teacher_cost)
-    exact = solve(space, ratings, costs, fixed, budget, config.search.num_best, config.search.time_limit_s)
+    students = cache(lambda: Students(setting, space, budget))
+    loop = _close_loop(setting, space, students, (costs, fixed), budget)
+    if loop is not None:
+        costs, fixed = loop.correction.tables((costs, fixed))
+    asked = budget if loop is None else budget | {"latency_ms": loop.limit_ms - loop.margin_ms}
+    exact = solve(space, ratings, costs, fixed, asked, config.search.num_best, config.search.time_limit_s)
     price = pricer(space, ratings, costs, fixed)
     trials, rungs = tuple[Choice, ...](), list[Rung]()
     settings = config.search
     if keeps_interface(space) and (settings.num_trials or settings.measured or settings.trained):
-        trials, rungs = _Measuring(setting, space, price, exact, budget).run()
+        trials, rungs = _Measuring(setting, space, price, exact, budget, students()).run()
     trust = Trust(tuple(order_of(*each, price) for each in [(trials, 0), *((r.students, r.epochs) for r in rungs[:1])]))
     artifacts.save_json(setting.out / "trust.json", "trust", trust_to_json(trust))
     if config.search.fallback == "refuse" and not trust.is_earned:
@@ -93,13 +87,53 @@ def _run(setting: Setting) -> None:
     artifacts.save_bytes(setting.out / "trials.csv", "trials", table)
 
 
+def _close_loop(
+    setting: Setting,
+    space: SearchSpace,
+    students: Callable[[], Students],
+    tables: tuple[tuple[CostTable, ...], Cost],
+    budget: Budget,
+) -> Loop | None:
+    """Correct the tables' latencies by whole files, and save what was measured; None where latency is not limited.
+
+    A search that goes on after a kill takes what it measured before, or its trials would be those of another search.
+    """
+    settings = setting.config.search
+    if "latency_ms" not in budget or not settings.num_rounds:
+        artifacts.save_json(setting.out / "latency.json", "latency", None)
+        return None
+    ratings = load_ratings(setting.root, space)
+
+    def solve_by(corrected: tuple[tuple[CostTable, ...], Cost], limits: Budget) -> ExactResult:
+        return solve(space, ratings, *corrected, limits, settings.num_best, settings.time_limit_s)
+
+    key = hashlib.sha256(repr((space.digest, ratings, tables, budget, settings.num_rounds)).encode()).hexdigest()[:16]
+    kept = setting.root / STUDIES / f"{key}.latency.json"
+    if not kept.is_file():
+        loop = close_loop(solve_by, students().latencies, tables, budget, settings.num_rounds)
+        (chosen,) = (pair.arch_id for pair in loop.pairs[-1:])
+        facts = {"single_stream": students().single_stream(space.parse(chosen)), "chosen": chosen}
+        artifacts.save_json(kept, "latency", loop.as_json() | facts)
+    found = artifacts.load_json(kept, "latency")
+    artifacts.save_json(setting.out / "latency.json", "latency", found)
+    return loop_from_json(found)
+
+
 class _Measuring:
     """What is really measured: Optuna's trials, then more students as assembled, then the best of all trained."""
 
-    def __init__(self, setting: Setting, space: SearchSpace, price: Pricer, exact: ExactResult, budget: Budget) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        space: SearchSpace,
+        price: Pricer,
+        exact: ExactResult,
+        budget: Budget,
+        students: Students,
+    ) -> None:
         self._setting, self._space, self._price, self._exact, self._budget = setting, space, price, exact, budget
         self._settings = setting.config.search
-        self._students = _Students(setting, space, budget)
+        self._students = students
 
     def run(self) -> tuple[tuple[Choice, ...], list[Rung]]:
         """Measure as many students as ``params.yaml`` asks for; return them, and the rungs of those trained."""
@@ -144,7 +178,7 @@ class _Measuring:
         optimum = self._exact.best[0].architecture
         candidates = list(dict.fromkeys([optimum, *(choice.architecture for choice in best)]))
         costs = {trial.architecture: trial.measured for trial in trials}
-        trainer = _Trainer(self._setting, self._space, self._students, optimum)
+        trainer = BriefTraining(self._setting, self._space, self._students, optimum)
 
         def train(some: Sequence[Architecture], epochs: int) -> list[Measurement]:
             return [Measurement(trainer(each, epochs), costs.get(each, Cost())) for each in some]
@@ -157,9 +191,8 @@ class _Measuring:
 
     def _journal(self, ending: str) -> Path:
         """Optuna's file, named by all that the trials depend on; kept after the search for the dashboard."""
-        digest = self._setting.resume_folder(
-            ["data", "teacher", "rating", "search"], _inputs(self._setting, self._space)
-        )
+        files = measured_files(self._setting.root, self._space)
+        digest = self._setting.resume_folder(["data", "teacher", "rating", "search"], files)
         return self._setting.root / STUDIES / f"{digest.name.removeprefix('search-')}.{ending}"
 
 
@@ -167,120 +200,3 @@ def _part_of(progress: Progress, works: Sequence[int], index: int) -> Progress:
     """The progress of one of several works, told as progress of them all."""
     before, total = sum(works[:index]), sum(works)
     return lambda done, of: progress(before + done * works[index] // max(1, of), total)
-
-
-def _inputs(setting: Setting, space: SearchSpace) -> list[Path]:
-    """The files on which a measurement depends."""
-    inputs = [setting.root / folder("teacher") / "teacher.safetensors", *block_files(setting.root, space)]
-    for block in space.blocks:
-        inputs.append(setting.root / folder("distill", block.block_id) / "supernet.safetensors")
-        inputs.append(setting.root / folder("rating", block.block_id) / "rating.parquet")
-    return inputs
-
-
-class _Students:
-    """Assembled, recalibrated students: their losses on the rating part, and their measured costs that are limited."""
-
-    def __init__(self, setting: Setting, space: SearchSpace, budget: Budget) -> None:
-        config = setting.config
-        self._setting, self._budget = setting, budget
-        self._teacher = load_teacher(setting.root, config, setting.device)
-        self._supernets = [
-            load_supernet(setting.root, block, self._teacher).to(setting.device) for block in space.blocks
-        ]
-        self._calibration = load_calibration(setting.root, config, space)
-        self.part: ImageSet = load_part(setting.root, "rating", setting.num_loaders)
-
-    def __call__(self, architecture: Architecture) -> Measurement:
-        """Measure one student."""
-        student = self.recalibrated(architecture)
-        losses = image_losses(student, self.part).numpy()
-        return Measurement(losses, self._cost(student))
-
-    def together(self, architectures: Sequence[Architecture]) -> list[Measurement]:
-        """Measure many students, what they begin with alike once."""
-        stem, head = copy.deepcopy(self._teacher.stem), copy.deepcopy(self._teacher.head)
-        memory_bytes = self._setting.config.rating.memory_mib * 2**20
-        students = Together(stem, self._supernets, head, architectures, self._calibration_batches, memory_bytes)
-        losses = losses_together(students, len(architectures), self.part, self._setting.device).numpy()
-        if not any(measured(self._budget)):
-            return list(map(Measurement, losses))
-        costs = [self._cost(self._assembled(each)) for each in architectures]
-        return list(map(Measurement, losses, costs))
-
-    def recalibrated(self, architecture: Architecture) -> StudentNetwork:
-        """Assemble and recalibrate a student."""
-        student = self._assembled(architecture)
-        recalibrate(student, self._calibration_batches())
-        return student
-
-    def _assembled(self, architecture: Architecture) -> StudentNetwork:
-        return assemble(self._teacher.stem, self._supernets, self._teacher.head, architecture)
-
-    def _calibration_batches(self) -> Iterator[Tensor]:
-        return (batch.to(self._setting.device) for batch in self._calibration.normalized_batches())
-
-    def _cost(self, student: StudentNetwork) -> Cost:
-        settings = self._setting.config.cost.latency
-        inputs = torch.rand(settings.batch_size, *self.part.in_shape, device=self._setting.device)
-        (cost,) = measure([(student.eval(), inputs)], self._budget, settings.num_rounds, settings.quantile, silent)
-        return cost
-
-
-class _Trainer:
-    """Trains students as the stage ``retrain`` does, but briefly. Nothing is loaded before the first training."""
-
-    def __init__(self, setting: Setting, space: SearchSpace, students: _Students, optimum: Architecture) -> None:
-        self._setting, self._space, self._students, self._optimum = setting, space, students, optimum
-        self._seed = derive_seed(setting.seed, "train")  # of all students alike: the same batches in the same order
-        inputs = [setting.root / folder("data") / part / INDEX for part in ("train", "rating")]
-        sections = ["data", "teacher", "rating", "search", "retrain"]
-        self.folder = setting.resume_folder(sections, [*inputs, *_inputs(setting, space)])
-
-    def __call__(self, architecture: Architecture, epochs: int) -> NDArray[np.float64]:
-        """Train a student from its distilled blocks, and return its losses [n] on the rating part, or infinite ones."""
-        setting = self._setting
-        recipe = setting.config.retrain.recipe.at(self._lr).model_copy(update={"epochs": epochs})
-        student = self._initial(architecture)
-        fit = Fit(
-            student, self._train, recipe, "retrain.recipe", self._seed, setting.device, self._loss, setting.num_loaders
-        )
-        name = hashlib.sha256(f"{architecture.arch_id} {epochs}".encode()).hexdigest()[:16]
-        checkpoint = Checkpoint(self.folder / f"{name}.pt")
-        try:
-            fit.run(checkpoint, lambda _: 0.0, forget, silent)
-        except DivergenceError:
-            return np.full(len(self._students.part), np.inf)
-        losses: NDArray[np.float64] = image_losses(student, self._students.part).numpy()
-        checkpoint.path.unlink(missing_ok=True)
-        return losses
-
-    def _initial(self, architecture: Architecture) -> StudentNetwork:
-        student = self._students.recalibrated(architecture).requires_grad_(True)
-        quicken(student)
-        return student
-
-    @cached_property
-    def _train(self) -> ImageSet:
-        return load_part(self._setting.root, "train", self._setting.num_loaders)
-
-    @cached_property
-    def _loss(self) -> GuidedLoss:
-        setting, settings = self._setting, self._setting.config.retrain
-        teacher = load_teacher(setting.root, setting.config, setting.device)
-        cache = cache_for_students(setting, teacher, self._train)
-        variances = load_variances(setting.root, self._space)
-        return GuidedLoss(teacher, variances, settings.distillation, settings.recipe.label_smoothing, cache)
-
-    @cached_property
-    def _lr(self) -> float:
-        """The learning rate of all students; where it is left open, the best for the tables' optimum."""
-        setting, recipe = self._setting, self._setting.config.retrain.recipe
-        if recipe.lr != "auto":
-            return recipe.lr
-        student, where = self._initial(self._optimum).to(setting.device), (self._seed, setting.device, silent)
-        found = range_test(
-            student, self._train, self._students.part, recipe.at, self._loss, *where, setting.num_loaders
-        )
-        print(found, file=sys.stderr)
-        return found.lr
