@@ -18,6 +18,7 @@ OTHERS = {
     "distilling.py",
     "faults_inputs.py",
     "figure.py",
+    "latency_sums.py",
     "results.py",
     "tables.py",
 }

@@ -25,6 +25,7 @@ PAST_THE_DOOR = {
         "helixnas.config.schema",
         None,
     ): "a room takes its own section as a type; at the door it would be one name of many",
+    ("helixnas.config.recipes", None): "as schema",
     ("helixnas.config.values", None): "the registries of supervisions and criteria, which `source` reads",
     ("helixnas.config.load", "FILE_NAME"): "flows.parameters writes the file that config reads",
 }

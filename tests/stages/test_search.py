@@ -12,6 +12,7 @@ from flows.parameters import change
 from helixnas import artifacts
 from helixnas.config import load
 from helixnas.errors import DistrustError
+from helixnas.handover import measuring
 from helixnas.handover.setting import begin
 from helixnas.handover.space import load_space
 from helixnas.results import Budget, Trust, trust_from_json
@@ -58,7 +59,7 @@ def test_students_measured_together_have_the_losses_of_each_alone(project: Path)
     with contextlib.chdir(project):
         setting = begin("search", config, 1)
         space = load_space(project, config)
-        students = search._Students(setting, space, Budget())
+        students = measuring.Students(setting, space, Budget())
         for row in table.itertuples():
             alone = students(space.parse(row.arch_id)).losses.mean()
             assert row.val_loss == pytest.approx(alone, rel=1e-5)
@@ -67,7 +68,7 @@ def test_students_measured_together_have_the_losses_of_each_alone(project: Path)
 
 
 def test_without_the_new_keys_the_trials_are_optunas_alone(project: Path) -> None:
-    names = {"result.json", "chosen.json", "frontier.csv", "trials.csv", "trust.json"}
+    names = {"result.json", "chosen.json", "frontier.csv", "trials.csv", "trust.json", "latency.json"}
     assert set(run(project, "search.measured=0", "search.trained=0")) == names
     table = trials(project)
     assert list(table) == ["arch_id", "predicted_loss", "madds", "num_params", "is_chosen", "val_loss"]
@@ -86,7 +87,7 @@ def test_a_search_that_was_cut_off_in_a_training_ends_the_same(project: Path, mo
     assert [column for column in trials(project) if "after" in column] == ["val_loss_after_1", "val_loss_after_2"]
     assert [order.epochs for order in trust(project).orders] == [0, 1]
     shutil.rmtree(project / ".cache/search")
-    validate, num_epochs = search.Checkpoint.save, 0
+    validate, num_epochs = measuring.Checkpoint.save, 0
 
     def fails(checkpoint: Any, state: Any) -> None:
         nonlocal num_epochs
@@ -95,13 +96,13 @@ def test_a_search_that_was_cut_off_in_a_training_ends_the_same(project: Path, mo
         if num_epochs == 3:  # in the second rung: a training of two epochs is half done
             raise Fault
 
-    monkeypatch.setattr(search.Checkpoint, "save", fails)
+    monkeypatch.setattr(measuring.Checkpoint, "save", fails)
     with pytest.raises(Fault):
         run(project)
     assert run(project) == whole
     assert num_epochs == 6  # 2 students for 1 epoch, the optimum and the better one for 2: none was trained twice
-    monkeypatch.setattr(search, "image_losses", None)
-    monkeypatch.setattr(search, "losses_together", None)
+    monkeypatch.setattr(measuring, "image_losses", None)
+    monkeypatch.setattr(measuring, "losses_together", None)
     assert run(project) == whole  # all is known
     assert not list((project / ".cache/resume").glob("search-*"))
 
@@ -111,9 +112,9 @@ def test_a_refusal_loses_nothing(project: Path, monkeypatch: pytest.MonkeyPatch)
         DistrustError, match=r"search\.fallback is refuse, so the tables must be shown to order students"
     ):
         run(project, "search.fallback=refuse", "search.trained=0")
-    assert set(written(project)) == {"trust.json"}
-    monkeypatch.setattr(search, "image_losses", None)
-    monkeypatch.setattr(search, "losses_together", None)
+    assert set(written(project)) == {"latency.json", "trust.json"}
+    monkeypatch.setattr(measuring, "image_losses", None)
+    monkeypatch.setattr(measuring, "losses_together", None)
     run(project, "search.fallback=warn")
     assert len(trials(project)) == 4
     run(project, "search.fallback=measured")
