@@ -27,7 +27,7 @@ from agreement import finished_run
 from agreement_students import COUNTED, Students
 from figure import Figure, publish
 
-from helixnas.agreement import interval, resampled, tau
+from helixnas.agreement import interval, resampled_taus, tau
 from helixnas.config import load
 from helixnas.config.values import Criterion
 from helixnas.fit import image_losses
@@ -140,7 +140,7 @@ def figures(root: Path, tables: dict[str, Tables], frame: pd.DataFrame, column: 
     space, rows = load_space(root, load(root)), frame.dropna(subset=[column])
     truth, test, num = rows[column], rows[f"{column}_test"], len(rows)
     predicted = predictions(tables, [space.parse(arch_id) for arch_id in rows.arch_id], rows)
-    taken = resampled(tau, predicted, truth)
+    taken = {name: resampled_taus(values, truth) for name, values in predicted.items()}
     taus = {name: tau(values, truth) for name, values in predicted.items()}
     print(f"\ntau with {num} students {words}\n| prediction | tau | 95 % | test part |\n| --- | --- | --- | --- |")
     for name, values in predicted.items():

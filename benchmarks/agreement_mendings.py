@@ -26,7 +26,7 @@ from agreement_alone import Block
 from agreement_students import NUM_EPOCHS, Students
 from figure import Figure, publish
 
-from helixnas.agreement import interval, resampled, tau
+from helixnas.agreement import interval, resampled_taus, tau
 from helixnas.artifacts import CACHE
 from helixnas.config import load
 from helixnas.handover.space import load_space
@@ -141,7 +141,7 @@ def taus(tables: Tables, paths: Sequence[Sequence[BlockPath]], truth: Sequence[f
         name: [sum(table[path.key] for table, path in zip(each, some, strict=True)) for some in paths]
         for name, each in tables.items()
     }
-    taken = resampled(tau, sums, truth)
+    taken = {name: resampled_taus(values, truth) for name, values in sums.items()}
     for name, values in sums.items():
         spread = interval(taken[name])
         title = f"tau of the tables, {name}"

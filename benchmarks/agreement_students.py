@@ -23,7 +23,7 @@ from agreement import finished_run
 from figure import Figure, publish
 from torch import nn
 
-from helixnas.agreement import interval, resampled, tau
+from helixnas.agreement import interval, resampled_taus, tau
 from helixnas.config import load
 from helixnas.data import ImageSet
 from helixnas.fit import Checkpoint, accuracy, image_losses
@@ -150,7 +150,7 @@ def figures(frame: pd.DataFrame) -> list[Figure]:
     made, num = [], len(frame)
     for name, sign in TRUTHS.items():
         truth = sign * frame[name]
-        taken = resampled(tau, predictors, truth)
+        taken = {name: resampled_taus(values, truth) for name, values in predictors.items()}
         taus = {rival: tau(values, truth) for rival, values in predictors.items()}
         told = ", ".join(f"{rival} {value:.2f}" for rival, value in taus.items() if rival != "tables")
         title = f"tau of the tables with {num} students after {NUM_EPOCHS} epochs, by {name}"

@@ -10,7 +10,17 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from helixnas.agreement import interval, partial_tau, rank, read_columns, regret, resampled, tau, tau_inside
+from helixnas.agreement import (
+    interval,
+    partial_tau,
+    rank,
+    read_columns,
+    regret,
+    resampled,
+    resampled_taus,
+    tau,
+    tau_inside,
+)
 from helixnas.errors import ConfigError
 from tests.test_command_line import call, message
 
@@ -91,6 +101,24 @@ def test_resamples_are_paired_and_the_interval_leaves_out_what_has_no_value() ->
     taus = resampled(tau, {"same": truth, "also": truth * 2}, truth)
     assert np.array_equal(taus["same"], taus["also"])
     assert interval(np.array([np.nan, 1.0, 1.0])) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("is_tied", [False, True])
+def test_a_resample_has_the_tau_that_scipy_gives_its_rows(is_tied: bool) -> None:
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(size=12), rng.normal(size=12)
+    if is_tied:
+        first, second = first.round(), second.round()
+    counts = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12), 1000)
+    got = resampled_taus(first, second)
+    for index in range(40):
+        rows = np.repeat(np.arange(12), counts[index])
+        assert got[index] == pytest.approx(kendalltau(first[rows], second[rows]).statistic)
+
+
+def test_infinite_losses_are_the_worst() -> None:
+    finite = resampled_taus(np.arange(8.0), np.arange(8.0))
+    assert np.array_equal(resampled_taus(np.arange(8.0), np.array([*range(7), np.inf])), finite)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
+from helixnas.agreement import resampled_taus
 from helixnas.results import TABLES, Choice, Order, Trust, trust_from_json, trust_to_json
 from helixnas.search import order_of
-from helixnas.search.trust import MIN_TRUTHS, log_widths, resampled_taus
+from helixnas.search.trust import MIN_TRUTHS, log_widths
 
 from .conftest import Instance, make_instance
 
@@ -51,24 +52,6 @@ def test_log_widths_are_summed_over_layers(instance: Instance) -> None:
             block.out_width(path) for block, path in zip(instance.space.blocks, choice.architecture.paths, strict=True)
         ]
         assert log_widths(instance.space, choice.architecture) == pytest.approx(sum(map(math.log, widths)))
-
-
-@pytest.mark.parametrize("is_tied", [False, True])
-def test_a_resample_has_the_tau_that_scipy_gives_its_rows(is_tied: bool) -> None:
-    rng = np.random.default_rng(3)
-    first, second = rng.normal(size=12), rng.normal(size=12)
-    if is_tied:
-        first, second = first.round(), second.round()
-    counts = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12), 1000)
-    got = resampled_taus(first, second)
-    for index in range(40):
-        rows = np.repeat(np.arange(12), counts[index])
-        assert got[index] == pytest.approx(kendalltau(first[rows], second[rows]).statistic)
-
-
-def test_infinite_losses_are_the_worst() -> None:
-    finite = resampled_taus(np.arange(8.0), np.arange(8.0))
-    assert np.array_equal(resampled_taus(np.arange(8.0), np.array([*range(7), np.inf])), finite)
 
 
 def test_tables_that_foretell_the_losses_earn_trust(instance: Instance) -> None:

@@ -1,7 +1,17 @@
 """How well numbers order architectures: rank agreement with what was measured, trivial predictors beside it."""
 
 from helixnas.agreement.rank import Ranking, rank, read_columns
-from helixnas.agreement.statistics import interval, partial_tau, pearson, regret, resampled, spearman, tau, tau_inside
+from helixnas.agreement.statistics import (
+    interval,
+    partial_tau,
+    pearson,
+    regret,
+    resampled,
+    resampled_taus,
+    spearman,
+    tau,
+    tau_inside,
+)
 
 __all__ = [
     "Ranking",
@@ -12,6 +22,7 @@ __all__ = [
     "read_columns",
     "regret",
     "resampled",
+    "resampled_taus",
     "spearman",
     "tau",
     "tau_inside",

@@ -14,6 +14,7 @@ from helixnas.agreement.statistics import (
     pearson,
     regret,
     resampled,
+    resampled_taus,
     spearman,
     tau,
     tau_inside,
@@ -117,7 +118,8 @@ def rank(
     columns["random"] = np.random.default_rng(0).random(len(table))
     true = _column(table, truth)
     paid = None if cost is None else _column(table, cost)
-    taus, spearmans, pearsons = (resampled(statistic, columns, true) for statistic in (tau, spearman, pearson))
+    taus = {name: resampled_taus(column, true) for name, column in columns.items()}
+    spearmans, pearsons = (resampled(statistic, columns, true) for statistic in (spearman, pearson))
     first = next(iter(columns))
     return [
         Ranking(

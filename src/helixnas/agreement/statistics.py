@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats, Floats], float]
 NUM_RESAMPLES = 1000
-FEW = 500
+FEW = 2000
 """The number of architectures up to which all pairs are compared at once."""
 QUANTILES = (0.025, 0.975)
 
@@ -93,6 +93,28 @@ def resampled(statistic: Statistic, predictions: Mapping[str, ArrayLike], truth:
     rows = [generator.integers(len(true), size=len(true)) for _ in range(NUM_RESAMPLES)]
     columns = {name: np.asarray(column) for name, column in predictions.items()}
     return {name: np.array([statistic(column[row], true[row]) for row in rows]) for name, column in columns.items()}
+
+
+def resampled_taus(prediction: ArrayLike, truth: ArrayLike) -> Floats:
+    """Return tau-b in 1,000 resamples of the architectures, NaN where a resample is all alike.
+
+    Resamples are the same for every pair of lists of the same length, so differences are paired. With an architecture's
+    count in a resample as its weight, tau-b is a ratio of quadratic forms in the directions of all pairs, so that
+    all resamples take one product.
+    """
+    first, second = np.asarray(prediction), np.asarray(truth)
+    if len(second) > FEW:
+        return resampled(tau, {"": first}, second)[""]
+    num = len(second)
+    weights = np.random.default_rng(0).multinomial(num, np.full(num, 1 / num), NUM_RESAMPLES).astype(np.float64)
+    directions = [_directions(values).astype(np.float64) for values in (first, second)]
+
+    def total(values: Floats) -> Floats:
+        return np.asarray(((weights @ values) * weights).sum(axis=1))
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pairs = total(np.abs(directions[0])) * total(np.abs(directions[1]))
+        return total(directions[0] * directions[1]) / np.sqrt(pairs)
 
 
 def interval(values: Floats) -> tuple[float, float]:

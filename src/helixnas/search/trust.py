@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from helixnas.agreement import interval, resampled_taus, tau
 from helixnas.cost_kinds import counted
 from helixnas.results import MIN_STUDENTS, TABLES, Agreement, Choice, Order
 from helixnas.search.price import Pricer
@@ -13,8 +14,6 @@ from helixnas.search_space import Architecture, SearchSpace
 
 MIN_TRUTHS = 24
 """The least number of students on which the weights of blocks are fitted, as DONNA does (arXiv 2012.08859)."""
-NUM_RESAMPLES = 1000
-QUANTILES = (0.025, 0.975)
 
 Floats = NDArray[np.float64]
 
@@ -75,44 +74,18 @@ def _left_out(ratings: Floats, truth: Floats) -> Floats:
 
 def _agreements(columns: Mapping[str, Floats], truth: Floats) -> tuple[Agreement, ...]:
     """The agreement of each predictor with the truth [n]; leads are those of the first predictor over the others."""
-    from scipy.stats import kendalltau
-
+    if len(truth) < 2:
+        return tuple(Agreement(name, None, None, None) for name in columns)
     resampled = {name: resampled_taus(column, truth) for name, column in columns.items()}
     first = next(iter(resampled.values()))
     told = []
     for name, column in columns.items():
-        tau = float(kendalltau(column, truth).statistic) if len(truth) > 1 else math.nan
-        intervals = (
-            [None, None] if math.isnan(tau) else [_interval(resampled[name]), _interval(first - resampled[name])]
-        )
-        told.append(Agreement(name, None if math.isnan(tau) else tau, *intervals))
+        found = tau(column, truth)
+        is_told = not math.isnan(found) and len(truth) >= MIN_STUDENTS
+        intervals = [_told(resampled[name]), _told(first - resampled[name])] if is_told else [None, None]
+        told.append(Agreement(name, None if math.isnan(found) else found, *intervals))
     return tuple(told)
 
 
-def resampled_taus(first: Floats, second: Floats) -> Floats:
-    """Compute Kendall's tau-b of two lists [n] in 1,000 resamples of the rows, NaN where a resample is all alike.
-
-    Resamples are the same for every pair of lists of the same length. With a row's count in a resample as its weight,
-    tau-b is a ratio of quadratic forms in the signs of all differences, so that all resamples take one product.
-    """
-    if len(first) < MIN_STUDENTS:
-        return np.full(NUM_RESAMPLES, np.nan)
-    from scipy.stats import rankdata  # also where losses are infinite
-
-    counts = np.random.default_rng(0).multinomial(len(first), np.full(len(first), 1 / len(first)), NUM_RESAMPLES)
-    weights = counts.astype(np.float64)
-    signs = [np.sign(np.subtract.outer(ranks, ranks)) for ranks in map(rankdata, (first, second))]
-
-    def total(values: Floats) -> Floats:
-        return np.asarray(((weights @ values) * weights).sum(axis=1))
-
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return total(signs[0] * signs[1]) / np.sqrt(total(np.abs(signs[0])) * total(np.abs(signs[1])))
-
-
-def _interval(values: Floats) -> tuple[float, float] | None:
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return None
-    low, high = np.quantile(known, QUANTILES)
-    return float(low), float(high)
+def _told(values: Floats) -> tuple[float, float] | None:
+    return interval(values) if np.isfinite(values).any() else None
