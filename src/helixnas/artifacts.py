@@ -51,11 +51,14 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise EnvironmentFault(
-            f"{path} must be written, but: {error}. Free some space, or check the folder's rights."
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> EnvironmentFault:
+    """Return the error of a file or folder that could not be written."""
+    return EnvironmentFault(f"{path} must be written, but: {error}. Free some space, or check the folder's rights.")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from helixnas import artifacts
-from helixnas.errors import ArtifactError, ConfigError, EnvironmentFault
+from helixnas.errors import ArtifactError, ConfigError
 from helixnas.export.contract import Contract
 from helixnas.export.module_text import plain_module
 from helixnas.export.onnx_file import save_onnx
@@ -83,9 +83,7 @@ def copy_files(folder: Path, target: Path) -> list[Path]:
         temporary.chmod(0o755)
         temporary.replace(target)
     except OSError as error:
-        raise EnvironmentFault(
-            f"{target} must be written, but: {error}. Free some space, or check the folder's rights."
-        ) from error
+        raise artifacts.unwritable(target, error) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
