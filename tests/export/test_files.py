@@ -18,13 +18,13 @@ from helixnas.export import (
     WEIGHTS,
     CardFacts,
     Contract,
-    Latency,
     Proof,
     copy_files,
     exported_files,
     seal,
     write_card,
 )
+from helixnas.runtimes import Latency
 
 NAMES = [ONNX, PT2, MODULE, WEIGHTS, CARD]
 
@@ -79,13 +79,13 @@ FACTS_OF_A_CARD = CardFacts(
     is_labelled=True,
     interval=(0.87, 0.93),
     student_acc=0.9,
-    student_latency=Latency(1.0, 2.0),
+    student_latency=Latency(1.0, 2.0, 9),
     costs={"madds": "5.00M"},
     budget={"madds": "at most 6.00M"},
     machine="cpu: a CPU",
     int8="it is not faster here.",
 )
-PROOFS = [Proof(name, "a runtime", 2_000_000, 1e-6, 1.0, 0.9, Latency(0.2, 0.3)) for name in (ONNX, PT2, MODULE)]
+PROOFS = [Proof(name, "a runtime", 2_000_000, 1e-6, 1.0, 0.9, Latency(0.2, 0.3, 9)) for name in (ONNX, PT2, MODULE)]
 
 
 def test_a_card_tells_what_is_known_and_what_is_not() -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from helixnas.errors import ConfigError
-from helixnas.export import INT8, ONNX, Latency, decide, logits, open_file, save_int8
+from helixnas.export import INT8, ONNX, decide, logits, open_file, save_int8
+from helixnas.runtimes import Latency
 from tests.conftest import whole
 from tests.export.conftest import Exported, part
 
@@ -25,7 +26,7 @@ from tests.export.conftest import Exported, part
 def test_int8_is_kept_where_it_is_faster_and_about_as_accurate(
     is_asked: bool, acc: float, ms: float, kept: bool, says: str
 ) -> None:
-    decided = decide(is_asked, 0.015, (acc, 0.9), (Latency(ms, ms), Latency(1.0, 1.0)))
+    decided = decide(is_asked, 0.015, (acc, 0.9), (Latency(ms, ms, 9), Latency(1.0, 1.0, 9)))
     assert decided.kept == kept
     assert decided.reason.startswith(says)
 

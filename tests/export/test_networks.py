@@ -21,18 +21,17 @@ from helixnas.export import (
     ONNX,
     PT2,
     WEIGHTS,
-    Latency,
     logits,
     open_file,
     prove,
 )
-from helixnas.runtimes import OPSET
+from helixnas.runtimes import OPSET, Latency
 from tests.export.conftest import CLASSES, TEACHERS, Exported, part
 
 MAIN = [ONNX, PT2, MODULE]
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("mobilenetv3", "vit")]
 NAMES = ["example", "resnet18", *SLOW]
-SOON = Latency(1.0, 1.0)
+SOON = Latency(1.0, 1.0, 9)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,7 +11,8 @@ from helixnas import artifacts
 from helixnas.artifacts import folder
 from helixnas.config import load
 from helixnas.errors import ArtifactError, ExportError
-from helixnas.export import CARD, FACTS, INT8, MODULE, ONNX, PT2, WEIGHTS, Latency, exported_files
+from helixnas.export import CARD, FACTS, INT8, MODULE, ONNX, PT2, WEIGHTS, exported_files
+from helixnas.runtimes import Latency
 from helixnas.stages import export
 
 FLOAT = {ONNX, PT2, MODULE}
@@ -54,7 +55,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, int8_ms: float) -> None:
     """Times as if int8 took ``int8_ms``, and all else 1 ms."""
 
     def times(runners: dict[str, object], *_: object) -> dict[str, Latency]:
-        return {name: Latency(int8_ms, int8_ms) if name == INT8 else Latency(1.0, 1.0) for name in runners}
+        return {name: Latency(int8_ms, int8_ms, 9) if name == INT8 else Latency(1.0, 1.0, 9) for name in runners}
 
     monkeypatch.setattr(export, "latencies", times)
 

@@ -235,7 +235,7 @@ class Export(Section):
     int8: Literal["auto"] | bool
     max_acc_drop: Share
     tolerance: Annotated[float, Field(gt=0, le=1)]
-    num_latency_rounds: Repeats
+    num_queries: Repeats
     num_threads: Threads
 
 

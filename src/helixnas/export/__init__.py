@@ -20,7 +20,6 @@ from helixnas.export.module_text import PlainModule, plain_module
 from helixnas.export.onnx_file import save_int8, save_onnx
 from helixnas.export.program import export_program, save_program
 from helixnas.export.prove import (
-    Latency,
     Proof,
     Runner,
     accuracy,
@@ -41,7 +40,6 @@ __all__ = [
     "CardFacts",
     "Contract",
     "Int8",
-    "Latency",
     "PlainModule",
     "Proof",
     "Runner",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from helixnas.export.contract import MODES, Contract
 from helixnas.export.files import INT8, MODULE, ONNX, PT2
-from helixnas.export.prove import Latency, Proof
-from helixnas.runtimes import INPUT, OPSET
+from helixnas.export.prove import Proof
+from helixnas.runtimes import INPUT, OPSET, Latency
 
 MAX_CLASSES = 20
 """So many class names are listed; all of them are in the files."""
@@ -82,7 +82,8 @@ An image classifier that HelixNAS distilled from a teacher, block by block, and 
 {files}
 
 Each was run on the whole test part beside the student in torch; the difference is a share of the largest logit.
-Times are of one image on {facts.machine}; eager PyTorch takes {facts.student_latency.p50_ms:.2f} ms for the student.
+Times are of one image after another on {facts.machine}; eager PyTorch takes
+{facts.student_latency.p50_ms:.2f} ms for the student.
 `{INT8}`: {facts.int8}
 
 ## Use

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from helixnas.export.prove import Latency
+from helixnas.runtimes import Latency
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,34 +1,26 @@
 """Prove exported files: run each on images, and compare what it answers with what the student answers."""
 
-import gc
 import importlib.util
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from helixnas.archive import load_exported
 from helixnas.data import ImageSet, room_for
 from helixnas.errors import ExportError
-from helixnas.runtimes import new_session
+from helixnas.runtimes import Latency, new_session, single_stream, timed
 
 MIN_AGREEMENT = 0.999
 """The share of images of which a file must name the same class as the student."""
+MAX_STREAM_S = 20.0
+"""Seconds after which the queries of a slow file end."""
 Runner = Callable[[Tensor], Tensor]
 """Turns images float32 [N, C, H, W] with pixels from 0 to 1 into logits [N, classes]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Milliseconds of one image: the median, and what nine images in ten take at most."""
-
-    p50_ms: float
-    p90_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +120,12 @@ def prove(path: Path, run: Runner, student: Tensor, test: ImageSet, latency: Lat
 
 
 @torch.inference_mode()
-def latencies(runners: Mapping[str, Runner], image: Tensor, num_rounds: int) -> dict[str, Latency]:
-    """Measure runners beside each other, in rounds in which each takes one turn; the first rounds are thrown away.
+def latencies(runners: Mapping[str, Runner], image: Tensor, num_queries: int) -> dict[str, Latency]:
+    """Time each runner on one image, one query after another, as a deployed file works (MLPerf's single stream).
 
     Args:
         runners: By name.
         image: float32 [1, C, H, W].
-        num_rounds: How often each is measured.
+        num_queries: How often each is asked; a slow one less often, for MAX_STREAM_S seconds at most.
     """
-    num_warm = min(3, num_rounds)
-    times = np.empty((num_rounds + num_warm, len(runners)))
-    gc.collect()
-    gc.disable()
-    try:
-        for row in times:
-            for index, run in enumerate(runners.values()):
-                start = time.perf_counter_ns()
-                run(image)
-                row[index] = (time.perf_counter_ns() - start) / 1e6
-    finally:
-        gc.enable()
-    middle, high = np.quantile(times[num_warm:], [0.5, 0.9], axis=0)
-    return {name: Latency(float(p50), float(p90)) for name, p50, p90 in zip(runners, middle, high, strict=True)}
+    return {name: single_stream(timed(partial(run, image)), num_queries, MAX_STREAM_S) for name, run in runners.items()}

@@ -227,7 +227,7 @@ class _Estimate:
         """The workload of writing a student's files and of running each on the test part."""
         network, settings = self._student(), self._config.export
         num_layers = self._likely.share * sum(not any(module.children()) for module in network.modules())
-        num_images = 4 * self._sizes.num_test + 2 * self._sizes.num_rating + 5 * settings.num_latency_rounds
+        num_images = 4 * self._sizes.num_test + 2 * self._sizes.num_rating + 5 * settings.num_queries
         time_s = 2 * START_S + EXPORT_S + EXPORT_LAYER_S * num_layers + num_images * self._student_s()
         memory = BASE_BYTES + EXPORT_BYTES + 6 * num_bytes(network) + self._data_bytes()
         return Workload("export", time_s, memory, 4 * num_bytes(network))

@@ -6,7 +6,7 @@ from helixnas.runtimes.graph import INPUT, OPSET, Graphs, to_onnx
 from helixnas.runtimes.onnxruntime import new_session
 from helixnas.runtimes.recording import cannot_export, find_culprit, innermost, record, silence
 from helixnas.runtimes.registry import open_runtime, runtime_title
-from helixnas.runtimes.runtime import Run, Runtime
+from helixnas.runtimes.runtime import Run, Runtime, timed
 from helixnas.runtimes.single_stream import NUM_QUERIES, Latency, single_stream
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "runtime_title",
     "silence",
     "single_stream",
+    "timed",
     "to_onnx",
 ]

@@ -26,7 +26,6 @@ from helixnas.export import (
     CardFacts,
     Contract,
     Int8,
-    Latency,
     Runner,
     accuracy,
     decide,
@@ -47,7 +46,7 @@ from helixnas.handover.student import load_deployed
 from helixnas.handover.tables import load_search_result
 from helixnas.handover.teacher import load_teacher_accuracy
 from helixnas.results import wilson_interval
-from helixnas.runtimes import OPSET
+from helixnas.runtimes import OPSET, Latency
 from helixnas.telling import quantity
 
 STUDENT = "student in torch"
@@ -67,7 +66,7 @@ def run(config: RunConfig) -> None:
     names = [name for name in (ONNX, INT8, PT2, MODULE) if (out / name).exists()]
     runners = {name: open_file(out / name, settings.num_threads) for name in names}
     image = train.read(torch.arange(1)).float() / 255
-    times = latencies({**runners, STUDENT: student}, image, settings.num_latency_rounds)
+    times = latencies({**runners, STUDENT: student}, image, settings.num_queries)
     int8 = None
     if INT8 in runners:
         int8 = _decide(setting, runners, times)
