@@ -72,6 +72,8 @@ def main() -> int:
         aliases = ", ".join(f"@{alias}" for alias in version.aliases) or "no alias"
         console.print(f"model    {version.name}, version {version.version} ({aliases})")
     console.print(f"report   {REPORT}")
+    if version is not None and "challenger" in version.aliases:
+        console.print("next     make promote, then helixnas export --to FOLDER for its files")
     return 0
 
 

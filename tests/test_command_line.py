@@ -174,11 +174,11 @@ REGISTRY = {
         "helixnas export --alias challenger --to artifacts",
         r"--to must name a new or empty folder, but artifacts holds something\. Name another\.",
     ),
-    "no such version": (unspoilt, "helixnas delete 7", r"Version 7 of \S+ must be registered .* There are: 1\."),
-    "an absurd version": (
+    "no such version": (unspoilt, "helixnas delete 7 --yes", r"Version 7 of \S+ must be registered .* There are: 1\."),
+    "a deletion that nobody confirms": (
         unspoilt,
-        f"helixnas delete {10**30}",
-        r"Version 10{30} of \S+ must be registered .* There are: 1\.",
+        "helixnas delete 1",
+        r"--yes must be given where nobody can be asked",
     ),
     "an absurd version to promote": (
         unspoilt,

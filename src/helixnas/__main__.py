@@ -203,11 +203,18 @@ def versions() -> None:
 
 
 @app.command(rich_help_panel=MODELS)
-def delete(version: Annotated[int, typer.Argument(min=1, help="The version's number.")]) -> None:
-    """Delete a registered student; never the champion or the previous one."""
+def delete(
+    version: Annotated[int, typer.Argument(min=1, help="The version's number.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a registered student for good, with its files; never the champion or the previous one."""
     config = _config()
     from helixnas.registry import promote as promoting
 
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ConfigError(f"--yes must be given where nobody can be asked: version {version} is deleted for good.")
+        typer.confirm(f"Delete version {version} for good, with its files?", abort=True)
     promoting.delete(Path(), config, version)
     print(f"Version {version} is deleted.")
 

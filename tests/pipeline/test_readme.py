@@ -27,7 +27,7 @@ ELSEWHERE = {
 SERVERS = {"make ui", "make schedule"}
 FITS_TINY = ("search.budget.madds=25%", "retrain.recipe.epochs=4")
 """The README's budget is for the default teacher; the tiny one has no student as small as that. This makes another."""
-REFUSED = {"helixnas delete 2": "version 2 is the previous"}
+REFUSED = {"helixnas delete 2 --yes": "version 2 is the previous"}
 """Commands that must refuse here, and what they say."""
 
 

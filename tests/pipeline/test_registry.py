@@ -50,7 +50,7 @@ def test_promote_predict_promote_a_better_one_roll_back(first_run: tuple[Path, s
     assert aliases(root) == {"@challenger": "2", "@champion": "2", "@previous": "1"}
     assert call(root, "helixnas", "predict", *names).stdout != first.stdout
 
-    refused = call(root, "helixnas", "delete", "2")
+    refused = call(root, "helixnas", "delete", "2", "--yes")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "version 2 is the champion" in refused.stderr
     assert "version 1 is the champion again" in make(root, "rollback").stdout
