@@ -37,10 +37,10 @@ run: setup  ## the main job: teacher in, registered student out
 	@$(BIN)/python -m flows $(if $(PRESET),--preset $(PRESET)) $(foreach override,$(SET),--set '$(override)')
 
 test: setup  ## all tests, two files at a time
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 quick: setup  ## the tests of seconds, in about two minutes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not flow"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not flow"
 
 check: setup  ## linters, types, floors and doors, Dockerfile
 	$(BIN)/ruff check .

@@ -93,11 +93,15 @@ def clean_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_servers() -> None:
-    """Commands must not reach servers that the developer has running."""
+def forget_servers(patch: pytest.MonkeyPatch) -> None:
+    """Commands must not reach servers that the developer, or another test of this process, has running."""
     for name in FOREIGN:
-        os.environ.pop(name, None)
+        patch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def own_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_servers(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +109,9 @@ def first_run(clean_checkout: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A checkout in which the tiny preset has run, and what it printed. Tests work in copies of it."""
     root = tmp_path_factory.mktemp("finished") / "helixnas"
     shutil.copytree(clean_checkout, root)
-    done = make(root, "run", "PRESET=tiny")
+    with pytest.MonkeyPatch.context() as patch:  # a fixture of the session comes before that of a test
+        forget_servers(patch)
+        done = make(root, "run", "PRESET=tiny")
     assert done.returncode == 0, done.stderr[-2000:]
     return root, done.stdout
 

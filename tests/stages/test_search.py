@@ -18,8 +18,8 @@ from helixnas.handover.space import load_space
 from helixnas.results import Budget, Trust, trust_from_json
 from helixnas.stages import search
 
-UNTIMED = ["search.budget.latency_ms=null"]
-"""Without times all that the stage writes repeats to the bit."""
+UNTIMED = ["search.budget.latency_ms=null", "search.measured=2", "search.trained=2", "search.rungs=[1,2]"]
+"""All ways of measuring; without times all that the stage writes repeats to the bit."""
 
 
 @pytest.fixture

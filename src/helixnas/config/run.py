@@ -118,11 +118,12 @@ class RunConfig(Section):
                         f"where each cell must have weights that learn, so search_space.{key} must be false, but is "
                         "true: the teacher's block and a skip learn nothing, and their embeddings mean nothing"
                     )
-        if self.search.num_trials:
-            yield (
-                "whose students have no trained head before they are retrained, so search.num_trials must be 0, but is "
-                f"{self.search.num_trials}"
-            )
+        for key in ("num_trials", "measured", "trained"):
+            if number := getattr(self.search, key):
+                yield (
+                    f"whose students have no trained head before they are retrained, so search.{key} must be 0, but is "
+                    f"{number}"
+                )
         signals = self.retrain.distillation
         if not self.teacher.is_trained and (signals.logits or signals.features):
             yield (
