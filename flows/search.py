@@ -17,7 +17,7 @@ from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
-from flows.graph import Graph, downstream, read_changed, read_graph
+from flows.graph import Graph, downstream, read_changed, read_graph, timed_alone
 from flows.parameters import change
 from flows.processes import Processes
 from flows.pulse import pulse
@@ -70,6 +70,7 @@ def run_pipeline(root: Path, *, register: bool) -> Published | None:
     config = load(root)
     graph = read_graph(root)
     stale = downstream(graph, read_changed(root))
+    graph = timed_alone(graph)
     if register:
         graph[PUBLISH] = list(graph)
         stale.add(PUBLISH)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from zc.lockfile import LockFile
 
-from flows.graph import downstream, read_changed, read_graph
+from flows.graph import downstream, read_changed, read_graph, timed_alone
 from helixnas.errors import ConfigError, EnvironmentFault
 from tests.flows.conftest import STAGES
 
@@ -38,3 +38,17 @@ def test_another_dvc_at_work_is_no_fault_of_dvc_yaml(project: Path) -> None:
     with pytest.raises(EnvironmentFault, match="another DVC process is at work here"):
         read_changed(project)
     lock.close()
+
+
+def test_nothing_runs_beside_a_stage_that_reads_a_clock() -> None:
+    graph = {"data": [], "cost": ["data"], "distill": ["data"], "retrain": ["distill"], "compare": ["distill"]}
+    graph |= {"export": ["retrain"], "report": ["cost", "retrain", "compare"]}
+    assert timed_alone(graph) == {
+        "data": [],
+        "cost": ["data"],
+        "distill": ["data", "cost"],
+        "retrain": ["distill", "cost"],
+        "compare": ["distill", "cost"],
+        "export": ["retrain", "data", "cost", "distill", "compare"],
+        "report": ["cost", "retrain", "compare", "data", "distill", "export"],
+    }
