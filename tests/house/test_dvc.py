@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from flows.parameters import change
 from helixnas import source
 from helixnas.config import load
 from helixnas.source import PACKAGE, tree
@@ -18,6 +19,10 @@ from tests.house.recording import leaves, recorded
 from tests.project import Stage, dvc_yaml, new_project, stages
 
 STAGES = list(dvc_yaml()["stages"])
+
+
+MORE = {"search": ["search.measured=2", "search.trained=2", "search.rungs=[1,2]"]}
+"""What a stage may do beyond what it does in the tests' smallest project."""
 
 
 class Run(NamedTuple):
@@ -45,7 +50,9 @@ def run(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
     @cache
     def once(name: str) -> Run:
         root = tmp_path_factory.mktemp(name)
-        config = new_project(root)
+        new_project(root)
+        change(root, None, MORE.get(name, []))
+        config = load(root)
         stage = next(stage for stage in stages(len(config.teacher.blocks)) if stage.name == name)
         for path in stage.deps:
             if path.startswith("artifacts/"):
