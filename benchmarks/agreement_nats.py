@@ -20,9 +20,9 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from agreement import bootstrapped, interval, tau
 from figure import Figure, publish
 
+from helixnas.agreement import interval, resampled_taus, tau
 from helixnas.config import load
 from helixnas.handover.space import load_space
 from helixnas.handover.tables import load_ratings
@@ -58,7 +58,7 @@ def main() -> None:
     predictors = {criterion: scores, "log widths": [sum(map(math.log, row)) for row in widths.to_numpy().tolist()]}
     truth = networks["top1_acc"].tolist()
     taus = {name: tau(values, truth) for name, values in predictors.items()}
-    intervals = {name: interval(values) for name, values in bootstrapped(predictors, truth).items()}
+    intervals = {name: interval(resampled_taus(values, truth)) for name, values in predictors.items()}
     low, high = intervals["log widths"]
     beside = f"sum of log widths {taus['log widths']:.3f} (95 %: {low:.2f} to {high:.2f}), BossNAS 0.534 (published)"
     figure = Figure(
