@@ -1,23 +1,11 @@
 """Measure the seconds and the bytes of memory that a piece of work takes here."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-
-@contextmanager
-def threads(num_threads: int) -> Iterator[None]:
-    """Use as many threads in the body as the stage will have."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def train_step(network: nn.Module, forward: Callable[[], Tensor]) -> tuple[float, int]:

@@ -16,8 +16,9 @@ from helixnas.data import num_batches, room_for
 from helixnas.distill import SAMPLERS, may_cache, partition, round_length
 from helixnas.fit import Augmenter
 from helixnas.plan.needs import Likely, Sizes, Workload
-from helixnas.plan.probe import num_bytes, seconds, threads, train_step
+from helixnas.plan.probe import num_bytes, seconds, train_step
 from helixnas.retrain import max_steps
+from helixnas.runtimes import threads
 from helixnas.search import num_epochs
 from helixnas.search_space import BlockSpace, Path, SearchSpace, keeps_interface
 from helixnas.student import BlockSupernet, StudentNetwork, assemble, num_calibration_images
@@ -85,8 +86,7 @@ class _Estimate:
         self._likely = likely
         self._is_measured = keeps_interface(space)
         self._probe = torch.rand(min(room_for(sizes.in_shape), config.distill.batch_size), *sizes.in_shape)
-        with torch.no_grad():
-            self._features = cut_features(teacher, self._probe, len(space.blocks))
+        self._features = torch.no_grad()(cut_features)(teacher, self._probe, len(space.blocks))
 
     def data(self) -> Workload:
         """The workload of the data stage."""

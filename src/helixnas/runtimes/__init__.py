@@ -8,6 +8,7 @@ from helixnas.runtimes.recording import cannot_export, find_culprit, innermost, 
 from helixnas.runtimes.registry import open_runtime, runtime_title
 from helixnas.runtimes.runtime import Run, Runtime, timed
 from helixnas.runtimes.single_stream import NUM_QUERIES, Latency, single_stream
+from helixnas.runtimes.torch import threads
 
 __all__ = [
     "INPUT",
@@ -28,6 +29,7 @@ __all__ = [
     "runtime_title",
     "silence",
     "single_stream",
+    "threads",
     "timed",
     "to_onnx",
 ]

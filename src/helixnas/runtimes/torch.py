@@ -29,14 +29,15 @@ class Torch(Runtime):
         with_threads = timed(forward)
 
         def run() -> float:
-            with _threads(self.num_threads):
+            with threads(self.num_threads):
                 return with_threads()
 
         return run
 
 
 @contextmanager
-def _threads(num_threads: int) -> Iterator[None]:
+def threads(num_threads: int) -> Iterator[None]:
+    """Let torch use so many threads in the body."""
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     try:
